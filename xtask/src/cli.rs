@@ -1,0 +1,64 @@
+//! The command line; its help texts are the manual.
+
+use clap::{Parser, Subcommand};
+
+/// Drives the stackgate workspace: tools, tests, instruments.
+///
+/// Guest programs are built for six CPUs and run under user-mode emulators. `run` and `test`
+/// install what they need by themselves; `doctor` says beforehand what that would be.
+#[derive(Debug, Parser)]
+#[command(name = "cargo xtask", bin_name = "cargo xtask", version, max_term_width = 100)]
+pub struct Cli {
+    /// Work on this CPU only; may be repeated (default: all of them, see `list`)
+    #[arg(long, global = true, value_name = "NAME")]
+    pub target: Vec<String>,
+
+    /// Install nothing, leave out CPUs whose tools are missing, and say so in the summary
+    #[arg(long, global = true)]
+    pub allow_missing: bool,
+
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Say which tools are there, which are missing and what command mends that
+    ///
+    /// For each CPU: the compiler (rustc with a standard library of its own for that target, or with
+    /// its sources), the linker with a C library, the emulator. Then what single commands need
+    /// beyond that. Exits with an error where something is missing. XTASK_RUSTC names a compiler
+    /// to be tried before all others.
+    Doctor,
+
+    /// Install every missing tool
+    ///
+    /// Through apt, as root or through `sudo -n`. A dry run comes first: where not everything can
+    /// be installed, or a package would have to go, nothing is changed and the commands to type are
+    /// printed, those of rustup too.
+    Setup {
+        /// Print the command that would install, and run nothing
+        #[arg(long)]
+        dry_run: bool,
+    },
+
+    /// Print the table of targets
+    List {
+        /// As JSON, one object a CPU
+        #[arg(long)]
+        json: bool,
+    },
+
+    /// Print the variables and options with which this tool calls cargo, for a shell
+    Env,
+
+    /// Run every test case on every CPU, then the tests of the host
+    ///
+    /// Each case runs in a process of its own, under the emulator, and natively as well where the
+    /// host has the CPU. The table at the end is the same on all CPUs, but for the exceptions in
+    /// qemu-tests/exceptions.toml. The last line is `N passed, N failed`.
+    Test {
+        /// Only cases with this in their name (group/name); the host's tests are then left out
+        filter: Option<String>,
+    },
+}

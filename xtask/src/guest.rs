@@ -1,0 +1,47 @@
+//! Building the guest programs of `qemu-tests`.
+
+use anyhow::Result;
+
+use crate::{process::Cmd, toolchain::Kit};
+
+/// The package whose programs run under the emulators.
+pub const PACKAGE: &str = "qemu-tests";
+
+/// Guest programs have a target directory of their own, so that they never wait for the lock of
+/// the host's builds, nor these for theirs.
+const TARGET_DIRECTORY: &str = "target/guests";
+
+/// What of the package is built.
+#[derive(Clone, Copy, Debug)]
+pub enum Program<'a> {
+    Bin(&'a str),
+    Example(&'a str),
+}
+
+/// How it is optimised.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Profile {
+    /// For tests: with checks.
+    Dev,
+    /// For counting instructions: as users build it.
+    Release,
+}
+
+/// Builds a program and returns its path, relative to the workspace's root.
+pub fn build(kit: &Kit, program: Program<'_>, profile: Profile) -> Result<String> {
+    let (option, name, folder) = match program {
+        Program::Bin(name) => ("--bin", name, ""),
+        Program::Example(name) => ("--example", name, "examples/"),
+    };
+    let mut cmd: Cmd = kit
+        .cargo()
+        .args(["build", "--package", PACKAGE, option, name, "--target-dir", TARGET_DIRECTORY])
+        .args(kit.cargo_options(false));
+    let mut profile_folder = "debug";
+    if profile == Profile::Release {
+        cmd = cmd.arg("--release");
+        profile_folder = "release";
+    }
+    cmd.run()?;
+    Ok(format!("{TARGET_DIRECTORY}/{}/{profile_folder}/{folder}{name}", kit.target.triple))
+}

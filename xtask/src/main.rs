@@ -1,0 +1,54 @@
+//! `cargo xtask`: one tool for everything that is done with the workspace.
+//!
+//! Every command works on the one table of [`targets`], prints the commands it runs before it runs
+//! them (`$ ...`), tries every chosen CPU before it gives up, ends with an aligned line for each,
+//! and tells by its exit code how it went. `cargo xtask --help` is the manual.
+
+mod cli;
+mod context;
+mod exceptions;
+mod guest;
+mod host_tests;
+mod list;
+mod process;
+mod protocol;
+mod setup;
+mod targets;
+mod test;
+mod toolchain;
+mod ui;
+
+use std::process::ExitCode;
+
+use anyhow::Result;
+use clap::Parser;
+
+use cli::{Cli, Command};
+use context::Context;
+
+fn main() -> ExitCode {
+    let cli = Cli::parse();
+    match run(cli) {
+        Ok(true) => ExitCode::SUCCESS,
+        Ok(false) => ExitCode::FAILURE,
+        Err(error) => {
+            ui::clear();
+            eprintln!("{} {error:#}", ui::red("error:"));
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// Runs a command; true if everything it did went well.
+fn run(cli: Cli) -> Result<bool> {
+    process::supervise()?;
+    let targets = targets::select(&cli.target)?;
+    let context = Context::new(targets, cli.allow_missing)?;
+    match cli.command {
+        Command::Doctor => setup::doctor(&context).map(|()| true),
+        Command::Setup { dry_run } => setup::setup(&context, dry_run).map(|()| true),
+        Command::List { json } => list::list(&context, json).map(|()| true),
+        Command::Env => list::env(&context).map(|()| true),
+        Command::Test { filter } => test::test(&context, filter.as_deref()).map(|t| t.good()),
+    }
+}

@@ -1,0 +1,267 @@
+//! `cargo xtask test`: every case on every CPU, each in a process of its own.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::{
+        Mutex, PoisonError,
+        atomic::{AtomicUsize, Ordering},
+    },
+    thread,
+    time::{Duration, Instant},
+};
+
+use anyhow::{Context as _, Result};
+
+use crate::{
+    context::{Context, Tally},
+    exceptions,
+    guest::{self, Profile, Program},
+    host_tests,
+    process::Cmd,
+    protocol::{Case, judge, parse_list},
+    targets::TARGETS,
+    toolchain::Kit,
+    ui,
+};
+
+/// A guest that runs longer hangs. The slowest honest case takes a few seconds.
+const TIME_LIMIT: Duration = Duration::from_secs(120);
+
+/// Fewer cases on a CPU mean that something is missing: a module left out of the list, a list that
+/// ends early, a CPU for which most cases are compiled away.
+const MINIMUM_OF_CASES: usize = 150;
+
+/// Name of the column of programs that run without an emulator.
+const NATIVE: &str = "native";
+
+/// One column of the table: a CPU under its emulator, or the host's own.
+struct Column {
+    name: &'static str,
+    program: Cmd,
+    cases: Vec<Case>,
+}
+
+/// One case to run.
+struct Job<'a> {
+    column: usize,
+    case: &'a Case,
+}
+
+/// What became of a job.
+struct Done {
+    column: usize,
+    group: String,
+    checks: Option<u64>,
+}
+
+/// Runs the tests that `filter` selects by a part of their name, on the chosen CPUs; without a
+/// selection those of the host too.
+pub fn test(context: &Context, filter: Option<&str>) -> Result<Tally> {
+    let mut tally = Tally::default();
+    let kits = context.kits()?;
+    let mut problems = Vec::new();
+    let mut columns = Vec::new();
+    for kit in &kits.kits {
+        match columns_of(kit) {
+            Ok(more) => columns.extend(more),
+            Err(error) => {
+                ui::say(&format!("{}: {error:#}", kit.target.name));
+                problems.push(format!("{}: no test ran: {error:#}", kit.target.name));
+            }
+        }
+    }
+    columns.sort_by_key(|c: &Column| c.name == NATIVE);
+    problems.extend(check_lists(&columns, kits.kits.len() == TARGETS.len() && problems.is_empty())?);
+    if let Some(filter) = filter {
+        columns.iter_mut().for_each(|c| c.cases.retain(|case| case.name.contains(filter)));
+        if columns.iter().all(|c| c.cases.is_empty()) {
+            problems.push(format!("no case has `{filter}` in its name"));
+        }
+    }
+
+    let (done, elapsed) = run_all(&columns);
+    ui::headline("cases that passed, by group and CPU");
+    table(&columns, &done).iter().for_each(|line| ui::say(line));
+    ui::say("");
+    let mut rows = Vec::new();
+    for (at, column) in columns.iter().enumerate() {
+        let mut own = Tally::default();
+        let mut checks = 0;
+        for result in done.iter().filter(|d| d.column == at) {
+            own.add(result.checks.is_some());
+            checks += result.checks.unwrap_or(0);
+        }
+        rows.push(vec![
+            column.name.to_owned(),
+            format!("{} passed", own.passed),
+            format!("{} failed", own.failed),
+            format!("{checks} checks"),
+            format!("{:.1} s", elapsed[at].as_secs_f64()),
+            ui::verdict(own.good()),
+        ]);
+        tally.merge(own);
+    }
+    ui::align(&rows).iter().for_each(|line| ui::say(line));
+    kits.report_skipped();
+
+    if filter.is_none() && context.targets.len() == TARGETS.len() {
+        tally.merge(host_tests::run()?);
+    } else {
+        ui::say("the host's own tests were left out, since a selection was given");
+    }
+    for problem in &problems {
+        ui::say(&format!("{}: {problem}", ui::red("failed")));
+        tally.failed += 1;
+    }
+    ui::say(&tally.to_string());
+    Ok(tally)
+}
+
+/// Builds the test program for a CPU and asks it for its cases; on the host's own CPU it makes
+/// two columns.
+fn columns_of(kit: &Kit) -> Result<Vec<Column>> {
+    let program = guest::build(kit, Program::Bin("guest"), Profile::Dev)?;
+    let mut columns = vec![(kit.target.name, kit.guest(&program))];
+    if kit.target.is_host() {
+        columns.push((NATIVE, Cmd::new(&program)));
+    }
+    columns
+        .into_iter()
+        .map(|(name, program)| {
+            let outcome = program.clone().arg("--list").capture(Some(TIME_LIMIT))?;
+            if !outcome.success() {
+                anyhow::bail!("`{program} --list`: {}\n{}", outcome.ending(), outcome.stderr);
+            }
+            let cases = parse_list(&outcome.stdout).with_context(|| format!("`{program} --list`"))?;
+            ui::say(&format!(
+                "{} {program} GROUP/NAME   {}",
+                ui::dim("$"),
+                ui::dim(&format!("# {} cases, each in a process", cases.len()))
+            ));
+            Ok(Column { name, program, cases })
+        })
+        .collect()
+}
+
+/// Problems of the lists themselves: too short, or not the same on every CPU.
+fn check_lists(columns: &[Column], complete: bool) -> Result<Vec<String>> {
+    let mut problems: Vec<_> = columns
+        .iter()
+        .filter(|column| column.cases.len() < MINIMUM_OF_CASES)
+        .map(|c| {
+            format!("{} has only {} cases; at least {MINIMUM_OF_CASES} are expected", c.name, c.cases.len())
+        })
+        .collect();
+    let lists: BTreeMap<&str, BTreeSet<&str>> = columns
+        .iter()
+        .map(|column| (column.name, column.cases.iter().map(|case| case.name.as_str()).collect()))
+        .collect();
+    problems.extend(exceptions::differences(&lists, &exceptions::read()?, complete));
+    Ok(problems)
+}
+
+/// Runs every case of every column, as many at a time as there are cores. Failures are printed as
+/// they come. Returns the results and the time each column's cases took, added up.
+fn run_all(columns: &[Column]) -> (Vec<Done>, Vec<Duration>) {
+    let jobs: Vec<Job<'_>> = columns
+        .iter()
+        .enumerate()
+        .flat_map(|(column, c)| c.cases.iter().map(move |case| Job { column, case }))
+        .collect();
+    let workers = thread::available_parallelism().map_or(1, usize::from);
+    let progress = ui::Progress::new("test", jobs.len() as u64);
+    let next = AtomicUsize::new(0);
+    let results = Mutex::new((Vec::new(), vec![Duration::ZERO; columns.len()]));
+    thread::scope(|scope| {
+        for _ in 0..workers {
+            scope.spawn(|| {
+                while let Some(job) = jobs.get(next.fetch_add(1, Ordering::Relaxed)) {
+                    let start = Instant::now();
+                    let checks = run_case(&columns[job.column], job.case);
+                    let mut results = results.lock().unwrap_or_else(PoisonError::into_inner);
+                    results.1[job.column] += start.elapsed();
+                    let group = job.case.group().to_owned();
+                    results.0.push(Done { column: job.column, group, checks });
+                    progress.step(&format!("{} {}", columns[job.column].name, job.case.name));
+                }
+            });
+        }
+    });
+    drop(progress);
+    results.into_inner().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Runs one case; the number of checks it made, or nothing after the failure was printed.
+fn run_case(column: &Column, case: &Case) -> Option<u64> {
+    let cmd = column.program.clone().arg(&case.name);
+    let (why, output) = match cmd.capture(Some(TIME_LIMIT)) {
+        Ok(outcome) => match judge(&case.expect, &outcome) {
+            Ok(checks) => return Some(checks),
+            Err(why) => (why, format!("{}{}", outcome.stdout, outcome.stderr)),
+        },
+        Err(error) => (format!("{error:#}"), String::new()),
+    };
+    let indented: Vec<_> = output.lines().map(|line| format!("    {line}")).collect();
+    ui::say(&format!(
+        "{} {} {}: {why}\n{}{}    repeat: {cmd}",
+        ui::red("FAILED"),
+        column.name,
+        case.name,
+        indented.join("\n"),
+        if indented.is_empty() { "" } else { "\n" },
+    ));
+    None
+}
+
+/// Test group by column: the cases that passed, and of how many where some did not.
+fn table(columns: &[Column], done: &[Done]) -> Vec<String> {
+    let mut groups: Vec<&str> = Vec::new();
+    for case in columns.iter().flat_map(|c| &c.cases) {
+        if !groups.contains(&case.group()) {
+            groups.push(case.group());
+        }
+    }
+    let count = |column: usize, group: Option<&str>| {
+        let mine: Vec<_> =
+            done.iter().filter(|d| d.column == column && group.is_none_or(|g| d.group == g)).collect();
+        let passed = mine.iter().filter(|d| d.checks.is_some()).count();
+        match (passed, mine.len()) {
+            (_, 0) => "-".to_owned(),
+            (passed, all) if passed == all => passed.to_string(),
+            (passed, all) => format!("{passed}/{all}"),
+        }
+    };
+    let mut rows = vec![
+        std::iter::once("group".to_owned()).chain(columns.iter().map(|c| c.name.to_owned())).collect::<Vec<_>>(),
+    ];
+    for group in groups {
+        let cells = (0..columns.len()).map(|c| count(c, Some(group)));
+        rows.push(std::iter::once(group.to_owned()).chain(cells).collect());
+    }
+    let totals = (0..columns.len()).map(|c| count(c, None));
+    rows.push(std::iter::once("all".to_owned()).chain(totals).collect());
+    ui::align(&rows)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::protocol::Expect;
+
+    #[test]
+    fn the_table_counts_by_group_and_column() {
+        let case = |name: &str| Case { name: name.into(), expect: Expect::Ok };
+        let column = |name, cases: &[&str]| Column {
+            name,
+            program: Cmd::new("guest"),
+            cases: cases.iter().map(|n| case(n)).collect(),
+        };
+        let columns = [column("i386", &["a/x", "b/x"]), column("arm", &["a/x"])];
+        let result = |column, group: &str, checks| Done { column, group: group.into(), checks };
+        let done = [result(0, "a", Some(2)), result(0, "b", None), result(1, "a", Some(1))];
+        assert_eq!(
+            table(&columns, &done),
+            ["group  i386  arm", "a         1    1", "b       0/1    -", "all     1/2    1"]
+        );
+    }
+}
