@@ -1,0 +1,1 @@
+//! i386: the System V convention with arguments on the stack.

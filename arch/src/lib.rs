@@ -1,0 +1,160 @@
+//! Frame layouts and stack crossings, for six CPUs.
+//!
+//! # The contract
+//!
+//! Each CPU's module, `x86_64`, `i386`, `arm`, `arm64`, `ppc64le` and `s390x`, defines the same set of names,
+//! in the same order, so that the difference between two of them is the difference between two CPUs:
+//!
+//! * `frame`: the marker type that names the CPU; its registers; `Gobuf`, `CalleeSaved`, `SwitchFrame`,
+//!   `BaseFrame`, `AsmcgocallFrame`, `CatchFrame`, `CallbackFrame`, `CallbackEntry`, `Crosscall2Frame`,
+//!   `Crosscall2Win64Frame` (x86_64 alone); `LAYOUTS`.
+//! * `seed`: the frames of the Go commits that this machinery comes from, to compare with.
+//! * `asm`: the crossings, compiled where the target is that CPU:
+//!
+//! | function | runs on | what it does |
+//! |---|---|---|
+//! | [`getg`] | any stack | the current g, or null |
+//! | [`setg`] | any stack | makes a g current; null for none |
+//! | [`asmcgocall`] | any stack | calls C on the system stack |
+//! | [`ccall`] | any stack | the same, with C's own argument registers |
+//! | [`asmcgocall_catch`] | a managed stack | the same, and a throw lands here |
+//! | [`throw_to`] | a managed stack | drops everything down to a catch |
+//! | [`systemstack`] | any stack | runs managed code on the system stack |
+//! | [`mcall`] | a managed stack | leaves a g for its m's system stack for good |
+//! | [`gogo`] | a system stack | runs a g, and does not come back |
+//! | [`resume`] | a system stack | runs a g until it parks or ends |
+//! | [`park`] | a managed stack | goes back to the `resume` that ran this g |
+//! | [`cgocallback`] | a system stack | runs managed code on curg, called by C-ABI code |
+//! | [`crosscall2`] | a system stack | the same, for managed code without callee-saved registers |
+//! | [`crosscall2_panic`] | a system stack | the three-argument form of it, without a context |
+//! | [`crosscall1`] | a system stack | a thread's entry: runs managed code as a g0 |
+//! | `crosscall2_win64` | a system stack | `crosscall2` for callers of the Windows convention (x86_64) |
+//!
+//! # What holds at every instruction
+//!
+//! * The current g is g0 whenever anything below `g0.sched.sp` on the system stack is in use: a crossing
+//!   makes g0 current before it moves SP there, and gives up g0 only after SP has left.
+//! * While curg is in C, an `AsmcgocallFrame` lies directly below `g0.sched.sp`.
+//! * While a callback runs, `g0.sched.sp` is the address of its `CallbackFrame`. One store publishes the
+//!   frame when it is complete; one store takes it back before anything of it is given up.
+//! * SP holds an address of the managed stack or of the system stack, never anything else, and what lies
+//!   below SP is not in use.
+//! * The call frame information is exact.
+//! * The frame pointer, where the CPU has one, designates a frame record whose chain leads through the
+//!   managed frames; between "SP has moved" and "the record has moved" it designates the other stack's, and
+//!   the PC tells.
+//!
+//! A g is never kept over a switch: after it the same code may run on another thread.
+
+#![no_std]
+#![cfg_attr(docsrs, feature(doc_cfg))]
+
+#[doc(hidden)]
+pub use memoffset;
+
+pub mod dwarf;
+pub mod frame;
+mod g;
+pub mod unwind;
+
+pub use g::{CALLBACK_ELSEWHERE, Cpu, G, GState, M, Stack};
+
+/// Asserts that pushing these fields, in this order, builds the frame from its upper end down.
+macro_rules! pushes {
+    ($frame:ident: $($field:ident),+) => {
+        const _: () = {
+            let mut at = size_of::<$frame>();
+            $(
+                at -= size_of::<crate::NativeWord>();
+                assert!(core::mem::offset_of!($frame, $field) == at, "the pushes no longer build this frame");
+            )+
+            assert!(at == 0, "the pushes leave a part of this frame out");
+        };
+    };
+}
+
+pub mod arm;
+pub mod arm64;
+pub mod i386;
+pub mod ppc64le;
+pub mod s390x;
+pub mod x86_64;
+
+cfg_if::cfg_if! {
+    if #[cfg(target_arch = "x86_64")] {
+        use x86_64 as native;
+    } else if #[cfg(target_arch = "x86")] {
+        use i386 as native;
+    } else if #[cfg(target_arch = "arm")] {
+        use arm as native;
+    } else if #[cfg(target_arch = "aarch64")] {
+        use arm64 as native;
+    } else if #[cfg(all(target_arch = "powerpc64", target_endian = "little"))] {
+        use ppc64le as native;
+    } else if #[cfg(target_arch = "s390x")] {
+        use s390x as native;
+    } else {
+        compile_error!("stackgate knows i386, x86_64, arm, arm64, ppc64le and s390x; CONTRIBUTING.md says how to add a CPU");
+    }
+}
+
+/// The CPU that this crate is compiled for.
+pub type Native = native::frame::ThisCpu;
+/// The machine word of the CPU that this crate is compiled for.
+pub type NativeWord = <Native as Cpu>::Word;
+
+pub use native::asm::{
+    asmcgocall, asmcgocall_catch, callback_return, ccall, cgocallback, crosscall1, crosscall2,
+    crosscall2_panic, g_begin, getg, gogo, mcall, park, resume, setg, systemstack, throw_to,
+};
+pub use native::frame::{
+    AsmcgocallFrame, BaseFrame, CalleeSaved, CallbackEntry, CallbackFrame, CatchFrame, Crosscall2Frame,
+    Gobuf, SwitchFrame, gobuf,
+};
+
+pub use native::unwind::{ENTRY_RECORD, RECORD, call_moved, capture, start_of_call};
+
+#[cfg(target_arch = "x86_64")]
+pub use native::asm::crosscall2_win64;
+
+/// C as `asmcgocall` calls it: one pointer in, an `int` out.
+pub type CFn = unsafe extern "C" fn(arg: *mut core::ffi::c_void) -> core::ffi::c_int;
+/// Managed code as `systemstack` calls it.
+pub type SystemFn = unsafe extern "C" fn(arg: *mut core::ffi::c_void);
+/// Managed code as `mcall` calls it; it must not return.
+pub type McallFn = unsafe extern "C" fn(g: *mut G<Native>) -> !;
+/// Managed code as a callback runs it.
+pub type CallbackFn = unsafe extern "C" fn(frame: *mut core::ffi::c_void, n: usize, ctxt: usize);
+/// A task's first function: the word of the first `resume` in, the word for the last one out.
+pub type EntryFn = unsafe extern "C" fn(value: usize) -> usize;
+/// What `crosscall1` runs.
+pub type ThreadFn = unsafe extern "C" fn(g: *mut G<Native>);
+
+/// The contract, enforced: the same names with the same types on each CPU.
+mod contract {
+    use super::{CFn, CallbackFn, CatchFrame, G, McallFn, Native, SystemFn, ThreadFn, native::asm, native::unwind};
+    use core::ffi::{c_int, c_void};
+
+    const _: unsafe extern "C" fn() -> *mut G<Native> = asm::getg;
+    const _: unsafe extern "C" fn(*mut G<Native>) = asm::setg;
+    const _: unsafe extern "C" fn(CFn, *mut c_void) -> c_int = asm::asmcgocall;
+    const _: unsafe extern "C" fn() = asm::ccall;
+    const _: unsafe extern "C" fn(CFn, *mut c_void, *mut usize) -> c_int = asm::asmcgocall_catch;
+    const _: unsafe extern "C" fn(*mut CatchFrame, usize) -> ! = asm::throw_to;
+    const _: unsafe extern "C" fn(SystemFn, *mut c_void) = asm::systemstack;
+    const _: unsafe extern "C" fn(McallFn) = asm::mcall;
+    const _: unsafe extern "C" fn(*mut G<Native>, usize) -> ! = asm::gogo;
+    const _: unsafe extern "C" fn(*mut G<Native>, usize) -> usize = asm::resume;
+    const _: unsafe extern "C" fn(usize) -> usize = asm::park;
+    const _: unsafe extern "C" fn() = asm::g_start;
+    const _: unsafe extern "C" fn(CallbackFn, *mut c_void, usize, usize) = asm::cgocallback;
+    const _: unsafe extern "C" fn(CallbackFn, *mut c_void, c_int, usize) = asm::crosscall2;
+    const _: unsafe extern "C" fn(CallbackFn, *mut c_void, c_int) = asm::crosscall2_panic;
+    const _: unsafe extern "C" fn(ThreadFn, *mut G<Native>) = asm::crosscall1;
+    const _: fn(usize, usize) -> super::Gobuf = super::native::frame::gobuf;
+    const _: unsafe fn(&super::AsmcgocallFrame) -> super::unwind::Start = unwind::start_of_call;
+    const _: unsafe extern "C" fn(*mut super::unwind::Registers) = unwind::capture;
+    const _: super::unwind::RecordForm = unwind::RECORD;
+    const _: usize = unwind::ENTRY_RECORD;
+    const _: crate::frame::Layout = unwind::Ucontext::LAYOUT;
+}

@@ -1,0 +1,1 @@
+//! ppc64le: OpenPOWER ELFv2, little-endian.

@@ -1,0 +1,1 @@
+//! s390x: the s390x ELF ABI.

@@ -1,0 +1,1176 @@
+//! The crossings of x86_64, in the order of the contract in the crate's documentation.
+//!
+//! Reading aid: `{name}` in an instruction is the offset of the field of that name in the frame that the
+//! function's documentation shows, or in the structure that the operand list at its end names. In comments,
+//! "on g0" and "on curg" say which stack SP is on.
+
+use super::frame::*;
+use crate::dwarf::*;
+use crate::frame::W64;
+use crate::g::NO_G;
+use crate::{CALLBACK_ELSEWHERE, CFn, CallbackFn, G, M, McallFn, Stack, SystemFn, ThreadFn};
+use core::arch::{global_asm, naked_asm};
+use core::ffi::{c_int, c_void};
+use core::mem::offset_of;
+
+// The current g: one word of static TLS for each thread, in the initial-exec model, so that reading it is two
+// instructions, is safe in a signal handler and works in a shared library that is loaded at start.
+global_asm!(
+    ".pushsection .tdata, \"awT\", %progbits",
+    ".balign 8",
+    ".globl stackgate_g",
+    ".hidden stackgate_g",
+    ".type stackgate_g, %object",
+    ".size stackgate_g, 8",
+    "stackgate_g: .quad {no_g}",
+    ".popsection",
+    no_g = sym NO_G,
+);
+
+/// Loads the current g's place into `r10`; after it `fs:[r10]` is the current g.
+#[rustfmt::skip]
+macro_rules! g_place { () => { "mov r10, qword ptr [rip + stackgate_g@gottpoff]" } }
+/// Lands an indirect call where the CPU enforces that: `endbr64`, or nothing.
+#[cfg(not(stackgate_landing_pads))]
+#[rustfmt::skip]
+macro_rules! landing_pad { () => { "" } }
+#[cfg(stackgate_landing_pads)]
+#[rustfmt::skip]
+macro_rules! landing_pad { () => { "endbr64" } }
+
+/// The current g, or null when the thread has none.
+///
+/// Runs on any stack; safe in a signal handler. Go: `getg`.
+///
+/// # Safety
+/// None beyond the declaration: it reads one word of the thread.
+///
+/// # Registers
+/// Out: `rax`. Clobbered: `rcx`, `rdx`, `r10`.
+#[unsafe(naked)]
+#[unsafe(export_name = "stackgate_getg")]
+pub unsafe extern "C" fn getg() -> *mut G<X86_64> /* rax */ {
+    naked_asm!(
+        ".cfi_startproc",
+        landing_pad!(),
+        g_place!(),
+        "mov rax, fs:[r10]",
+        // The g that stands for none is null to everybody else.
+        "xor ecx, ecx",
+        "lea rdx, [rip + {no_g}]",
+        "cmp rax, rdx",
+        "cmove rax, rcx",
+        "ret",
+        ".cfi_endproc",
+        no_g = sym NO_G,
+    )
+}
+
+/// Makes `g` current; null for none.
+///
+/// Runs on any stack; safe in a signal handler that gives back what it found. Go: `setg`.
+///
+/// # Safety
+/// `g` is null or stays valid for as long as it is current, and SP is on its stack.
+///
+/// # Registers
+/// In: `rdi`. Clobbered: `rax`, `rdi`, `r10`.
+#[unsafe(naked)]
+#[unsafe(export_name = "stackgate_setg")]
+pub unsafe extern "C" fn setg(g: *mut G<X86_64> /* rdi */) {
+    naked_asm!(
+        ".cfi_startproc",
+        landing_pad!(),
+        "lea rax, [rip + {no_g}]",
+        "test rdi, rdi",
+        "cmove rdi, rax",
+        g_place!(),
+        "mov fs:[r10], rdi",
+        "ret",
+        ".cfi_endproc",
+        no_g = sym NO_G,
+    )
+}
+
+/// Calls C on the system stack: `fn(arg)`. Go: `asmcgocall`.
+///
+/// Four paths: from a managed g it switches to g0's stack; on g0, on gsignal and without a g it calls where
+/// it stands, on an aligned SP. While C runs, g0 is current and an [`AsmcgocallFrame`] lies directly below
+/// `g0.sched.sp`. C's own callee-saved registers are C's affair; only `rbp` is kept here, because C would
+/// save it at a place that nobody can find again when the managed stack moves.
+///
+/// Runs on any stack; uses 8 bytes of a managed one. Safe in a signal handler.
+///
+/// # Safety
+/// `fn` may be called with `arg`. The current g is a g that `resume` runs, a g0, a gsignal, or none.
+///
+/// # Registers
+/// In: `rdi` fn, `rsi` arg. Out: `rax`. Clobbered: what a C call clobbers.
+/// At `fn`'s entry: `rdi` arg; SP + 8 a multiple of 16; DF clear as the caller left it; MXCSR and the x87
+/// control word as the caller left them.
+#[unsafe(naked)]
+#[unsafe(export_name = "stackgate_asmcgocall")]
+pub unsafe extern "C" fn asmcgocall(func: CFn /* rdi */, arg: *mut c_void /* rsi */) -> c_int /* eax */ {
+    naked_asm!(
+        ".cfi_startproc",
+        landing_pad!(),
+        // Does this g call away from its stack?
+        g_place!(),
+        "mov rax, fs:[r10]",
+        "mov rcx, [rax + {m_out}]",
+        "test rcx, rcx",
+        "jz 3f",
+
+        // g0 is current before anything of its stack is in use. An m's address is its g0's.
+        "mov fs:[r10], rcx",
+        "mov r11, rsp",
+        "mov rsp, [rcx + {g0_sp}]",            ".cfi_def_cfa r11, 8",
+
+        // On g0. Build the AsmcgocallFrame from its upper end: pc, link, sp, g.
+        "push qword ptr [r11]",
+        "push rbp",
+        "push r11",
+        "push rax",
+        "lea rbp, [rsp + {link}]",
+        // From here on the CFA is the word `sp`, plus the return address it designates; rbp is in `link`.
+        ".cfi_escape {cfa_is}, {cfa_len}, {breg_rsp}, {sp_lo}, {sp_hi}, {deref}, {plus}, {ra_lo}, {ra_hi}",
+        ".cfi_escape {reg_at}, {rbp_dwarf}, {breg_len}, {breg_rsp}, {link_lo}, {link_hi}",
+
+        "mov rax, rdi",
+        "mov rdi, rsi",
+        "call rax",
+
+        // On g0, C has returned. Leave its stack, then give up g0. The managed stack may have moved since:
+        // `sp` and `link` have been rewritten then, g has not moved.
+        "mov rcx, [rsp + {g}]",
+        "mov rbp, [rsp + {link}]",             ".cfi_restore rbp",
+        "mov rsp, [rsp + {sp}]",               ".cfi_def_cfa rsp, 8",
+        g_place!(),
+        "mov fs:[r10], rcx",
+        "ret",
+
+        // On g0, gsignal or a stack that no g knows.
+        "3:",
+        "push rbp",                            ".cfi_def_cfa_offset 16", ".cfi_offset rbp, -16",
+        "mov rbp, rsp",                        ".cfi_def_cfa_register rbp",
+        "and rsp, -16",
+        "mov rax, rdi",
+        "mov rdi, rsi",
+        "call rax",
+        "leave",                               ".cfi_def_cfa rsp, 8", ".cfi_restore rbp",
+        "ret",
+        ".cfi_endproc",
+        m_out = const offset_of!(G<X86_64>, m_out),
+        g0_sp = const offset_of!(M<X86_64>, g0.sched.sp),
+        g = const offset_of!(AsmcgocallFrame, g),
+        sp = const offset_of!(AsmcgocallFrame, sp),
+        link = const offset_of!(AsmcgocallFrame, link),
+        cfa_is = const DW_CFA_DEF_CFA_EXPRESSION, cfa_len = const CFA_DEREF_LEN,
+        reg_at = const DW_CFA_EXPRESSION, breg_len = const BREG_LEN,
+        deref = const DW_OP_DEREF, plus = const DW_OP_PLUS_UCONST,
+        breg_rsp = const breg(RSP.dwarf), rbp_dwarf = const RBP.dwarf,
+        sp_lo = const leb_lo(offset_of!(AsmcgocallFrame, sp) as i64),
+        sp_hi = const leb_hi(offset_of!(AsmcgocallFrame, sp) as i64),
+        link_lo = const leb_lo(offset_of!(AsmcgocallFrame, link) as i64),
+        link_hi = const leb_hi(offset_of!(AsmcgocallFrame, link) as i64),
+        ra_lo = const leb_lo(size_of::<W64>() as i64),
+        ra_hi = const leb_hi(size_of::<W64>() as i64),
+    )
+}
+// The pushes of asmcgocall, ccall and systemstack, from the frame's upper end down.
+pushes!(AsmcgocallFrame: pc, link, sp, g);
+
+/// Calls any C function on the system stack, its argument registers untouched. For JITs and typed wrappers.
+///
+/// As [`asmcgocall`], but the function is in `r11` and takes whatever the argument registers hold (`rdi`,
+/// `rsi`, `rdx`, `rcx`, `r8`, `r9`, `xmm0` to `xmm7`, `al` of a variadic call); arguments on the stack are
+/// not passed on. Every result register comes back as C left it.
+///
+/// Runs on any stack; uses 24 bytes of a managed one. Safe in a signal handler. Go has no such function.
+///
+/// # Safety
+/// As [`asmcgocall`]; not callable from Rust, since the function is in a scratch register.
+///
+/// # Registers
+/// In: `r11` fn, and fn's arguments. Out: fn's results. Clobbered: what a C call clobbers.
+#[unsafe(naked)]
+#[unsafe(export_name = "stackgate_ccall")]
+pub unsafe extern "C" fn ccall() {
+    naked_asm!(
+        ".cfi_startproc",
+        landing_pad!(),
+        // A record on the managed stack frees rbp; behind it the function, which frees r11.
+        "push rbp",                            ".cfi_def_cfa_offset 16", ".cfi_offset rbp, -16",
+        "mov rbp, rsp",                        ".cfi_def_cfa_register rbp",
+        "push r11",
+        "mov r11, qword ptr [rip + stackgate_g@gottpoff]",
+        "mov r10, fs:[r11]",
+        "mov r10, [r10 + {m_out}]",
+        "test r10, r10",
+        "jz 3f",
+
+        "mov fs:[r11], r10",
+        "mov rsp, [r10 + {g0_sp}]",
+
+        // On g0. Build the AsmcgocallFrame as asmcgocall does; what r11 and rbp held is in the record.
+        "push qword ptr [rbp + 8]",
+        "push qword ptr [rbp]",
+        "lea r11, [rbp + 8]",
+        "push r11",
+        "push qword ptr [r10 + {curg}]",
+        "mov r11, [rbp - 8]",
+        "lea rbp, [rsp + {link}]",
+        ".cfi_escape {cfa_is}, {cfa_len}, {breg_rsp}, {sp_lo}, {sp_hi}, {deref}, {plus}, {ra_lo}, {ra_hi}",
+        ".cfi_escape {reg_at}, {rbp_dwarf}, {breg_len}, {breg_rsp}, {link_lo}, {link_hi}",
+        "call r11",
+
+        // On g0, C has returned; rax, rdx, xmm0, xmm1, st(0) and st(1) are its results.
+        "mov rcx, [rsp + {g}]",
+        "mov rbp, [rsp + {link}]",             ".cfi_restore rbp",
+        "mov rsp, [rsp + {sp}]",               ".cfi_def_cfa rsp, 8",
+        g_place!(),
+        "mov fs:[r10], rcx",
+        "ret",
+
+        // On g0, gsignal or a stack that no g knows.
+        "3:",                                  ".cfi_def_cfa rbp, 16", ".cfi_offset rbp, -16",
+        "pop r11",
+        "and rsp, -16",
+        "call r11",
+        "leave",                               ".cfi_def_cfa rsp, 8", ".cfi_restore rbp",
+        "ret",
+        ".cfi_endproc",
+        m_out = const offset_of!(G<X86_64>, m_out),
+        g0_sp = const offset_of!(M<X86_64>, g0.sched.sp),
+        curg = const offset_of!(M<X86_64>, curg),
+        g = const offset_of!(AsmcgocallFrame, g),
+        sp = const offset_of!(AsmcgocallFrame, sp),
+        link = const offset_of!(AsmcgocallFrame, link),
+        cfa_is = const DW_CFA_DEF_CFA_EXPRESSION, cfa_len = const CFA_DEREF_LEN,
+        reg_at = const DW_CFA_EXPRESSION, breg_len = const BREG_LEN,
+        deref = const DW_OP_DEREF, plus = const DW_OP_PLUS_UCONST,
+        breg_rsp = const breg(RSP.dwarf), rbp_dwarf = const RBP.dwarf,
+        sp_lo = const leb_lo(offset_of!(AsmcgocallFrame, sp) as i64),
+        sp_hi = const leb_hi(offset_of!(AsmcgocallFrame, sp) as i64),
+        link_lo = const leb_lo(offset_of!(AsmcgocallFrame, link) as i64),
+        link_hi = const leb_hi(offset_of!(AsmcgocallFrame, link) as i64),
+        ra_lo = const leb_lo(size_of::<W64>() as i64),
+        ra_hi = const leb_hi(size_of::<W64>() as i64),
+    )
+}
+
+/// As [`asmcgocall`], and a throw lands here: [`throw_to`] with this call's [`CatchFrame`] makes it return a
+/// second time, with the thrown word in `*thrown`.
+///
+/// The C frames that a throw drops may hold the caller's callee-saved registers, so all of them are saved.
+/// `*thrown` is 0 after a return without a throw; a throw of 0 is the thrower's mistake.
+///
+/// Runs on a managed stack, of which it uses 88 bytes. Go: what `defer` and `recover` around a cgo call do.
+///
+/// # Safety
+/// As [`asmcgocall`], and the current g is one that `resume` runs. `thrown` is valid until this returns.
+///
+/// # Registers
+/// In: `rdi` fn, `rsi` arg, `rdx` thrown. Out: `rax`. Clobbered: what a C call clobbers.
+#[unsafe(naked)]
+#[unsafe(export_name = "stackgate_asmcgocall_catch")]
+pub unsafe extern "C" fn asmcgocall_catch(
+    func: CFn,          /* rdi */
+    arg: *mut c_void,   /* rsi */
+    thrown: *mut usize, /* rdx */
+) -> c_int /* eax */ {
+    naked_asm!(
+        ".cfi_startproc",
+        landing_pad!(),
+        // The CatchFrame, whose last word the call instruction has written.
+        "sub rsp, {pc}",                       ".cfi_adjust_cfa_offset {pc}",
+        "mov [rsp + {rbx}], rbx",              ".cfi_rel_offset rbx, {rbx}",
+        "mov [rsp + {r12}], r12",              ".cfi_rel_offset r12, {r12}",
+        "mov [rsp + {r13}], r13",              ".cfi_rel_offset r13, {r13}",
+        "mov [rsp + {r14}], r14",              ".cfi_rel_offset r14, {r14}",
+        "mov [rsp + {r15}], r15",              ".cfi_rel_offset r15, {r15}",
+        "mov [rsp + {rbp}], rbp",              ".cfi_rel_offset rbp, {rbp}",
+        "lea rbp, [rsp + {rbp}]",
+
+        // Where a throw writes, and how much of the system stack it drops.
+        "mov qword ptr [rdx], 0",
+        "mov [rsp + {thrown}], rdx",
+        g_place!(),
+        "mov rbx, fs:[r10]",
+        "mov rax, [rbx + {m_out}]",
+        "mov rax, [rax + {m_g0_sp}]",
+        "mov [rsp + {g0_sp}], rax",
+        "mov rax, [rbx + {catch}]",
+        "mov [rsp + {previous}], rax",
+
+        // Complete: publish it, call, take it back. C keeps rbx.
+        "mov [rbx + {catch}], rsp",
+        "call {asmcgocall}",
+        "mov rcx, [rsp + {previous}]",
+        "mov [rbx + {catch}], rcx",
+
+        // C gave back every register but the two that were used here.
+        "mov rbx, [rsp + {rbx}]",              ".cfi_restore rbx",
+        "mov rbp, [rsp + {rbp}]",              ".cfi_restore rbp",
+        "add rsp, {pc}",                       ".cfi_adjust_cfa_offset -{pc}",
+        "ret",
+        ".cfi_endproc",
+        asmcgocall = sym asmcgocall,
+        m_out = const offset_of!(G<X86_64>, m_out),
+        catch = const offset_of!(G<X86_64>, catch),
+        m_g0_sp = const offset_of!(M<X86_64>, g0.sched.sp),
+        previous = const offset_of!(CatchFrame, previous),
+        g0_sp = const offset_of!(CatchFrame, g0_sp),
+        thrown = const offset_of!(CatchFrame, thrown),
+        rbx = const offset_of!(CatchFrame, saved.rbx),
+        r12 = const offset_of!(CatchFrame, saved.r12),
+        r13 = const offset_of!(CatchFrame, saved.r13),
+        r14 = const offset_of!(CatchFrame, saved.r14),
+        r15 = const offset_of!(CatchFrame, saved.r15),
+        rbp = const offset_of!(CatchFrame, saved.rbp),
+        pc = const offset_of!(CatchFrame, pc),
+    )
+}
+
+/// Drops every frame down to `catch`, on both stacks, and makes its `asmcgocall_catch` return with `value`
+/// in `*thrown`.
+///
+/// Nothing of what is dropped runs: no destructor, no context release. That is the caller's affair.
+///
+/// Runs on a managed stack. Go: `unwindm` and the jump of `recovery`.
+///
+/// # Safety
+/// `catch` is in the chain that begins at the current g's `catch`; the current g is one that `resume` runs.
+///
+/// # Registers
+/// In: `rdi` catch, `rsi` value. Does not return.
+#[unsafe(naked)]
+#[unsafe(export_name = "stackgate_throw_to")]
+pub unsafe extern "C" fn throw_to(catch: *mut CatchFrame /* rdi */, value: usize /* rsi */) -> ! {
+    naked_asm!(
+        ".cfi_startproc",
+        landing_pad!(),
+        // The system stack begins again where it did when the catch was made. On curg all the while.
+        g_place!(),
+        "mov rax, fs:[r10]",
+        "mov rcx, [rax + {m_out}]",
+        "mov rdx, [rdi + {g0_sp}]",
+        "mov [rcx + {m_g0_sp}], rdx",
+        "mov rdx, [rdi + {previous}]",
+        "mov [rax + {catch}], rdx",
+        "mov rdx, [rdi + {thrown}]",
+        "mov [rdx], rsi",
+
+        // From here on this is asmcgocall_catch, at its end.
+        "mov rsp, rdi",                        ".cfi_def_cfa rsp, {size}",
+        ".cfi_rel_offset rbx, {rbx}", ".cfi_rel_offset r12, {r12}", ".cfi_rel_offset r13, {r13}",
+        ".cfi_rel_offset r14, {r14}", ".cfi_rel_offset r15, {r15}", ".cfi_rel_offset rbp, {rbp}",
+        "mov rbx, [rsp + {rbx}]",              ".cfi_restore rbx",
+        "mov r12, [rsp + {r12}]",              ".cfi_restore r12",
+        "mov r13, [rsp + {r13}]",              ".cfi_restore r13",
+        "mov r14, [rsp + {r14}]",              ".cfi_restore r14",
+        "mov r15, [rsp + {r15}]",              ".cfi_restore r15",
+        "mov rbp, [rsp + {rbp}]",              ".cfi_restore rbp",
+        "add rsp, {pc}",                       ".cfi_adjust_cfa_offset -{pc}",
+        "xor eax, eax",
+        // Jump and not `ret`: no call of the return predictor's stack matches it.
+        "pop rcx",                             ".cfi_adjust_cfa_offset -8", ".cfi_register rip, rcx",
+        "jmp rcx",
+        ".cfi_endproc",
+        m_out = const offset_of!(G<X86_64>, m_out),
+        catch = const offset_of!(G<X86_64>, catch),
+        m_g0_sp = const offset_of!(M<X86_64>, g0.sched.sp),
+        previous = const offset_of!(CatchFrame, previous),
+        g0_sp = const offset_of!(CatchFrame, g0_sp),
+        thrown = const offset_of!(CatchFrame, thrown),
+        rbx = const offset_of!(CatchFrame, saved.rbx),
+        r12 = const offset_of!(CatchFrame, saved.r12),
+        r13 = const offset_of!(CatchFrame, saved.r13),
+        r14 = const offset_of!(CatchFrame, saved.r14),
+        r15 = const offset_of!(CatchFrame, saved.r15),
+        rbp = const offset_of!(CatchFrame, saved.rbp),
+        pc = const offset_of!(CatchFrame, pc),
+        size = const size_of::<CatchFrame>(),
+    )
+}
+
+/// Runs managed code on the system stack: `fn(arg)`. Go: `systemstack`.
+///
+/// From a managed g as [`asmcgocall`], with the same frame; on g0, on gsignal and without a g a tail call.
+///
+/// Runs on any stack; uses 8 bytes of a managed one. Safe in a signal handler.
+///
+/// # Safety
+/// As [`asmcgocall`].
+///
+/// # Registers
+/// In: `rdi` fn, `rsi` arg. Clobbered: what a C call clobbers.
+#[unsafe(naked)]
+#[unsafe(export_name = "stackgate_systemstack")]
+pub unsafe extern "C" fn systemstack(func: SystemFn /* rdi */, arg: *mut c_void /* rsi */) {
+    naked_asm!(
+        ".cfi_startproc",
+        landing_pad!(),
+        g_place!(),
+        "mov rax, fs:[r10]",
+        "mov rcx, [rax + {m_out}]",
+        "test rcx, rcx",
+        "jz 3f",
+
+        "mov fs:[r10], rcx",
+        "mov r11, rsp",
+        "mov rsp, [rcx + {g0_sp}]",            ".cfi_def_cfa r11, 8",
+
+        // On g0. The AsmcgocallFrame.
+        "push qword ptr [r11]",
+        "push rbp",
+        "push r11",
+        "push rax",
+        "lea rbp, [rsp + {link}]",
+        ".cfi_escape {cfa_is}, {cfa_len}, {breg_rsp}, {sp_lo}, {sp_hi}, {deref}, {plus}, {ra_lo}, {ra_hi}",
+        ".cfi_escape {reg_at}, {rbp_dwarf}, {breg_len}, {breg_rsp}, {link_lo}, {link_hi}",
+
+        "mov rax, rdi",
+        "mov rdi, rsi",
+        "call rax",
+
+        "mov rcx, [rsp + {g}]",
+        "mov rbp, [rsp + {link}]",             ".cfi_restore rbp",
+        "mov rsp, [rsp + {sp}]",               ".cfi_def_cfa rsp, 8",
+        g_place!(),
+        "mov fs:[r10], rcx",
+        "ret",
+
+        // On a system stack already: it goes on as fn.
+        "3:",
+        "mov rax, rdi",
+        "mov rdi, rsi",
+        "jmp rax",
+        ".cfi_endproc",
+        m_out = const offset_of!(G<X86_64>, m_out),
+        g0_sp = const offset_of!(M<X86_64>, g0.sched.sp),
+        g = const offset_of!(AsmcgocallFrame, g),
+        sp = const offset_of!(AsmcgocallFrame, sp),
+        link = const offset_of!(AsmcgocallFrame, link),
+        cfa_is = const DW_CFA_DEF_CFA_EXPRESSION, cfa_len = const CFA_DEREF_LEN,
+        reg_at = const DW_CFA_EXPRESSION, breg_len = const BREG_LEN,
+        deref = const DW_OP_DEREF, plus = const DW_OP_PLUS_UCONST,
+        breg_rsp = const breg(RSP.dwarf), rbp_dwarf = const RBP.dwarf,
+        sp_lo = const leb_lo(offset_of!(AsmcgocallFrame, sp) as i64),
+        sp_hi = const leb_hi(offset_of!(AsmcgocallFrame, sp) as i64),
+        link_lo = const leb_lo(offset_of!(AsmcgocallFrame, link) as i64),
+        link_hi = const leb_hi(offset_of!(AsmcgocallFrame, link) as i64),
+        ra_lo = const leb_lo(size_of::<W64>() as i64),
+        ra_hi = const leb_hi(size_of::<W64>() as i64),
+    )
+}
+
+/// Leaves the current g, which then is parked, and runs `fn(g)` on the system stack for good. Go: `mcall`.
+///
+/// `fn` ends by `gogo`, on this g or another. What runs when this g is resumed is the return from `mcall`.
+///
+/// Runs on a managed stack, of which it uses 64 bytes.
+///
+/// # Safety
+/// The current g is one that `resume` or `gogo` runs, and is not below C frames of this m. `fn` does not
+/// return.
+///
+/// # Registers
+/// In: `rdi` fn. Clobbered, when it returns: what a C call clobbers. At `fn`'s entry: `rdi` g.
+#[unsafe(naked)]
+#[unsafe(export_name = "stackgate_mcall")]
+pub unsafe extern "C" fn mcall(func: McallFn /* rdi */) {
+    naked_asm!(
+        ".cfi_startproc",
+        landing_pad!(),
+        // The SwitchFrame, whose last word the call instruction has written.
+        "sub rsp, {pc}",                       ".cfi_adjust_cfa_offset {pc}",
+        "mov [rsp + {rbx}], rbx",              ".cfi_rel_offset rbx, {rbx}",
+        "mov [rsp + {r12}], r12",              ".cfi_rel_offset r12, {r12}",
+        "mov [rsp + {r13}], r13",              ".cfi_rel_offset r13, {r13}",
+        "mov [rsp + {r14}], r14",              ".cfi_rel_offset r14, {r14}",
+        "mov [rsp + {r15}], r15",              ".cfi_rel_offset r15, {r15}",
+        "mov [rsp + {rbp}], rbp",              ".cfi_rel_offset rbp, {rbp}",
+        "lea rbp, [rsp + {rbp}]",
+
+        // Where park's return is, is mcall's.
+        g_place!(),
+        "mov rax, fs:[r10]",
+        "mov rcx, [rax + {m_out}]",
+        "mov [rax + {sched_sp}], rsp",
+        "lea rdx, [rip + stackgate_parked]",
+        "mov [rax + {sched_pc}], rdx",
+        "mov [rax + {sched_bp}], rbp",
+
+        // g0 is current, nothing runs on this m, and this g has no m.
+        "mov fs:[r10], rcx",
+        "mov qword ptr [rcx + {curg}], 0",
+        "mov qword ptr [rax + {m_out}], 0",
+        "mov rsp, [rcx + {g0_sp}]",
+        // On g0, at the SwitchFrame of the last `resume`: the same layout, so that nothing changes for who
+        // unwinds. The frame records begin anew: the g may run on another thread in a moment.
+        "lea rbp, [rsp + {rbp}]",
+        "mov rdx, rdi",
+        "mov rdi, rax",
+        "call rdx",
+        "ud2",
+        ".cfi_endproc",
+        m_out = const offset_of!(G<X86_64>, m_out),
+        sched_sp = const offset_of!(G<X86_64>, sched.sp),
+        sched_pc = const offset_of!(G<X86_64>, sched.pc),
+        sched_bp = const offset_of!(G<X86_64>, sched.bp),
+        g0_sp = const offset_of!(M<X86_64>, g0.sched.sp),
+        curg = const offset_of!(M<X86_64>, curg),
+        rbx = const offset_of!(SwitchFrame, saved.rbx),
+        r12 = const offset_of!(SwitchFrame, saved.r12),
+        r13 = const offset_of!(SwitchFrame, saved.r13),
+        r14 = const offset_of!(SwitchFrame, saved.r14),
+        r15 = const offset_of!(SwitchFrame, saved.r15),
+        rbp = const offset_of!(SwitchFrame, saved.rbp),
+        pc = const offset_of!(SwitchFrame, pc),
+    )
+}
+
+/// Runs a parked g on this m, with `value` as what its `park` returns, and does not come back. Go: `gogo`.
+///
+/// The system stack is used again from `g0.sched.sp`, where the last `resume` left it.
+///
+/// Runs on a system stack.
+///
+/// # Safety
+/// The current g is a g0 whose m runs nothing, and `resume` has been called on this m and has not returned.
+/// `g` is parked, and no other thread runs it.
+///
+/// # Registers
+/// In: `rdi` g, `rsi` value. Does not return.
+#[unsafe(naked)]
+#[unsafe(export_name = "stackgate_gogo")]
+pub unsafe extern "C" fn gogo(g: *mut G<X86_64> /* rdi */, value: usize /* rsi */) -> ! {
+    naked_asm!(
+        ".cfi_startproc",
+        landing_pad!(),
+        g_place!(),
+        "mov rcx, fs:[r10]",
+        // What unwinders follow from the g's first frame.
+        "mov rdx, [rdi + {top}]",
+        "mov r8, [rcx + {g0_sp}]",
+        "mov [rdx - {base} + {parent}], r8",
+        "mov [rdi + {m_out}], rcx",
+        "mov [rcx + {curg}], rdi",
+
+        "mov rax, rsi",
+        "mov rdx, [rdi + {sched_pc}]",
+        "mov rbp, [rdi + {sched_bp}]",
+        "mov rsp, [rdi + {sched_sp}]",         ".cfi_def_cfa rsp, 0", ".cfi_register rip, rdx",
+        "mov fs:[r10], rdi",
+        "jmp rdx",
+        ".cfi_endproc",
+        m_out = const offset_of!(G<X86_64>, m_out),
+        top = const offset_of!(G<X86_64>, stack) + offset_of!(Stack<X86_64>, top),
+        sched_sp = const offset_of!(G<X86_64>, sched.sp),
+        sched_pc = const offset_of!(G<X86_64>, sched.pc),
+        sched_bp = const offset_of!(G<X86_64>, sched.bp),
+        g0_sp = const offset_of!(M<X86_64>, g0.sched.sp),
+        curg = const offset_of!(M<X86_64>, curg),
+        base = const size_of::<BaseFrame>(),
+        parent = const offset_of!(BaseFrame, parent),
+    )
+}
+
+/// Runs a parked g on this m until it parks or its function returns. In: the word that its `park` returns;
+/// out: the word that it parks with. A call, which `park` ends by a return: the CPU predicts both.
+///
+/// Runs on a system stack, of which it uses 64 bytes. Go: `execute` and the end of `mcall`, in one.
+///
+/// # Safety
+/// The current g is a g0 whose m runs nothing. `g` is parked, and no other thread runs it.
+///
+/// # Registers
+/// In: `rdi` g, `rsi` value. Out: `rax`. Clobbered: what a C call clobbers.
+#[unsafe(naked)]
+#[unsafe(export_name = "stackgate_resume")]
+pub unsafe extern "C" fn resume(g: *mut G<X86_64> /* rdi */, value: usize /* rsi */) -> usize /* rax */ {
+    naked_asm!(
+        ".cfi_startproc",
+        landing_pad!(),
+        // The SwitchFrame, whose last word the call instruction has written.
+        "sub rsp, {pc}",                       ".cfi_adjust_cfa_offset {pc}",
+        "mov [rsp + {rbx}], rbx",              ".cfi_rel_offset rbx, {rbx}",
+        "mov [rsp + {r12}], r12",              ".cfi_rel_offset r12, {r12}",
+        "mov [rsp + {r13}], r13",              ".cfi_rel_offset r13, {r13}",
+        "mov [rsp + {r14}], r14",              ".cfi_rel_offset r14, {r14}",
+        "mov [rsp + {r15}], r15",              ".cfi_rel_offset r15, {r15}",
+        "mov [rsp + {rbp}], rbp",              ".cfi_rel_offset rbp, {rbp}",
+
+        // The system stack is used from here on by what this g calls, and unwinders come here from its
+        // first frame.
+        g_place!(),
+        "mov rcx, fs:[r10]",
+        "mov [rcx + {g0_sp}], rsp",
+        "mov rdx, [rdi + {top}]",
+        "mov [rdx - {base} + {parent}], rsp",
+        "mov [rdi + {m_out}], rcx",
+        "mov [rcx + {curg}], rdi",
+
+        // The g's own SP last; it is as if the jump had been made already.
+        "mov rax, rsi",
+        "mov rdx, [rdi + {sched_pc}]",
+        "mov rbp, [rdi + {sched_bp}]",
+        "mov rsp, [rdi + {sched_sp}]",
+        ".cfi_def_cfa rsp, 0", ".cfi_register rip, rdx", ".cfi_same_value rbp", ".cfi_same_value rbx",
+        ".cfi_same_value r12", ".cfi_same_value r13", ".cfi_same_value r14", ".cfi_same_value r15",
+        "mov fs:[r10], rdi",
+        "jmp rdx",
+        ".cfi_endproc",
+        m_out = const offset_of!(G<X86_64>, m_out),
+        top = const offset_of!(G<X86_64>, stack) + offset_of!(Stack<X86_64>, top),
+        sched_sp = const offset_of!(G<X86_64>, sched.sp),
+        sched_pc = const offset_of!(G<X86_64>, sched.pc),
+        sched_bp = const offset_of!(G<X86_64>, sched.bp),
+        g0_sp = const offset_of!(M<X86_64>, g0.sched.sp),
+        curg = const offset_of!(M<X86_64>, curg),
+        base = const size_of::<BaseFrame>(),
+        parent = const offset_of!(BaseFrame, parent),
+        rbx = const offset_of!(SwitchFrame, saved.rbx),
+        r12 = const offset_of!(SwitchFrame, saved.r12),
+        r13 = const offset_of!(SwitchFrame, saved.r13),
+        r14 = const offset_of!(SwitchFrame, saved.r14),
+        r15 = const offset_of!(SwitchFrame, saved.r15),
+        rbp = const offset_of!(SwitchFrame, saved.rbp),
+        pc = const offset_of!(SwitchFrame, pc),
+    )
+}
+
+/// Parks the current g: the `resume` that runs it returns `value`. Returns what the next `resume` of this g
+/// passes, perhaps on another thread.
+///
+/// Runs on a managed stack, of which it uses 64 bytes. Go: `gopark`.
+///
+/// # Safety
+/// The current g is one that `resume` or `gogo` runs, and is not below C frames of this m.
+///
+/// # Registers
+/// In: `rdi` value. Out: `rax`. Clobbered: what a C call clobbers.
+#[unsafe(naked)]
+#[unsafe(export_name = "stackgate_park")]
+pub unsafe extern "C" fn park(value: usize /* rdi */) -> usize /* rax */ {
+    naked_asm!(
+        ".cfi_startproc",
+        landing_pad!(),
+        // The SwitchFrame, whose last word the call instruction has written.
+        "sub rsp, {pc}",                       ".cfi_adjust_cfa_offset {pc}",
+        "mov [rsp + {rbx}], rbx",              ".cfi_rel_offset rbx, {rbx}",
+        "mov [rsp + {r12}], r12",              ".cfi_rel_offset r12, {r12}",
+        "mov [rsp + {r13}], r13",              ".cfi_rel_offset r13, {r13}",
+        "mov [rsp + {r14}], r14",              ".cfi_rel_offset r14, {r14}",
+        "mov [rsp + {r15}], r15",              ".cfi_rel_offset r15, {r15}",
+        "mov [rsp + {rbp}], rbp",              ".cfi_rel_offset rbp, {rbp}",
+        "lea rbp, [rsp + {rbp}]",
+
+        g_place!(),
+        "mov rax, fs:[r10]",
+        "mov rcx, [rax + {m_out}]",
+        "mov [rax + {sched_sp}], rsp",
+        "lea rdx, [rip + stackgate_parked]",
+        "mov [rax + {sched_pc}], rdx",
+        "mov [rax + {sched_bp}], rbp",
+
+        // g0 is current, nothing runs on this m, and this g has no m.
+        "mov fs:[r10], rcx",
+        "mov qword ptr [rcx + {curg}], 0",
+        "mov qword ptr [rax + {m_out}], 0",
+        "mov rsp, [rcx + {g0_sp}]",
+
+        // On g0, in resume's SwitchFrame: the same layout, so the rules above describe it as well.
+        "mov rax, rdi",
+        "mov rbx, [rsp + {rbx}]",              ".cfi_restore rbx",
+        "mov r12, [rsp + {r12}]",              ".cfi_restore r12",
+        "mov r13, [rsp + {r13}]",              ".cfi_restore r13",
+        "mov r14, [rsp + {r14}]",              ".cfi_restore r14",
+        "mov r15, [rsp + {r15}]",              ".cfi_restore r15",
+        "mov rbp, [rsp + {rbp}]",              ".cfi_restore rbp",
+        "add rsp, {pc}",                       ".cfi_adjust_cfa_offset -{pc}",
+        "ret",
+        ".cfi_endproc",
+        m_out = const offset_of!(G<X86_64>, m_out),
+        sched_sp = const offset_of!(G<X86_64>, sched.sp),
+        sched_pc = const offset_of!(G<X86_64>, sched.pc),
+        sched_bp = const offset_of!(G<X86_64>, sched.bp),
+        g0_sp = const offset_of!(M<X86_64>, g0.sched.sp),
+        curg = const offset_of!(M<X86_64>, curg),
+        rbx = const offset_of!(SwitchFrame, saved.rbx),
+        r12 = const offset_of!(SwitchFrame, saved.r12),
+        r13 = const offset_of!(SwitchFrame, saved.r13),
+        r14 = const offset_of!(SwitchFrame, saved.r14),
+        r15 = const offset_of!(SwitchFrame, saved.r15),
+        rbp = const offset_of!(SwitchFrame, saved.rbp),
+        pc = const offset_of!(SwitchFrame, pc),
+    )
+}
+
+/// Where a g that `park` or `mcall` left goes on: it returns from them.
+///
+/// Not a function: `resume` and `gogo` jump here, on the g's stack, with SP at its [`SwitchFrame`] and the
+/// word for it in `rax`.
+///
+/// # Safety
+/// Only the address is used.
+#[unsafe(naked)]
+#[unsafe(export_name = "stackgate_park_return")]
+pub(crate) unsafe extern "C" fn park_return() {
+    naked_asm!(
+        ".cfi_startproc",
+        ".cfi_def_cfa rsp, {size}",
+        ".cfi_rel_offset rbx, {rbx}", ".cfi_rel_offset r12, {r12}", ".cfi_rel_offset r13, {r13}",
+        ".cfi_rel_offset r14, {r14}", ".cfi_rel_offset r15, {r15}", ".cfi_rel_offset rbp, {rbp}",
+        // An unwinder looks one byte before the address that `resume` jumps to.
+        "nop",
+        ".globl stackgate_parked", ".hidden stackgate_parked",
+        "stackgate_parked:",
+        landing_pad!(),
+        "mov rbx, [rsp + {rbx}]",              ".cfi_restore rbx",
+        "mov r12, [rsp + {r12}]",              ".cfi_restore r12",
+        "mov r13, [rsp + {r13}]",              ".cfi_restore r13",
+        "mov r14, [rsp + {r14}]",              ".cfi_restore r14",
+        "mov r15, [rsp + {r15}]",              ".cfi_restore r15",
+        "mov rbp, [rsp + {rbp}]",              ".cfi_restore rbp",
+        "add rsp, {pc}",                       ".cfi_adjust_cfa_offset -{pc}",
+        // Jump and not `ret`: the call was made long ago, perhaps on another CPU.
+        "pop rcx",                             ".cfi_adjust_cfa_offset -8", ".cfi_register rip, rcx",
+        "jmp rcx",
+        ".cfi_endproc",
+        rbx = const offset_of!(SwitchFrame, saved.rbx),
+        r12 = const offset_of!(SwitchFrame, saved.r12),
+        r13 = const offset_of!(SwitchFrame, saved.r13),
+        r14 = const offset_of!(SwitchFrame, saved.r14),
+        r15 = const offset_of!(SwitchFrame, saved.r15),
+        rbp = const offset_of!(SwitchFrame, saved.rbp),
+        pc = const offset_of!(SwitchFrame, pc),
+        size = const size_of::<SwitchFrame>(),
+    )
+}
+
+/// Where a g's first `resume` arrives: runs its function, then parks it for the last time.
+///
+/// Not a function: `resume` and `gogo` jump here, on the g's stack, with SP at its [`BaseFrame`] and the word
+/// for it in `rax`. Unwinders go on in the `resume` that runs this g, whose frame `parent` designates.
+///
+/// # Safety
+/// Only the address is used.
+#[unsafe(naked)]
+#[unsafe(export_name = "stackgate_g_start")]
+pub unsafe extern "C" fn g_start() {
+    naked_asm!(
+        ".cfi_startproc",
+        ".cfi_escape {cfa_is}, {cfa_len}, {breg_rsp}, {parent_lo}, {parent_hi}, {deref}, {plus}, {size_lo}, {size_hi}",
+        ".cfi_offset rbx, {rbx} - {size}", ".cfi_offset r12, {r12} - {size}", ".cfi_offset r13, {r13} - {size}",
+        ".cfi_offset r14, {r14} - {size}", ".cfi_offset r15, {r15} - {size}", ".cfi_offset rbp, {rbp} - {size}",
+        // An unwinder looks one byte before the address that `resume` jumps to.
+        "nop",
+        ".globl stackgate_g_begin", ".hidden stackgate_g_begin",
+        "stackgate_g_begin:",
+        landing_pad!(),
+        "mov rdi, rax",
+        "call [rsp + {entry}]",
+        "mov rdi, rax",
+
+        // On curg, which ends. From here on this is park, and nobody comes back.
+        g_place!(),
+        "mov rax, fs:[r10]",
+        "mov rcx, [rax + {m_out}]",
+        "mov qword ptr [rax + {state}], {finished}",
+        "mov fs:[r10], rcx",
+        "mov qword ptr [rcx + {curg}], 0",
+        "mov qword ptr [rax + {m_out}], 0",
+        "mov rsp, [rcx + {g0_sp}]",            ".cfi_def_cfa rsp, {size}",
+        "mov rax, rdi",
+        "mov rbx, [rsp + {rbx}]",              ".cfi_restore rbx",
+        "mov r12, [rsp + {r12}]",              ".cfi_restore r12",
+        "mov r13, [rsp + {r13}]",              ".cfi_restore r13",
+        "mov r14, [rsp + {r14}]",              ".cfi_restore r14",
+        "mov r15, [rsp + {r15}]",              ".cfi_restore r15",
+        "mov rbp, [rsp + {rbp}]",              ".cfi_restore rbp",
+        "add rsp, {pc}",                       ".cfi_adjust_cfa_offset -{pc}",
+        "ret",
+        ".cfi_endproc",
+        entry = const offset_of!(BaseFrame, entry),
+        m_out = const offset_of!(G<X86_64>, m_out),
+        state = const offset_of!(G<X86_64>, state),
+        finished = const crate::GState::Finished as usize,
+        g0_sp = const offset_of!(M<X86_64>, g0.sched.sp),
+        curg = const offset_of!(M<X86_64>, curg),
+        rbx = const offset_of!(SwitchFrame, saved.rbx),
+        r12 = const offset_of!(SwitchFrame, saved.r12),
+        r13 = const offset_of!(SwitchFrame, saved.r13),
+        r14 = const offset_of!(SwitchFrame, saved.r14),
+        r15 = const offset_of!(SwitchFrame, saved.r15),
+        rbp = const offset_of!(SwitchFrame, saved.rbp),
+        pc = const offset_of!(SwitchFrame, pc),
+        size = const size_of::<SwitchFrame>(),
+        cfa_is = const DW_CFA_DEF_CFA_EXPRESSION, cfa_len = const CFA_DEREF_LEN,
+        deref = const DW_OP_DEREF, plus = const DW_OP_PLUS_UCONST, breg_rsp = const breg(RSP.dwarf),
+        parent_lo = const leb_lo(offset_of!(BaseFrame, parent) as i64),
+        parent_hi = const leb_hi(offset_of!(BaseFrame, parent) as i64),
+        size_lo = const leb_lo(size_of::<SwitchFrame>() as i64),
+        size_hi = const leb_hi(size_of::<SwitchFrame>() as i64),
+    )
+}
+
+unsafe extern "C" {
+    /// Where a callback's managed function returns to: a return address that says "C lies below here".
+    #[link_name = "stackgate_callback_return"]
+    pub static callback_return: [u8; 0];
+    /// Where the first `resume` of a g jumps to, in [`g_start`].
+    #[link_name = "stackgate_g_begin"]
+    pub static g_begin: [u8; 0];
+}
+
+/// Runs managed code on curg, called from C: `fn(frame, framesize, ctxt)`. Go: `cgocallback`.
+///
+/// For managed code that obeys the C ABI; [`crosscall2`] is for code that keeps no register. The
+/// [`CallbackFrame`] on the system stack holds all there is to know; on curg lie only the [`CallbackEntry`],
+/// whose frame record continues curg's own chain, and what the managed code itself puts there. `ctxt` is the
+/// traceback context of the C frames below, 0 for none.
+///
+/// A callback on a thread without a g, on a g other than g0, or on an m that runs nothing goes to
+/// [`CALLBACK_ELSEWHERE`].
+///
+/// Runs on a system stack, of which it uses 48 bytes, and of curg's 32. Not for signal handlers.
+///
+/// # Safety
+/// `fn` may be called with these arguments on curg's stack.
+///
+/// # Registers
+/// In: `rdi` fn, `rsi` frame, `rdx` framesize, `rcx` ctxt. Clobbered: what a C call clobbers, and what `fn`
+/// clobbers beside that. At `fn`'s entry: `rdi` frame, `rsi` framesize, `rdx` ctxt; SP + 8 a multiple of 16;
+/// DF as C left it, clear.
+#[unsafe(naked)]
+#[unsafe(export_name = "stackgate_cgocallback")]
+pub unsafe extern "C" fn cgocallback(
+    func: CallbackFn,   /* rdi */
+    frame: *mut c_void, /* rsi */
+    framesize: usize,   /* rdx */
+    ctxt: usize,        /* rcx */
+) {
+    naked_asm!(
+        ".cfi_startproc",
+        landing_pad!(),
+        // C's frame record, the upper end of the CallbackFrame.
+        "push rbp",                            ".cfi_def_cfa_offset 16", ".cfi_offset rbp, -16",
+        "mov rbp, rsp",                        ".cfi_def_cfa_register rbp",
+
+        // May this g be called back, and is there a g to run it?
+        g_place!(),
+        "mov rax, fs:[r10]",
+        "mov r8, [rax + {m_in}]",
+        "test r8, r8",
+        "jz 3f",
+        "mov r9, [r8 + {curg}]",
+        "test r9, r9",
+        "jz 3f",
+
+        // The rest of the CallbackFrame, from its upper end: m, ctxt, g, g0_sp. The AsmcgocallFrame that this
+        // callback came through ends at g0_sp.
+        "mov r11, [r8 + {m_g0_sp}]",
+        "push r8",
+        "push rcx",
+        "push r9",
+        "push r11",
+        // It is complete: publish it. Then curg is current, then SP goes to its stack.
+        "mov [r8 + {m_g0_sp}], rsp",
+        "mov r8, rsp",
+        "mov rax, [r11 - {call} + {call_sp}]",
+        "and rax, -16",
+        "mov fs:[r10], r9",
+        "mov rsp, rax",
+
+        // On curg. The CallbackEntry from its upper end: pc, link, func, callback. rbp is C's until its record
+        // is complete.
+        "push qword ptr [r11 - {call} + {call_pc}]",
+        "push qword ptr [r11 - {call} + {call_link}]",
+        "push rdi",
+        "push r8",
+        "lea rbp, [rsp + {link}]",
+        // From here on the CFA is the upper end of the CallbackFrame that `callback` designates.
+        ".cfi_escape {cfa_is}, {cfa_len}, {breg_rsp}, {cb_lo}, {cb_hi}, {deref}, {plus}, {size_lo}, {size_hi}",
+
+        "mov rax, rdi",
+        "mov rdi, rsi",
+        "mov rsi, rdx",
+        "mov rdx, rcx",
+        "call rax",
+        ".globl stackgate_callback_return", ".hidden stackgate_callback_return",
+        "stackgate_callback_return:",
+
+        // On curg, and only SP is known. g0 is current again, the frame is taken back, then SP leaves.
+        "mov rax, [rsp + {callback}]",
+        "mov rcx, [rax + {m}]",
+        g_place!(),
+        "mov fs:[r10], rcx",
+        "mov rdx, [rax + {g0_sp}]",
+        "mov [rcx + {m_g0_sp}], rdx",
+        "lea rsp, [rax + {cb_link}]",          ".cfi_def_cfa rsp, 16",
+        "pop rbp",                             ".cfi_adjust_cfa_offset -8", ".cfi_restore rbp",
+        "ret",
+
+        // On g0, or on whatever stack C runs. The registers are as they came.
+        "3:",                                  ".cfi_def_cfa rbp, 16", ".cfi_offset rbp, -16",
+        "pop rbp",                             ".cfi_def_cfa rsp, 8", ".cfi_restore rbp",
+        "jmp qword ptr [rip + {elsewhere}]",
+        ".cfi_endproc",
+        elsewhere = sym CALLBACK_ELSEWHERE,
+        m_in = const offset_of!(G<X86_64>, m_in),
+        curg = const offset_of!(M<X86_64>, curg),
+        m_g0_sp = const offset_of!(M<X86_64>, g0.sched.sp),
+        call = const size_of::<AsmcgocallFrame>(),
+        call_sp = const offset_of!(AsmcgocallFrame, sp),
+        call_link = const offset_of!(AsmcgocallFrame, link),
+        call_pc = const offset_of!(AsmcgocallFrame, pc),
+        g0_sp = const offset_of!(CallbackFrame, g0_sp),
+        m = const offset_of!(CallbackFrame, m),
+        cb_link = const offset_of!(CallbackFrame, link),
+        callback = const offset_of!(CallbackEntry, callback),
+        link = const offset_of!(CallbackEntry, link),
+        cfa_is = const DW_CFA_DEF_CFA_EXPRESSION, cfa_len = const CFA_DEREF_LEN,
+        deref = const DW_OP_DEREF, plus = const DW_OP_PLUS_UCONST, breg_rsp = const breg(RSP.dwarf),
+        cb_lo = const leb_lo(offset_of!(CallbackEntry, callback) as i64),
+        cb_hi = const leb_hi(offset_of!(CallbackEntry, callback) as i64),
+        size_lo = const leb_lo(size_of::<CallbackFrame>() as i64),
+        size_hi = const leb_hi(size_of::<CallbackFrame>() as i64),
+    )
+}
+// The pushes of cgocallback, from each frame's upper end down.
+pushes!(CallbackFrame: pc, link, m, ctxt, g, g0_sp);
+pushes!(CallbackEntry: pc, link, func, callback);
+
+/// C's way into managed code that keeps no register: saves all that C expects back, then [`cgocallback`].
+/// Go: `crosscall2`.
+///
+/// Runs on a system stack, of which it uses 64 bytes beside those of `cgocallback`. Not for signal handlers.
+///
+/// # Safety
+/// As [`cgocallback`].
+///
+/// # Registers
+/// In: `rdi` fn, `rsi` a, `edx` n, `rcx` ctxt. Clobbered: what a C call clobbers. At `fn`'s entry: as
+/// [`cgocallback`], with n sign-extended.
+#[unsafe(naked)]
+#[unsafe(export_name = "stackgate_crosscall2")]
+pub unsafe extern "C" fn crosscall2(
+    func: CallbackFn, /* rdi */
+    a: *mut c_void,   /* rsi */
+    n: c_int,         /* edx */
+    ctxt: usize,      /* rcx */
+) {
+    naked_asm!(
+        ".cfi_startproc",
+        landing_pad!(),
+        "sub rsp, {pc}",                       ".cfi_adjust_cfa_offset {pc}",
+        "mov [rsp + {rbx}], rbx",              ".cfi_rel_offset rbx, {rbx}",
+        "mov [rsp + {r12}], r12",              ".cfi_rel_offset r12, {r12}",
+        "mov [rsp + {r13}], r13",              ".cfi_rel_offset r13, {r13}",
+        "mov [rsp + {r14}], r14",              ".cfi_rel_offset r14, {r14}",
+        "mov [rsp + {r15}], r15",              ".cfi_rel_offset r15, {r15}",
+        "mov [rsp + {rbp}], rbp",              ".cfi_rel_offset rbp, {rbp}",
+        "lea rbp, [rsp + {rbp}]",
+
+        "movsxd rdx, edx",
+        "call {cgocallback}",
+
+        "mov rbx, [rsp + {rbx}]",              ".cfi_restore rbx",
+        "mov r12, [rsp + {r12}]",              ".cfi_restore r12",
+        "mov r13, [rsp + {r13}]",              ".cfi_restore r13",
+        "mov r14, [rsp + {r14}]",              ".cfi_restore r14",
+        "mov r15, [rsp + {r15}]",              ".cfi_restore r15",
+        "mov rbp, [rsp + {rbp}]",              ".cfi_restore rbp",
+        "add rsp, {pc}",                       ".cfi_adjust_cfa_offset -{pc}",
+        "ret",
+        ".cfi_endproc",
+        cgocallback = sym cgocallback,
+        rbx = const offset_of!(Crosscall2Frame, saved.rbx),
+        r12 = const offset_of!(Crosscall2Frame, saved.r12),
+        r13 = const offset_of!(Crosscall2Frame, saved.r13),
+        r14 = const offset_of!(Crosscall2Frame, saved.r14),
+        r15 = const offset_of!(Crosscall2Frame, saved.r15),
+        rbp = const offset_of!(Crosscall2Frame, saved.rbp),
+        pc = const offset_of!(Crosscall2Frame, pc),
+    )
+}
+
+/// [`crosscall2`] with three arguments, as C code that knows no context calls it: the context is 0.
+///
+/// Go takes the missing fourth argument from whatever the register holds.
+///
+/// Runs on a system stack. Not for signal handlers.
+///
+/// # Safety
+/// As [`crosscall2`].
+///
+/// # Registers
+/// In: `rdi` fn, `rsi` a, `edx` n. Clobbered: what a C call clobbers.
+#[unsafe(naked)]
+#[unsafe(export_name = "stackgate_crosscall2_panic")]
+pub unsafe extern "C" fn crosscall2_panic(
+    func: CallbackFn, /* rdi */
+    a: *mut c_void,   /* rsi */
+    n: c_int,         /* edx */
+) {
+    naked_asm!(
+        ".cfi_startproc",
+        landing_pad!(),
+        "xor ecx, ecx",
+        "jmp {crosscall2}",
+        ".cfi_endproc",
+        crosscall2 = sym crosscall2,
+    )
+}
+
+/// A thread's entry: makes the g0 `g` current, runs `fn(g)` where it stands, and gives C back its registers
+/// and the thread its former g. Go: `crosscall1`.
+///
+/// Runs on the thread's own stack, of which it uses 80 bytes. Not for signal handlers.
+///
+/// # Safety
+/// `g` is a g0 that no other thread uses; `fn` may be called with it.
+///
+/// # Registers
+/// In: `rdi` fn, `rsi` g. Clobbered: what a C call clobbers, whatever `fn` clobbers.
+#[unsafe(naked)]
+#[unsafe(export_name = "stackgate_crosscall1")]
+pub unsafe extern "C" fn crosscall1(func: ThreadFn /* rdi */, g: *mut G<X86_64> /* rsi */) {
+    naked_asm!(
+        ".cfi_startproc",
+        landing_pad!(),
+        "sub rsp, {pc}",                       ".cfi_adjust_cfa_offset {pc}",
+        "mov [rsp + {rbx}], rbx",              ".cfi_rel_offset rbx, {rbx}",
+        "mov [rsp + {r12}], r12",              ".cfi_rel_offset r12, {r12}",
+        "mov [rsp + {r13}], r13",              ".cfi_rel_offset r13, {r13}",
+        "mov [rsp + {r14}], r14",              ".cfi_rel_offset r14, {r14}",
+        "mov [rsp + {r15}], r15",              ".cfi_rel_offset r15, {r15}",
+        "mov [rsp + {rbp}], rbp",              ".cfi_rel_offset rbp, {rbp}",
+        "lea rbp, [rsp + {rbp}]",
+
+        // The former g lies in the word that is there for alignment.
+        g_place!(),
+        "mov rax, fs:[r10]",
+        "mov [rsp + {former}], rax",
+        "mov fs:[r10], rsi",
+        "mov rax, rdi",
+        "mov rdi, rsi",
+        "call rax",
+        g_place!(),
+        "mov rax, [rsp + {former}]",
+        "mov fs:[r10], rax",
+
+        "mov rbx, [rsp + {rbx}]",              ".cfi_restore rbx",
+        "mov r12, [rsp + {r12}]",              ".cfi_restore r12",
+        "mov r13, [rsp + {r13}]",              ".cfi_restore r13",
+        "mov r14, [rsp + {r14}]",              ".cfi_restore r14",
+        "mov r15, [rsp + {r15}]",              ".cfi_restore r15",
+        "mov rbp, [rsp + {rbp}]",              ".cfi_restore rbp",
+        "add rsp, {pc}",                       ".cfi_adjust_cfa_offset -{pc}",
+        "ret",
+        ".cfi_endproc",
+        former = const offset_of!(Crosscall2Frame, former),
+        rbx = const offset_of!(Crosscall2Frame, saved.rbx),
+        r12 = const offset_of!(Crosscall2Frame, saved.r12),
+        r13 = const offset_of!(Crosscall2Frame, saved.r13),
+        r14 = const offset_of!(Crosscall2Frame, saved.r14),
+        r15 = const offset_of!(Crosscall2Frame, saved.r15),
+        rbp = const offset_of!(Crosscall2Frame, saved.rbp),
+        pc = const offset_of!(Crosscall2Frame, pc),
+    )
+}
+
+/// [`crosscall2`] for callers of the Windows convention: it takes its arguments from `rcx`, `rdx`, `r8d` and
+/// `r9`, and keeps `rdi`, `rsi` and `xmm6` to `xmm15` as well. DF is clear at `fn`'s entry.
+///
+/// Runs on a system stack, of which it uses 240 bytes beside those of `cgocallback`. Not for signal handlers.
+///
+/// # Safety
+/// As [`cgocallback`]; `fn` itself has the System V convention.
+///
+/// # Registers
+/// In: `rcx` fn, `rdx` a, `r8d` n, `r9` ctxt. Clobbered: what a call of the Windows convention clobbers.
+#[unsafe(naked)]
+#[unsafe(export_name = "stackgate_crosscall2_win64")]
+pub unsafe extern "win64" fn crosscall2_win64(
+    func: CallbackFn, /* rcx */
+    a: *mut c_void,   /* rdx */
+    n: c_int,         /* r8d */
+    ctxt: usize,      /* r9 */
+) {
+    naked_asm!(
+        ".cfi_startproc",
+        landing_pad!(),
+        "sub rsp, {pc}",                       ".cfi_adjust_cfa_offset {pc}",
+        "movaps [rsp + {xmm6}], xmm6",         ".cfi_rel_offset xmm6, {xmm6}",
+        "movaps [rsp + {xmm7}], xmm7",         ".cfi_rel_offset xmm7, {xmm7}",
+        "movaps [rsp + {xmm8}], xmm8",         ".cfi_rel_offset xmm8, {xmm8}",
+        "movaps [rsp + {xmm9}], xmm9",         ".cfi_rel_offset xmm9, {xmm9}",
+        "movaps [rsp + {xmm10}], xmm10",       ".cfi_rel_offset xmm10, {xmm10}",
+        "movaps [rsp + {xmm11}], xmm11",       ".cfi_rel_offset xmm11, {xmm11}",
+        "movaps [rsp + {xmm12}], xmm12",       ".cfi_rel_offset xmm12, {xmm12}",
+        "movaps [rsp + {xmm13}], xmm13",       ".cfi_rel_offset xmm13, {xmm13}",
+        "movaps [rsp + {xmm14}], xmm14",       ".cfi_rel_offset xmm14, {xmm14}",
+        "movaps [rsp + {xmm15}], xmm15",       ".cfi_rel_offset xmm15, {xmm15}",
+        "mov [rsp + {rdi}], rdi",              ".cfi_rel_offset rdi, {rdi}",
+        "mov [rsp + {rsi}], rsi",              ".cfi_rel_offset rsi, {rsi}",
+        "mov [rsp + {rbx}], rbx",              ".cfi_rel_offset rbx, {rbx}",
+        "mov [rsp + {r12}], r12",              ".cfi_rel_offset r12, {r12}",
+        "mov [rsp + {r13}], r13",              ".cfi_rel_offset r13, {r13}",
+        "mov [rsp + {r14}], r14",              ".cfi_rel_offset r14, {r14}",
+        "mov [rsp + {r15}], r15",              ".cfi_rel_offset r15, {r15}",
+        "mov [rsp + {rbp}], rbp",              ".cfi_rel_offset rbp, {rbp}",
+        "lea rbp, [rsp + {rbp}]",
+
+        "cld",
+        "mov rdi, rcx",
+        "mov rsi, rdx",
+        "movsxd rdx, r8d",
+        "mov rcx, r9",
+        "call {cgocallback}",
+
+        "movaps xmm6, [rsp + {xmm6}]",         ".cfi_restore xmm6",
+        "movaps xmm7, [rsp + {xmm7}]",         ".cfi_restore xmm7",
+        "movaps xmm8, [rsp + {xmm8}]",         ".cfi_restore xmm8",
+        "movaps xmm9, [rsp + {xmm9}]",         ".cfi_restore xmm9",
+        "movaps xmm10, [rsp + {xmm10}]",       ".cfi_restore xmm10",
+        "movaps xmm11, [rsp + {xmm11}]",       ".cfi_restore xmm11",
+        "movaps xmm12, [rsp + {xmm12}]",       ".cfi_restore xmm12",
+        "movaps xmm13, [rsp + {xmm13}]",       ".cfi_restore xmm13",
+        "movaps xmm14, [rsp + {xmm14}]",       ".cfi_restore xmm14",
+        "movaps xmm15, [rsp + {xmm15}]",       ".cfi_restore xmm15",
+        "mov rdi, [rsp + {rdi}]",              ".cfi_restore rdi",
+        "mov rsi, [rsp + {rsi}]",              ".cfi_restore rsi",
+        "mov rbx, [rsp + {rbx}]",              ".cfi_restore rbx",
+        "mov r12, [rsp + {r12}]",              ".cfi_restore r12",
+        "mov r13, [rsp + {r13}]",              ".cfi_restore r13",
+        "mov r14, [rsp + {r14}]",              ".cfi_restore r14",
+        "mov r15, [rsp + {r15}]",              ".cfi_restore r15",
+        "mov rbp, [rsp + {rbp}]",              ".cfi_restore rbp",
+        "add rsp, {pc}",                       ".cfi_adjust_cfa_offset -{pc}",
+        "ret",
+        ".cfi_endproc",
+        cgocallback = sym cgocallback,
+        xmm6 = const offset_of!(Crosscall2Win64Frame, xmm6),
+        xmm7 = const offset_of!(Crosscall2Win64Frame, xmm7),
+        xmm8 = const offset_of!(Crosscall2Win64Frame, xmm8),
+        xmm9 = const offset_of!(Crosscall2Win64Frame, xmm9),
+        xmm10 = const offset_of!(Crosscall2Win64Frame, xmm10),
+        xmm11 = const offset_of!(Crosscall2Win64Frame, xmm11),
+        xmm12 = const offset_of!(Crosscall2Win64Frame, xmm12),
+        xmm13 = const offset_of!(Crosscall2Win64Frame, xmm13),
+        xmm14 = const offset_of!(Crosscall2Win64Frame, xmm14),
+        xmm15 = const offset_of!(Crosscall2Win64Frame, xmm15),
+        rdi = const offset_of!(Crosscall2Win64Frame, rdi),
+        rsi = const offset_of!(Crosscall2Win64Frame, rsi),
+        rbx = const offset_of!(Crosscall2Win64Frame, saved.rbx),
+        r12 = const offset_of!(Crosscall2Win64Frame, saved.r12),
+        r13 = const offset_of!(Crosscall2Win64Frame, saved.r13),
+        r14 = const offset_of!(Crosscall2Win64Frame, saved.r14),
+        r15 = const offset_of!(Crosscall2Win64Frame, saved.r15),
+        rbp = const offset_of!(Crosscall2Win64Frame, saved.rbp),
+        pc = const offset_of!(Crosscall2Win64Frame, pc),
+    )
+}

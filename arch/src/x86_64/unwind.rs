@@ -1,0 +1,129 @@
+//! What unwinders know of x86_64: frame records, register numbers, the state at a signal.
+
+use super::frame::*;
+use crate::frame::W64;
+use crate::unwind::{RecordForm, Start};
+
+/// A frame record: rbp designates the caller's rbp, and the return address follows it.
+/// psABI 3.2.2, figure 3.3; code keeps it with `-C force-frame-pointers=yes`, `-fno-omit-frame-pointer`.
+pub const RECORD: RecordForm = RecordForm { link: 0, pc: 8, pc_is_in_next: false, register: RBP };
+/// Where the record lies in a [`CallbackEntry`].
+pub const ENTRY_RECORD: usize = core::mem::offset_of!(CallbackEntry, link);
+/// How many DWARF register numbers an unwinder keeps: the general registers and the return address.
+pub const REGISTERS_KEPT: usize = 17;
+/// The stack pointer's DWARF number.
+pub const SP: usize = RSP.dwarf as usize;
+/// The DWARF number of the return address column.
+pub const RA: usize = RIP.dwarf as usize;
+
+crate::frames! {
+    /// The part of Linux's `ucontext_t` that holds the interrupted registers, as a signal handler gets it.
+    /// Linux `arch/x86/include/uapi/asm/{ucontext,sigcontext}.h`.
+    Memory frame Ucontext {
+        /// `uc_flags`, `uc_link`, `uc_stack`.
+        _reserved: [W64; 5], "the kernel" => "nobody";
+        /// General.
+        r8: W64, [R8] "the kernel" => "unwinders";
+        /// General.
+        r9: W64, [R9] "the kernel" => "unwinders";
+        /// General.
+        r10: W64, [R10] "the kernel" => "unwinders";
+        /// General.
+        r11: W64, [R11] "the kernel" => "unwinders";
+        /// General.
+        r12: W64, [R12] "the kernel" => "unwinders";
+        /// General.
+        r13: W64, [R13] "the kernel" => "unwinders";
+        /// General.
+        r14: W64, [R14] "the kernel" => "unwinders";
+        /// General.
+        r15: W64, [R15] "the kernel" => "unwinders";
+        /// General.
+        rdi: W64, [RDI] "the kernel" => "unwinders";
+        /// General.
+        rsi: W64, [RSI] "the kernel" => "unwinders";
+        /// Frame pointer.
+        rbp: W64, [RBP] "the kernel" => "unwinders";
+        /// General.
+        rbx: W64, [RBX] "the kernel" => "unwinders";
+        /// General.
+        rdx: W64, [RDX] "the kernel" => "unwinders";
+        /// General.
+        rax: W64, [RAX] "the kernel" => "unwinders";
+        /// General.
+        rcx: W64, [RCX] "the kernel" => "unwinders";
+        /// Stack pointer.
+        rsp: W64, [RSP] "the kernel" => "unwinders";
+        /// Where the program was interrupted.
+        rip: W64, [RIP] "the kernel" => "unwinders";
+    }
+}
+
+/// The managed caller of the call into C that `frame` belongs to, right after its call instruction: what a
+/// logical traceback goes on with.
+///
+/// # Safety
+/// `frame` is complete, and the stack that it designates is there.
+pub unsafe fn start_of_call(frame: &AsmcgocallFrame) -> Start {
+    use crate::frame::Word;
+    let word = |w: W64| w.get() as usize;
+    Start { pc: word(frame.pc), sp: word(frame.sp) + size_of::<W64>(), record: word(frame.link) }
+}
+
+/// Rewrites what `frame` holds of a stack that has moved by `delta` bytes: see `stack_moved`.
+///
+/// # Safety
+/// `frame` is complete and belongs to a g whose stack has been copied.
+pub unsafe fn call_moved(frame: &mut AsmcgocallFrame, moved: impl Fn(usize) -> usize) {
+    use crate::frame::Word;
+    frame.sp = W64::new(moved(frame.sp.get() as usize) as u64);
+    frame.link = W64::new(moved(frame.link.get() as usize) as u64);
+}
+
+#[cfg(target_arch = "x86_64")]
+pub use native::*;
+
+#[cfg(target_arch = "x86_64")]
+mod native {
+    use super::{RA, SP};
+    use crate::unwind::Registers;
+    use core::arch::naked_asm;
+
+    /// Takes the caller's registers as they are after this returns: callee-saved ones, SP, and the return
+    /// address as its PC. The others are not written.
+    ///
+    /// Runs on any stack; safe in a signal handler.
+    ///
+    /// # Safety
+    /// `to` is valid for writes.
+    ///
+    /// # Registers
+    /// In: `rdi` to. Clobbered: `rax`.
+    #[unsafe(naked)]
+    #[unsafe(export_name = "stackgate_capture")]
+    pub unsafe extern "C" fn capture(to: *mut Registers /* rdi */) {
+        naked_asm!(
+            ".cfi_startproc",
+            "mov [rdi + {rbx}], rbx",
+            "mov [rdi + {rbp}], rbp",
+            "mov [rdi + {r12}], r12",
+            "mov [rdi + {r13}], r13",
+            "mov [rdi + {r14}], r14",
+            "mov [rdi + {r15}], r15",
+            "lea rax, [rsp + 8]",
+            "mov [rdi + {sp}], rax",
+            "mov rax, [rsp]",
+            "mov [rdi + {ra}], rax",
+            "ret",
+            ".cfi_endproc",
+            rbx = const Registers::offset(super::RBX.dwarf as usize),
+            rbp = const Registers::offset(super::RBP.dwarf as usize),
+            r12 = const Registers::offset(super::R12.dwarf as usize),
+            r13 = const Registers::offset(super::R13.dwarf as usize),
+            r14 = const Registers::offset(super::R14.dwarf as usize),
+            r15 = const Registers::offset(super::R15.dwarf as usize),
+            sp = const Registers::offset(SP),
+            ra = const Registers::offset(RA),
+        )
+    }
+}
