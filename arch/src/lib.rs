@@ -108,7 +108,7 @@ pub use native::asm::{
     crosscall2_panic, g_begin, getg, gogo, mcall, park, resume, setg, systemstack, throw_to,
 };
 pub use native::frame::{
-    AsmcgocallFrame, BaseFrame, CalleeSaved, CallbackEntry, CallbackFrame, CatchFrame, Crosscall2Frame,
+    AsmcgocallFrame, BaseFrame, CallbackEntry, CallbackFrame, CalleeSaved, CatchFrame, Crosscall2Frame,
     Gobuf, SwitchFrame, gobuf,
 };
 
@@ -132,7 +132,9 @@ pub type ThreadFn = unsafe extern "C" fn(g: *mut G<Native>);
 
 /// The contract, enforced: the same names with the same types on each CPU.
 mod contract {
-    use super::{CFn, CallbackFn, CatchFrame, G, McallFn, Native, SystemFn, ThreadFn, native::asm, native::unwind};
+    use super::{
+        CFn, CallbackFn, CatchFrame, G, McallFn, Native, SystemFn, ThreadFn, native::asm, native::unwind,
+    };
     use core::ffi::{c_int, c_void};
 
     const _: unsafe extern "C" fn() -> *mut G<Native> = asm::getg;
