@@ -1,5 +1,7 @@
 //! The command line; its help texts are the manual.
 
+use std::path::PathBuf;
+
 use clap::{Parser, Subcommand};
 
 /// Drives the stackgate workspace: tools, tests, instruments.
@@ -52,6 +54,19 @@ pub enum Command {
     /// Print the variables and options with which this tool calls cargo, for a shell
     Env,
 
+    /// Sort a file's lines on every CPU, with calls into C and callbacks from it
+    ///
+    /// The program `demo` sorts with the platform's qsort, whose comparator is managed code, and
+    /// says what it did. Lines, checksum and number of callbacks are held against a plain sort.
+    Run {
+        /// Run this example of qemu-tests in place of the demonstration
+        #[arg(long, value_name = "NAME")]
+        example: Option<String>,
+
+        /// The file to sort (default: a text that ships with the project)
+        file: Option<PathBuf>,
+    },
+
     /// Run every test case on every CPU, then the tests of the host
     ///
     /// Each case runs in a process of its own, under the emulator, and natively as well where the
@@ -60,5 +75,53 @@ pub enum Command {
     Test {
         /// Only cases with this in their name (group/name); the host's tests are then left out
         filter: Option<String>,
+    },
+
+    /// Print the frame layouts, or check what is generated from them
+    Frames {
+        /// Compare the generated files with the layouts
+        #[arg(long)]
+        check: bool,
+    },
+
+    /// Count guest instructions per operation and compare them with Go's
+    ///
+    /// Runs each operation of the program `count` under the emulator with a plugin of the project's
+    /// own, twice with different numbers of repetitions, and takes the difference.
+    Count {
+        /// Fail where a count differs from qemu-tests/COUNTS.md or exceeds an enforced limit
+        #[arg(long)]
+        check: bool,
+
+        /// Write qemu-tests/COUNTS.md
+        #[arg(long, conflicts_with_all = ["check", "profile"])]
+        write: bool,
+
+        /// Print where the instructions go, function by function; needs --op
+        #[arg(long, requires = "op", conflicts_with = "check")]
+        profile: bool,
+
+        /// Count this operation only
+        #[arg(long, value_name = "NAME")]
+        op: Option<String>,
+    },
+
+    /// Take a backtrace at every instruction of every crossing
+    Step,
+
+    /// Judge everything that needs no guest: format, lints, documentation, dependencies, symbols
+    ///
+    /// Lints run on the host and for every CPU. The package stackgate is built for every CPU with
+    /// `core` and nothing else, and must want no symbol of a C library.
+    Check,
+
+    /// Run every stage: check, test, run, count, step, frames
+    ///
+    /// Ends with a table of where the time went and the line `N passed, N failed`: the cases of
+    /// `test`, and one for each other stage.
+    Ci {
+        /// Also what takes too long for every change
+        #[arg(long)]
+        long: bool,
     },
 }

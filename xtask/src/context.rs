@@ -116,14 +116,11 @@ impl Context {
             })
             .collect();
         if kits.is_empty() {
-            bail!("no CPU is left: the tools of all chosen ones are missing; install them: cargo xtask setup");
+            bail!(
+                "no CPU is left: the tools of all chosen ones are missing; install them: cargo xtask setup"
+            );
         }
         Ok(Kits { kits, skipped })
-    }
-
-    /// The tools of the CPU that this machine runs natively.
-    pub fn host_target(&self) -> Option<&'static Target> {
-        self.targets.iter().copied().find(|t| t.is_host())
     }
 }
 

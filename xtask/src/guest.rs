@@ -9,7 +9,7 @@ pub const PACKAGE: &str = "qemu-tests";
 
 /// Guest programs have a target directory of their own, so that they never wait for the lock of
 /// the host's builds, nor these for theirs.
-const TARGET_DIRECTORY: &str = "target/guests";
+pub const TARGET_DIRECTORY: &str = "target/guests";
 
 /// What of the package is built.
 #[derive(Clone, Copy, Debug)]

@@ -22,7 +22,7 @@ pub fn list(context: &Context, json: bool) -> Result<()> {
             target.tool("gcc"),
         ]);
     }
-    ui::align(&rows).iter().for_each(|line| ui::say(line));
+    ui::align_words(&rows).iter().for_each(|line| ui::say(line));
     Ok(())
 }
 

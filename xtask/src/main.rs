@@ -4,15 +4,25 @@
 //! them (`$ ...`), tries every chosen CPU before it gives up, ends with an aligned line for each,
 //! and tells by its exit code how it went. `cargo xtask --help` is the manual.
 
+mod check;
+mod ci;
 mod cli;
 mod context;
+mod count;
 mod exceptions;
+mod figures;
+mod frames;
+mod gdb;
 mod guest;
 mod host_tests;
 mod list;
+mod plugins;
 mod process;
 mod protocol;
+mod run;
 mod setup;
+mod step;
+mod symbols;
 mod targets;
 mod test;
 mod toolchain;
@@ -24,11 +34,11 @@ use anyhow::Result;
 use clap::Parser;
 
 use cli::{Cli, Command};
-use context::Context;
+use context::{Context, Tally};
 
 fn main() -> ExitCode {
     let cli = Cli::parse();
-    match run(cli) {
+    match dispatch(cli) {
         Ok(true) => ExitCode::SUCCESS,
         Ok(false) => ExitCode::FAILURE,
         Err(error) => {
@@ -40,7 +50,7 @@ fn main() -> ExitCode {
 }
 
 /// Runs a command; true if everything it did went well.
-fn run(cli: Cli) -> Result<bool> {
+fn dispatch(cli: Cli) -> Result<bool> {
     process::supervise()?;
     let targets = targets::select(&cli.target)?;
     let context = Context::new(targets, cli.allow_missing)?;
@@ -49,6 +59,17 @@ fn run(cli: Cli) -> Result<bool> {
         Command::Setup { dry_run } => setup::setup(&context, dry_run).map(|()| true),
         Command::List { json } => list::list(&context, json).map(|()| true),
         Command::Env => list::env(&context).map(|()| true),
-        Command::Test { filter } => test::test(&context, filter.as_deref()).map(|t| t.good()),
+        Command::Run { example, file } => {
+            run::run(&context, example.as_deref(), file.as_deref()).map(Tally::good)
+        }
+        Command::Test { filter } => test::test(&context, filter.as_deref()).map(Tally::good),
+        Command::Frames { check } => frames::frames(&context, check).map(|()| true),
+        Command::Count { check, write, profile, op } => {
+            let options = count::Options { check, write, profile, op: op.as_deref() };
+            count::count(&context, &options).map(Tally::good)
+        }
+        Command::Step => step::step(&context).map(Tally::good),
+        Command::Check => check::check(&context).map(Tally::good),
+        Command::Ci { long } => ci::ci(&context, long).map(Tally::good),
     }
 }

@@ -76,7 +76,6 @@ pub struct Cmd {
     args: Vec<String>,
     variables: Vec<(String, String)>,
     empty_environment: bool,
-    directory: Option<PathBuf>,
 }
 
 /// What became of a command whose output was captured.
@@ -112,7 +111,6 @@ impl Cmd {
             args: Vec::new(),
             variables: Vec::new(),
             empty_environment: false,
-            directory: None,
         }
     }
 
@@ -141,13 +139,6 @@ impl Cmd {
         self
     }
 
-    /// Runs in this directory in place of the current one (the workspace's root).
-    #[must_use]
-    pub fn directory(mut self, directory: &Path) -> Self {
-        self.directory = Some(directory.to_owned());
-        self
-    }
-
     fn command(&self) -> Command {
         let mut command = Command::new(&self.program);
         if self.empty_environment {
@@ -165,9 +156,6 @@ impl Cmd {
             }
         }
         command.args(&self.args).envs(self.variables.iter().map(|(n, v)| (n, v)));
-        if let Some(directory) = &self.directory {
-            command.current_dir(directory);
-        }
         command.stdin(Stdio::null()).process_group(0);
         command
     }
@@ -187,6 +175,18 @@ impl Cmd {
             bail!("`{}` failed ({status})", self.short());
         }
         Ok(())
+    }
+
+    /// Like [`Cmd::run`], but returns what the command writes to standard output.
+    pub fn run_reading(&self) -> Result<String> {
+        self.show();
+        let mut child = self.spawn(Stdio::piped(), Stdio::inherit(), None)?;
+        let stdout = drain(child.stdout.take());
+        let (status, _) = wait(child, false)?;
+        if !status.success() {
+            bail!("`{}` failed ({status})", self.short());
+        }
+        Ok(stdout.join().unwrap_or_default())
     }
 
     /// Runs without printing and returns the output; a non-zero exit is not an error here. After

@@ -34,9 +34,9 @@ impl Case {
 pub fn parse_list(text: &str) -> Result<Vec<Case>> {
     let mut cases: Vec<Case> = Vec::new();
     for line in text.lines() {
-        let (name, expect) = line
-            .split_once('\t')
-            .with_context(|| format!("`{line}` is no line of a list of cases (group/name, tab, expectation)"))?;
+        let (name, expect) = line.split_once('\t').with_context(|| {
+            format!("`{line}` is no line of a list of cases (group/name, tab, expectation)")
+        })?;
         if !name.contains('/') || name.contains(char::is_whitespace) {
             bail!("`{name}` is no name of a case: it must be group/name without blanks");
         }
@@ -68,9 +68,7 @@ pub fn judge(expect: &Expect, outcome: &Outcome) -> Result<u64, String> {
             Some(checks) => Ok(checks),
             None => Err("exit code 0, but the last line is not `ok N`: it ended early".to_owned()),
         },
-        Expect::Fatal(text) if outcome.success() => {
-            Err(format!("it lived on, but must die with `{text}`"))
-        }
+        Expect::Fatal(text) if outcome.success() => Err(format!("it lived on, but must die with `{text}`")),
         Expect::Fatal(text) if !outcome.stderr.contains(text.as_str()) => {
             Err(format!("{}, but without `{text}` on standard error", outcome.ending()))
         }

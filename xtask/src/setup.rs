@@ -28,8 +28,7 @@ pub fn survey(targets: &[&'static Target]) -> Vec<Finding> {
 }
 
 /// Programs that only some commands need: name, package, and the commands.
-const EXTRAS: &[(&str, &str, &str)] =
-    &[("gdb-multiarch", "gdb-multiarch", "step")];
+const EXTRAS: &[(&str, &str, &str)] = &[("gdb-multiarch", "gdb-multiarch", "step")];
 
 /// What the commands beyond `run` and `test` miss.
 fn missing_extras(findings: &[Finding]) -> Vec<Missing> {
@@ -43,12 +42,14 @@ fn missing_extras(findings: &[Finding]) -> Vec<Missing> {
         })
         .collect();
     // Plugins are loaded by the dynamically linked emulators alone.
-    let static_runner = |f: &&Finding| {
-        f.kit.as_ref().is_ok_and(|kit| kit.runner.to_string_lossy().ends_with("-static"))
-    };
+    let static_runner =
+        |f: &&Finding| f.kit.as_ref().is_ok_and(|kit| kit.runner.to_string_lossy().ends_with("-static"));
     if let Some(finding) = findings.iter().find(static_runner) {
         missing.push(Missing {
-            what: format!("an emulator for {} that takes plugins, for `count` and `step`", finding.target.name),
+            what: format!(
+                "an emulator for {} that takes plugins, for `count` and `step`",
+                finding.target.name
+            ),
             packages: vec!["qemu-user"],
             rustup: None,
         });
@@ -82,7 +83,9 @@ pub fn remedies(missing: &[Missing]) -> String {
     let mut lines = Vec::new();
     if !targets.is_empty() {
         lines.push(format!("  rustup target add {}", targets.join(" ")));
-        lines.push("    or: rustup component add rust-src (the library is then built from its sources)".to_owned());
+        lines.push(
+            "    or: rustup component add rust-src (the library is then built from its sources)".to_owned(),
+        );
     }
     lines.extend(rustup.iter().map(|command| format!("  {command}")));
     if !packages.is_empty() {
@@ -92,7 +95,9 @@ pub fn remedies(missing: &[Missing]) -> String {
             packages.join(" ")
         ));
         if rustup_alone_is_not_enough(missing) {
-            lines.push("    (the cross linkers and emulators come from apt whichever compiler is used)".to_owned());
+            lines.push(
+                "    (the cross linkers and emulators come from apt whichever compiler is used)".to_owned(),
+            );
         }
     }
     lines.join("\n")
@@ -123,7 +128,7 @@ pub fn doctor(context: &Context) -> Result<()> {
             }
         }
     }
-    ui::align(&rows).iter().for_each(|line| ui::say(line));
+    ui::align_words(&rows).iter().for_each(|line| ui::say(line));
     missing.extend(missing_extras(&findings));
     if missing.is_empty() {
         ui::say("\nnothing is missing");
@@ -137,7 +142,8 @@ pub fn doctor(context: &Context) -> Result<()> {
 /// `cargo xtask setup`: everything that any command needs for the chosen targets.
 pub fn setup(context: &Context, dry_run: bool) -> Result<()> {
     let findings = survey(&context.targets);
-    let mut missing: Vec<_> = findings.iter().filter_map(|f| f.kit.as_ref().err()).flatten().cloned().collect();
+    let mut missing: Vec<_> =
+        findings.iter().filter_map(|f| f.kit.as_ref().err()).flatten().cloned().collect();
     // Clippy must fit the compiler that is installed now.
     if missing.iter().any(|m| m.packages.contains(&"rustc-web")) {
         missing.push(Missing {
@@ -162,7 +168,9 @@ pub fn install(missing: &[Missing], dry_run: bool) -> Result<()> {
     let what = what.join("\n");
     let remedies = remedies(missing);
     if find_program("apt-get").is_none() {
-        bail!("tools are missing:\n{what}\nand there is no apt-get to install them; one of these would:\n{remedies}");
+        bail!(
+            "tools are missing:\n{what}\nand there is no apt-get to install them; one of these would:\n{remedies}"
+        );
     }
     let Some(prefix) = privilege() else {
         bail!(
@@ -172,7 +180,8 @@ pub fn install(missing: &[Missing], dry_run: bool) -> Result<()> {
     ui::say(&format!("missing:\n{what}"));
     let apt = |args: &[&str]| {
         let words = prefix.iter().copied().chain(["env", "DEBIAN_FRONTEND=noninteractive", "apt-get"]);
-        let words: Vec<_> = words.chain(["-q", "-o", "DPkg::Lock::Timeout=600"]).chain(args.iter().copied()).collect();
+        let words: Vec<_> =
+            words.chain(["-q", "-o", "DPkg::Lock::Timeout=600"]).chain(args.iter().copied()).collect();
         Cmd::new(words[0]).args(&words[1..])
     };
     let mut wanted = vec!["install", "--yes", "--no-install-recommends"];

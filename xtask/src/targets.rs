@@ -34,11 +34,8 @@ pub struct Target {
 /// Frame pointers give the record walker its chains and unwind tables the table walker its rows.
 /// A static, position dependent program needs no C library beside the emulator, and has the
 /// addresses that its symbol table says.
-const COMMON_FLAGS: &[&str] = &[
-    "-C force-frame-pointers=yes",
-    "-C force-unwind-tables=yes",
-    "-C relocation-model=static",
-];
+const COMMON_FLAGS: &[&str] =
+    &["-C force-frame-pointers=yes", "-C force-unwind-tables=yes", "-C relocation-model=static"];
 
 /// Target features for every guest program. rustc keeps only the last `target-feature` option,
 /// so that these and a CPU's own are merged into one list.
@@ -147,10 +144,7 @@ pub fn select(names: &[String]) -> Result<Vec<&'static Target>> {
         let known: Vec<_> = TARGETS.iter().map(|t| t.name).collect();
         bail!("unknown target `{unknown}`; the targets are: {}", known.join(" "));
     }
-    Ok(TARGETS
-        .iter()
-        .filter(|t| names.is_empty() || names.iter().any(|name| name == t.name))
-        .collect())
+    Ok(TARGETS.iter().filter(|t| names.is_empty() || names.iter().any(|name| name == t.name)).collect())
 }
 
 #[cfg(test)]
@@ -193,10 +187,7 @@ mod tests {
     #[test]
     fn cargo_variables_are_spelled_as_cargo_wants_them() {
         let arm = select(&["arm".into()]).unwrap()[0];
-        assert_eq!(
-            arm.cargo_variable("LINKER"),
-            "CARGO_TARGET_ARMV7_UNKNOWN_LINUX_GNUEABIHF_LINKER"
-        );
+        assert_eq!(arm.cargo_variable("LINKER"), "CARGO_TARGET_ARMV7_UNKNOWN_LINUX_GNUEABIHF_LINKER");
         assert_eq!(arm.tool("gcc"), "arm-linux-gnueabihf-gcc");
     }
 }

@@ -232,7 +232,9 @@ fn table(columns: &[Column], done: &[Done]) -> Vec<String> {
         }
     };
     let mut rows = vec![
-        std::iter::once("group".to_owned()).chain(columns.iter().map(|c| c.name.to_owned())).collect::<Vec<_>>(),
+        std::iter::once("group".to_owned())
+            .chain(columns.iter().map(|c| c.name.to_owned()))
+            .collect::<Vec<_>>(),
     ];
     for group in groups {
         let cells = (0..columns.len()).map(|c| count(c, Some(group)));

@@ -72,9 +72,10 @@ impl Rustc {
             return false;
         }
         // Debian links to /usr/src/rustc-<release>, and its two packages can be out of step.
-        match fs::canonicalize(&rust).ok().and_then(|real| {
-            real.file_name()?.to_str()?.strip_prefix("rustc-").map(str::to_owned)
-        }) {
+        match fs::canonicalize(&rust)
+            .ok()
+            .and_then(|real| real.file_name()?.to_str()?.strip_prefix("rustc-").map(str::to_owned))
+        {
             Some(of) => of == self.release,
             None => true,
         }
@@ -163,8 +164,13 @@ impl Compilers {
     /// The compiler for a target, and where its standard library comes from.
     fn choose(&self, triple: &str) -> Option<(&Rustc, Std)> {
         let shipped = self.0.iter().find(|rustc| rustc.ships(triple));
-        let built = || self.0.iter().find(|rustc| rustc.has_sources());
-        shipped.map(|r| (r, Std::Shipped)).or_else(|| built().map(|r| (r, Std::Built)))
+        let built = || self.with_sources().map(|rustc| (rustc, Std::Built));
+        shipped.map(|rustc| (rustc, Std::Shipped)).or_else(built)
+    }
+
+    /// The first compiler with the sources of its library, which serve for every target.
+    pub fn with_sources(&self) -> Option<&Rustc> {
+        self.0.iter().find(|rustc| rustc.has_sources())
     }
 }
 
@@ -230,8 +236,7 @@ impl Kit {
     /// Cargo with everything in its environment that selects compiler, flags, linker and runner.
     /// The same bytes each time, so that nothing is built twice.
     pub fn cargo(&self) -> Cmd {
-        let cmd = self.variables().into_iter().fold(Cmd::new("cargo"), |c, (n, v)| c.env(n, v));
-        cmd
+        self.variables().into_iter().fold(Cmd::new("cargo"), |cmd, (name, value)| cmd.env(name, value))
     }
 
     /// The variables of [`Kit::cargo`].
@@ -268,8 +273,8 @@ impl Kit {
         Cmd::new(&self.runner).arg(program)
     }
 
-    /// The emulator with `options` for itself before a guest program is named. Plugins need the
-    /// dynamically linked emulator.
+    /// The emulator, before its options and the guest program are named, if it takes plugins: the
+    /// dynamically linked one does.
     pub fn emulator_with_plugins(&self) -> Result<Cmd> {
         let help = Cmd::new(&self.runner).arg("--help").capture(Some(Duration::from_secs(20)))?;
         if !help.stdout.contains("-plugin") {

@@ -120,24 +120,48 @@ pub fn seconds(start: Instant) -> String {
     format!("{:.1} s", start.elapsed().as_secs_f64())
 }
 
-/// Lines up columns: the first to the left, the others to the right, two blanks between them.
+/// Lines up columns of numbers: the first to the left, the others to the right, two blanks
+/// between them.
 pub fn align(rows: &[Vec<String>]) -> Vec<String> {
+    align_by(rows, |column| column == 0)
+}
+
+/// Lines up columns of words, all to the left.
+pub fn align_words(rows: &[Vec<String>]) -> Vec<String> {
+    align_by(rows, |_| true)
+}
+
+fn align_by(rows: &[Vec<String>], left: impl Fn(usize) -> bool) -> Vec<String> {
     let columns = rows.iter().map(Vec::len).max().unwrap_or(0);
-    let width = |c: usize| {
-        rows.iter().filter_map(|row| row.get(c)).map(|cell| cell.chars().count()).max().unwrap_or(0)
-    };
+    let width =
+        |c: usize| rows.iter().filter_map(|row| row.get(c)).map(|cell| width_of(cell)).max().unwrap_or(0);
     let widths: Vec<_> = (0..columns).map(width).collect();
     let cell = |(c, text): (usize, &String)| {
-        let w = widths[c];
-        if c == 0 { format!("{text:<w$}") } else { format!("{text:>w$}") }
+        // Colours take no room.
+        let w = widths[c] + text.chars().count() - width_of(text);
+        if left(c) { format!("{text:<w$}") } else { format!("{text:>w$}") }
     };
     let line = |row: &Vec<String>| row.iter().enumerate().map(cell).collect::<Vec<_>>().join("  ");
     rows.iter().map(|row| line(row).trim_end().to_owned()).collect()
 }
 
+/// Characters that are seen: without the sequences of [`paint`].
+fn width_of(text: &str) -> usize {
+    let hidden = |part: &str| part.find('m').map_or(0, |end| end + 1);
+    let mut parts = text.split('\x1b');
+    let head = parts.next().map_or(0, |part| part.chars().count());
+    head + parts.map(|part| part[hidden(part)..].chars().count()).sum::<usize>()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn colours_take_no_room() {
+        assert_eq!(width_of("\x1b[32mok\x1b[0m!"), 3);
+        assert_eq!(width_of("plain"), 5);
+    }
 
     #[test]
     fn columns_line_up() {

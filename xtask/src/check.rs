@@ -1,0 +1,268 @@
+//! `cargo xtask check`: everything that is judged without running a guest.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fs,
+    time::Instant,
+};
+
+use anyhow::{Context as _, Result, bail};
+use object::{Object as _, ObjectSymbol as _, read::archive::ArchiveFile};
+
+use crate::{
+    context::{Context, Tally},
+    process::Cmd,
+    toolchain::{Kit, Std},
+    ui,
+};
+
+/// What `stackgate` may be built from: the crates it names, and what these need themselves.
+const ALLOWED_PACKAGES: &[&str] = &[
+    "stackgate",
+    "stackgate-arch",
+    "cfg-if",
+    "memoffset",
+    "static_assertions",
+    "spin",
+    "gimli",
+    "heapless",
+    // heapless: its hash maps, and the marker of its pools.
+    "hash32",
+    "byteorder",
+    "stable_deref_trait",
+];
+
+/// Symbols that compiled code may want from outside: rustc emits calls to these five anywhere.
+const MEMORY_FUNCTIONS: &[&str] = &["memcpy", "memmove", "memset", "memcmp", "bcmp"];
+
+/// Symbols that are no functions of a C library either.
+const TOOLCHAIN_SYMBOLS: &[&str] = &[
+    // Made by the linker.
+    "_GLOBAL_OFFSET_TABLE_",
+    ".TOC.",
+    "__exidx_start",
+    "__exidx_end",
+    // Named by unwind tables; they come with the compiler's own runtime.
+    "rust_eh_personality",
+    "_Unwind_Resume",
+    "__aeabi_unwind_cpp_pr0",
+    "__aeabi_unwind_cpp_pr1",
+];
+
+/// The packages whose documentation and symbols are looked at.
+const LIBRARIES: &[&str] = &["stackgate", "stackgate-arch", "stackgate-libc"];
+
+/// One line of the summary.
+struct Line {
+    what: String,
+    good: bool,
+    seconds: String,
+}
+
+/// Runs all checks, each to its end; says which failed.
+pub fn check(context: &Context) -> Result<Tally> {
+    let mut lines = Vec::new();
+    let mut one = |what: &str, work: &mut dyn FnMut() -> Result<()>| {
+        let start = Instant::now();
+        let result = work();
+        if let Err(error) = &result {
+            ui::say(&format!("{} {what}: {error:#}", ui::red("FAILED")));
+        }
+        lines.push(Line { what: what.to_owned(), good: result.is_ok(), seconds: ui::seconds(start) });
+    };
+    one("format", &mut || Cmd::new("cargo").args(["fmt", "--all", "--check"]).run());
+    one("clippy, host", &mut || {
+        Cmd::new("cargo").args(["clippy", "--workspace", "--all-targets", "--", "-D", "warnings"]).run()
+    });
+    one("documentation", &mut || {
+        let mut cmd = Cmd::new("cargo").env("RUSTDOCFLAGS", "-D warnings").args(["doc", "--no-deps"]);
+        for package in LIBRARIES.iter().chain(&["xtask"]) {
+            cmd = cmd.args(["--package", package]);
+        }
+        cmd.run()
+    });
+    let kits = context.kits()?;
+    one("packages that stackgate needs", &mut || {
+        kits.kits.iter().try_for_each(|kit| allowed_packages(kit.target.triple))
+    });
+    for kit in &kits.kits {
+        let name = kit.target.name;
+        one(&format!("clippy, {name}"), &mut || clippy(kit));
+        one(&format!("core alone, {name}"), &mut || core_alone(kit));
+    }
+    ui::headline("check");
+    let rows: Vec<_> = lines
+        .iter()
+        .map(|line| vec![line.what.clone(), line.seconds.clone(), ui::verdict(line.good)])
+        .collect();
+    ui::align(&rows).iter().for_each(|line| ui::say(line));
+    kits.report_skipped();
+    let mut tally = Tally::default();
+    lines.iter().for_each(|line| tally.add(line.good));
+    ui::say(&format!("check: {tally}"));
+    Ok(tally)
+}
+
+/// The package and what it needs to run, on one target.
+fn allowed_packages(triple: &str) -> Result<()> {
+    let cmd = Cmd::new("cargo")
+        .args(["tree", "--package", "stackgate", "--edges", "normal", "--prefix", "none"])
+        .args(["--format", "{p}", "--target", triple]);
+    cmd.show();
+    let tree = cmd.read()?;
+    let strangers = strangers(&tree);
+    if !strangers.is_empty() {
+        let strangers: Vec<_> = strangers.into_iter().collect();
+        bail!("stackgate must not depend on {}", strangers.join(", "));
+    }
+    Ok(())
+}
+
+/// Packages in `cargo tree`'s output that are not allowed.
+fn strangers(tree: &str) -> BTreeSet<&str> {
+    tree.lines()
+        .filter_map(|line| line.split_whitespace().next())
+        .filter(|package| !ALLOWED_PACKAGES.contains(package))
+        .collect()
+}
+
+/// Clippy of the compiler that builds for this CPU, on everything that is built for it.
+fn clippy(kit: &Kit) -> Result<()> {
+    if kit.rustc.clippy_driver().is_none() {
+        bail!("there is no clippy for rustc {}; install it: cargo xtask setup", kit.rustc.release);
+    }
+    // The compiler's own `cargo-clippy` takes the driver beside it, not that of another release.
+    let cargo_clippy = kit.rustc.sysroot.join("bin/cargo-clippy");
+    let cmd = Cmd::new(cargo_clippy).arg("clippy");
+    let cmd = kit.variables().into_iter().fold(cmd, |cmd, (name, value)| cmd.env(name, value));
+    cmd.args(["--workspace", "--exclude", "xtask", "--target-dir", crate::guest::TARGET_DIRECTORY])
+        .args(kit.cargo_options(false))
+        .args(["--", "-D", "warnings"])
+        .run()
+}
+
+/// Builds `stackgate` where there is `core` and nothing else, and looks for symbols of a C library.
+fn core_alone(kit: &Kit) -> Result<()> {
+    let kit = with_sources(kit)?;
+    let cmd = kit
+        .cargo()
+        .args(["build", "--package", "stackgate", "--target-dir", crate::guest::TARGET_DIRECTORY])
+        .args(["--message-format", "json-render-diagnostics"])
+        .args(kit.cargo_options(true));
+    let archives = archives(&cmd.run_reading()?)?;
+    if archives.is_empty() {
+        bail!("cargo named no archive of {}", LIBRARIES.join(" or "));
+    }
+    let mut defined = BTreeSet::new();
+    let mut wanted: BTreeMap<String, String> = BTreeMap::new();
+    for path in &archives {
+        read_symbols(path, &mut defined, &mut wanted).with_context(|| format!("cannot read {path}"))?;
+    }
+    let foreign: Vec<_> = wanted
+        .iter()
+        .filter(|(symbol, _)| !defined.contains(*symbol) && !may_be_undefined(symbol))
+        .map(|(symbol, member)| format!("{symbol} (wanted by {member})"))
+        .collect();
+    if !foreign.is_empty() {
+        bail!("undefined symbols that core and the compiler do not bring: {}", foreign.join(", "));
+    }
+    Ok(())
+}
+
+/// The same CPU with a compiler that builds `core` from its sources, so that nothing else is there.
+fn with_sources(kit: &Kit) -> Result<Kit> {
+    if kit.std == Std::Built {
+        return Ok(kit.clone());
+    }
+    let compilers = crate::toolchain::Compilers::find();
+    let rustc = compilers.with_sources().context(
+        "no compiler has the sources of its library; add them: rustup component add rust-src, \
+         or apt-get install rustc-web rust-web-src",
+    )?;
+    Ok(Kit { rustc: rustc.clone(), std: Std::Built, ..kit.clone() })
+}
+
+/// Paths of the libraries' archives in cargo's messages.
+fn archives(messages: &str) -> Result<Vec<String>> {
+    let mut found = Vec::new();
+    for line in messages.lines().filter(|line| line.starts_with('{')) {
+        let message: serde_json::Value = serde_json::from_str(line)?;
+        let name = message["target"]["name"].as_str().unwrap_or("").replace('_', "-");
+        if message["reason"] == "compiler-artifact" && LIBRARIES.contains(&name.as_str()) {
+            let files = message["filenames"].as_array().into_iter().flatten();
+            let files = files.filter_map(|file| file.as_str());
+            found.extend(files.filter(|f| f.ends_with(".rlib") || f.ends_with(".a")).map(str::to_owned));
+        }
+    }
+    Ok(found)
+}
+
+/// Adds an archive's symbols: those it defines, and those it wants with the member that does.
+fn read_symbols(
+    path: &str,
+    defined: &mut BTreeSet<String>,
+    wanted: &mut BTreeMap<String, String>,
+) -> Result<()> {
+    let bytes = fs::read(path)?;
+    for member in ArchiveFile::parse(&*bytes)?.members() {
+        let member = member?;
+        let member_name = String::from_utf8_lossy(member.name()).into_owned();
+        // The compiler's own metadata is no object file.
+        if !member_name.ends_with(".o") {
+            continue;
+        }
+        let file = object::File::parse(member.data(&*bytes)?)?;
+        for symbol in file.symbols() {
+            let Ok(name) = symbol.name() else { continue };
+            if symbol.is_undefined() && !name.is_empty() {
+                wanted.insert(name.to_owned(), member_name.clone());
+            } else if symbol.is_global() {
+                defined.insert(name.to_owned());
+            }
+        }
+    }
+    Ok(())
+}
+
+/// True for symbols that come from `core`, from other Rust packages, from the compiler's runtime,
+/// or are one of the five memory functions.
+fn may_be_undefined(symbol: &str) -> bool {
+    let rust = symbol.starts_with("_ZN") || symbol.starts_with("_R") || symbol.starts_with("__rust");
+    // Arithmetic that the CPU lacks: __udivdi3, __multi3, __aeabi_uldivmod.
+    let arithmetic = symbol.starts_with("__aeabi_")
+        || (symbol.starts_with("__")
+            && ["di3", "ti3", "si3", "di2", "ti2", "si2"].iter().any(|s| symbol.ends_with(s)));
+    rust || arithmetic || MEMORY_FUNCTIONS.contains(&symbol) || TOOLCHAIN_SYMBOLS.contains(&symbol)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn strangers_are_found_in_a_tree() {
+        let tree = "stackgate v0.1.0 (/w/core)\nspin v0.10.0\nlibc v0.2.1\nspin v0.10.0 (*)\n";
+        assert_eq!(strangers(tree).into_iter().collect::<Vec<_>>(), ["libc"]);
+    }
+
+    #[test]
+    fn symbols_of_a_c_library_are_told_from_others() {
+        for good in ["memcpy", "_RNvCs1_4core", "_ZN4core3fmt", "__udivdi3", "__aeabi_uldivmod"] {
+            assert!(may_be_undefined(good), "{good}");
+        }
+        for bad in ["malloc", "abort", "__errno_location", "pthread_self", "write", "__tls_get_addr"] {
+            assert!(!may_be_undefined(bad), "{bad}");
+        }
+    }
+
+    #[test]
+    fn archives_are_found_in_messages() {
+        let messages = concat!(
+            r#"{"reason":"compiler-artifact","target":{"name":"stackgate_arch"},"filenames":["/x/a.rlib","/x/a.rmeta"]}"#,
+            "\nnoise\n",
+            r#"{"reason":"compiler-artifact","target":{"name":"core"},"filenames":["/x/core.rlib"]}"#,
+            "\n",
+        );
+        assert_eq!(archives(messages).unwrap(), ["/x/a.rlib"]);
+    }
+}

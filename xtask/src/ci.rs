@@ -1,0 +1,133 @@
+//! `cargo xtask ci`: everything that must hold, one stage after the other, and where the time went.
+
+use std::{
+    fs,
+    path::Path,
+    time::{Duration, Instant},
+};
+
+use anyhow::{Context as _, Result};
+
+use crate::{
+    check::check,
+    context::{Context, Tally},
+    count::{self, count},
+    frames::frames,
+    run::run,
+    step::step,
+    test::test,
+    ui,
+};
+
+/// How long all of it may take once everything was built before.
+const BUDGET: Duration = Duration::from_secs(25 * 60);
+
+/// A stage: its name, and what it does. Only `test` counts cases; any other stage counts as one.
+struct Stage {
+    name: &'static str,
+    work: fn(&Context) -> Result<Tally>,
+    counts_cases: bool,
+}
+
+const STAGES: &[Stage] = &[
+    Stage { name: "check", work: check, counts_cases: false },
+    Stage { name: "test", work: |context| test(context, None), counts_cases: true },
+    Stage { name: "run", work: |context| run(context, None, None), counts_cases: false },
+    Stage { name: "count", work: counted, counts_cases: false },
+    Stage { name: "step", work: step, counts_cases: false },
+    Stage { name: "frames", work: framed, counts_cases: false },
+];
+
+/// What takes too long for every change.
+const LONG_STAGES: &[Stage] = &[Stage { name: "run, large file", work: run_large, counts_cases: false }];
+
+fn counted(context: &Context) -> Result<Tally> {
+    count(context, &count::Options { check: true, write: false, profile: false, op: None })
+}
+
+fn framed(context: &Context) -> Result<Tally> {
+    frames(context, true).map(|()| Tally { passed: 1, failed: 0 })
+}
+
+/// Sorts a million lines.
+fn run_large(context: &Context) -> Result<Tally> {
+    let path = Path::new("target/large.txt");
+    let mut text = String::new();
+    let mut state: u32 = 1;
+    for _ in 0..1_000_000 {
+        // A fixed sequence, the same lines every time.
+        state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+        text.push_str(&format!("{state:08x} line\n"));
+    }
+    fs::write(path, text).with_context(|| format!("cannot write {}", path.display()))?;
+    run(context, None, Some(&context.root.join(path)))
+}
+
+/// Runs every stage to its end, whatever became of the others.
+pub fn ci(context: &Context, long: bool) -> Result<Tally> {
+    let mut tally = Tally::default();
+    let mut rows = Vec::new();
+    let start = Instant::now();
+    for stage in STAGES.iter().chain(LONG_STAGES.iter().filter(|_| long)) {
+        ui::headline(&format!("=== {} ===", stage.name));
+        let stage_start = Instant::now();
+        let result = (stage.work)(context);
+        let took = stage_start.elapsed();
+        if let Err(error) = &result {
+            ui::say(&format!("{} {}: {error:#}", ui::red("FAILED"), stage.name));
+        }
+        let own = summarize(&result, stage.counts_cases);
+        rows.push((stage.name, took, own));
+        tally.merge(own);
+    }
+    let total = start.elapsed();
+    ui::headline("where the time went");
+    budget(&rows, total).iter().for_each(|line| ui::say(line));
+    if !long && total > BUDGET {
+        ui::say(&format!(
+            "this took longer than {} minutes; where it does so on a second run too, something belongs into `ci --long`",
+            BUDGET.as_secs() / 60
+        ));
+    }
+    ui::say(&tally.to_string());
+    Ok(tally)
+}
+
+/// What a stage adds to the total. A stage that did nothing has failed.
+fn summarize(result: &Result<Tally>, counts_cases: bool) -> Tally {
+    match result {
+        Ok(tally) if counts_cases && tally.passed + tally.failed > 0 => *tally,
+        Ok(tally) if tally.good() && tally.passed > 0 => Tally { passed: 1, failed: 0 },
+        _ => Tally { passed: 0, failed: 1 },
+    }
+}
+
+fn budget(rows: &[(&str, Duration, Tally)], total: Duration) -> Vec<String> {
+    let line = |name: &str, took: Duration, verdict: String| {
+        let share = took.as_secs_f64() / total.as_secs_f64().max(f64::MIN_POSITIVE) * 100.0;
+        vec![name.to_owned(), format!("{:.1} s", took.as_secs_f64()), format!("{share:.0} %"), verdict]
+    };
+    let mut table: Vec<_> =
+        rows.iter().map(|(name, took, tally)| line(name, *took, ui::verdict(tally.good()))).collect();
+    let of = format!("of {} min", BUDGET.as_secs() / 60);
+    table.push(line("all", total, of));
+    ui::align(&table)
+}
+
+#[cfg(test)]
+mod tests {
+    use anyhow::anyhow;
+
+    use super::*;
+
+    #[test]
+    fn a_stage_that_did_nothing_has_failed() {
+        let failed = Tally { passed: 0, failed: 1 };
+        assert_eq!(summarize(&Ok(Tally::default()), false), failed);
+        assert_eq!(summarize(&Ok(Tally::default()), true), failed);
+        assert_eq!(summarize(&Err(anyhow!("no")), true), failed);
+        assert_eq!(summarize(&Ok(Tally { passed: 6, failed: 1 }), false), failed);
+        assert_eq!(summarize(&Ok(Tally { passed: 6, failed: 0 }), false), Tally { passed: 1, failed: 0 });
+        assert_eq!(summarize(&Ok(Tally { passed: 6, failed: 2 }), true), Tally { passed: 6, failed: 2 });
+    }
+}

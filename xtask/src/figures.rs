@@ -1,0 +1,184 @@
+//! What the same operations cost elsewhere: Go's cgo, in guest instructions.
+//!
+//! Counted with a plugin for the emulator, as `count` does it, on programs built with cgo by
+//! Go 1.27.3 and Go 1.19.8 (garbage collector off, GOMAXPROCS=1, no asynchronous preemption). The
+//! better of the two is what `count` compares with. A change of the limits is a decision of the
+//! project; the other numbers are measurements and do not change.
+
+/// One operation that Go has too.
+pub struct Figure {
+    /// Name of the operation in the program `count`.
+    pub op: &'static str,
+    /// What Go's operation is called, and the unit where it is not one operation.
+    pub what: &'static str,
+    /// Go 1.27.3: i386, x86_64, arm, arm64, ppc64le, s390x, in the order of the target table.
+    pub go127: [f64; 6],
+    /// Go 1.19.8, in the same order.
+    pub go119: [f64; 6],
+    /// Largest allowed ratio to Go's better figure.
+    pub limit: Option<f64>,
+    /// True if `count --check` fails where the limit is exceeded or the operation not counted.
+    pub enforced: bool,
+    /// Largest fraction by which two counts of the same program may differ. Zero for programs
+    /// with one thread; where threads wait for each other, some waits spin and some sleep.
+    pub noise: f64,
+}
+
+/// All figures, in the order of the printed table.
+pub const FIGURES: &[Figure] = &[
+    Figure {
+        op: "asmcgocall",
+        what: "asmcgocall: switch to g0 and C call only",
+        go127: [58.8, 66.0, 86.0, 88.0, 77.0, 89.0],
+        go119: [61.0, 65.0, 88.0, 93.9, 89.9, 80.0],
+        limit: Some(0.5),
+        enforced: true,
+        noise: 0.0,
+    },
+    Figure {
+        op: "systemstack",
+        what: "systemstack(fn)",
+        go127: [55.1, 59.0, 78.0, 79.9, 82.0, 74.0],
+        go119: [56.9, 56.0, 80.0, 87.0, 84.0, 69.0],
+        limit: Some(0.5),
+        enforced: false,
+        noise: 0.0,
+    },
+    Figure {
+        op: "cgocall",
+        what: "cgo call with a nil argument",
+        go127: [331.3, 283.1, 414.1, 341.2, 369.0, 319.9],
+        go119: [441.7, 370.2, 560.4, 437.4, 476.8, 435.1],
+        limit: Some(0.15),
+        enforced: false,
+        noise: 0.0,
+    },
+    Figure {
+        op: "callback",
+        what: "callback from C, no result",
+        go127: CALLBACK_127,
+        go119: CALLBACK_119,
+        limit: Some(0.15),
+        enforced: false,
+        noise: 0.0,
+    },
+    Figure {
+        op: "callback-context",
+        what: "callback from C with a context function set",
+        go127: [649.5, 531.2, 757.8, 615.0, 857.2, 604.4],
+        go119: [974.3, 754.4, 1065.0, 922.4, 1091.0, 838.5],
+        limit: Some(0.2),
+        enforced: true,
+        noise: 0.0,
+    },
+    Figure {
+        op: "callback-crosscall2",
+        what: "callback from C, no result (ours: every callee-saved register saved)",
+        go127: CALLBACK_127,
+        go119: CALLBACK_119,
+        limit: Some(0.35),
+        enforced: false,
+        noise: 0.0,
+    },
+    Figure {
+        op: "foreign-callback",
+        what: "callback on a thread the runtime did not make, steady state",
+        go127: [587.3, 493.1, 700.5, 579.6, 787.3, 567.4],
+        go119: [3120.0, 2782.0, 3429.0, 3189.0, 3412.0, 3153.0],
+        limit: Some(0.2),
+        enforced: false,
+        noise: 0.01,
+    },
+    Figure {
+        op: "foreign-attach",
+        what: "such a thread's attach, first callback and detach",
+        go127: [8897.0, 6924.0, 10223.0, 7907.0, 8790.0, 6538.0],
+        go119: [4524.0, 3862.0, 6065.0, 4812.0, 4583.0, 4150.0],
+        limit: Some(0.5),
+        enforced: false,
+        noise: 0.01,
+    },
+    Figure {
+        op: "nested-16",
+        what: "one level of nested calls and callbacks, depth 16",
+        go127: [899.6, 767.3, 1075.0, 900.4, 1138.0, 871.2],
+        go119: [1313.0, 1057.0, 1508.0, 1278.0, 1459.0, 1202.0],
+        limit: Some(0.2),
+        enforced: false,
+        noise: 0.0,
+    },
+    Figure {
+        op: "nested-1000",
+        what: "one level of nested calls and callbacks, depth 1000",
+        go127: [898.5, 770.1, 1074.0, 907.1, 1125.0, 870.7],
+        go119: [1312.0, 1057.0, 1512.0, 1280.0, 1460.0, 1200.0],
+        limit: Some(0.2),
+        enforced: false,
+        noise: 0.0,
+    },
+    Figure {
+        op: "task-switch",
+        what: "Gosched, one switch",
+        go127: [1208.0, 781.7, 1415.0, 843.4, 985.4, 926.1],
+        go119: [684.4, 475.8, 888.0, 573.2, 608.6, 542.1],
+        limit: Some(0.1),
+        enforced: false,
+        noise: 0.0,
+    },
+    Figure {
+        op: "traceback-records",
+        what: "runtime.Callers, one frame (ours: by frame records)",
+        go127: CALLERS_127,
+        go119: CALLERS_119,
+        limit: Some(0.1),
+        enforced: false,
+        noise: 0.0,
+    },
+    Figure {
+        op: "traceback-tables",
+        what: "runtime.Callers, one frame (ours: by unwind tables)",
+        go127: CALLERS_127,
+        go119: CALLERS_119,
+        limit: Some(1.0),
+        enforced: false,
+        noise: 0.0,
+    },
+];
+
+const CALLBACK_127: [f64; 6] = [567.3, 484.1, 673.2, 567.2, 767.0, 556.5];
+const CALLBACK_119: [f64; 6] = [870.7, 688.3, 964.6, 849.7, 978.7, 768.2];
+const CALLERS_127: [f64; 6] = [495.8, 521.0, 532.0, 511.7, 559.4, 431.1];
+const CALLERS_119: [f64; 6] = [415.9, 385.0, 409.0, 373.1, 404.0, 375.9];
+
+impl Figure {
+    /// Go's better figure on the CPU of this row of the target table.
+    pub fn go(&self, cpu: usize) -> Option<f64> {
+        Some(self.go127.get(cpu)?.min(*self.go119.get(cpu)?))
+    }
+}
+
+/// The figure of an operation, if Go has it.
+pub fn figure(op: &str) -> Option<&'static Figure> {
+    FIGURES.iter().find(|figure| figure.op == op)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::targets::TARGETS;
+
+    #[test]
+    fn the_better_figure_is_taken_for_each_cpu() {
+        let asmcgocall = figure("asmcgocall").unwrap();
+        assert_eq!(TARGETS.len(), asmcgocall.go127.len());
+        assert_eq!(asmcgocall.go(0), Some(58.8));
+        assert_eq!(asmcgocall.go(5), Some(80.0));
+        assert_eq!(asmcgocall.go(6), None);
+        assert!(figure("no such operation").is_none());
+    }
+
+    #[test]
+    fn only_operations_with_a_limit_are_enforced() {
+        assert!(FIGURES.iter().all(|f| f.limit.is_some() || !f.enforced));
+    }
+}

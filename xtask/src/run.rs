@@ -1,0 +1,306 @@
+//! `cargo xtask run`: the demonstration program on a real file, on every CPU.
+//!
+//! The program sorts the file's lines with the platform's `qsort`, whose comparator is managed
+//! code. What it says of itself (lines, C calls, callbacks, a checksum of the sorted lines) is
+//! compared with a plain sort done here.
+
+use std::{
+    fs,
+    io::Read,
+    path::{Path, PathBuf},
+    time::{Duration, Instant},
+};
+
+use anyhow::{Context as _, Result, bail};
+
+use crate::{
+    context::{Context, Tally},
+    guest::{self, PACKAGE, Profile, Program},
+    toolchain::Kit,
+    ui,
+};
+
+/// Where a text lies that ships with the project, for a run without a file.
+const DATA: &str = "qemu-tests/data";
+
+/// A run that takes longer hangs: the largest sensible file (100 MB) takes minutes where the
+/// emulator is slow.
+const TIME_LIMIT: Duration = Duration::from_secs(30 * 60);
+
+/// What is known of a sort of a file.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Sorted {
+    pub lines: u64,
+    pub checksum: u64,
+}
+
+/// What the program said of itself.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Report {
+    pub lines: u64,
+    pub c_calls: u64,
+    pub callbacks: u64,
+    pub checksum: u64,
+}
+
+/// Runs the demonstration, or another example, on the chosen CPUs.
+pub fn run(context: &Context, example: Option<&str>, file: Option<&Path>) -> Result<Tally> {
+    if let Some(name) = example {
+        return run_example(context, name, file);
+    }
+    let (path, shown) = input(context, file)?;
+    let expected = plain_sort(&path).with_context(|| format!("cannot read {shown}"))?;
+    let kits = context.kits()?;
+    let mut tally = Tally::default();
+    let head = ["CPU", "lines", "C calls", "callbacks", "checksum", "time", "verdict"];
+    let mut rows = vec![head.map(str::to_owned).to_vec()];
+    for kit in &kits.kits {
+        let start = Instant::now();
+        let result = run_demo(kit, &path, &expected);
+        let row = match &result {
+            Ok(report) => vec![
+                report.lines.to_string(),
+                report.c_calls.to_string(),
+                report.callbacks.to_string(),
+                format!("{:016x}", report.checksum),
+                ui::seconds(start),
+                ui::verdict(true),
+            ],
+            Err(error) => {
+                ui::say(&format!("{}: {error:#}", kit.target.name));
+                let dash = || "-".to_owned();
+                vec![dash(), dash(), dash(), dash(), ui::seconds(start), ui::verdict(false)]
+            }
+        };
+        rows.push(std::iter::once(kit.target.name.to_owned()).chain(row).collect());
+        tally.add(result.is_ok());
+    }
+    ui::headline(&format!("{shown}: {} lines, plain sort {:016x}", expected.lines, expected.checksum));
+    ui::align(&rows).iter().for_each(|line| ui::say(line));
+    kits.report_skipped();
+    ui::say(&format!(
+        "run: {} of {} CPUs sorted it as a plain sort does: {}",
+        tally.passed,
+        kits.kits.len(),
+        ui::verdict(tally.good())
+    ));
+    Ok(tally)
+}
+
+/// The file to sort and how to call it: the user's, or the text that ships with the project.
+fn input(context: &Context, file: Option<&Path>) -> Result<(PathBuf, String)> {
+    let (path, shown) = match file {
+        Some(file) => (context.user_path(file), file.display().to_string()),
+        None => {
+            let shipped = shipped_text()?;
+            (context.root.join(&shipped), shipped.display().to_string())
+        }
+    };
+    match fs::metadata(&path) {
+        Err(error) => bail!("cannot read {shown}: {error}; name a file with lines to sort"),
+        Ok(meta) if meta.is_dir() => bail!("{shown} is a directory; name a file with lines to sort"),
+        Ok(_) => Ok((path, shown)),
+    }
+}
+
+/// The first text in the data directory.
+fn shipped_text() -> Result<PathBuf> {
+    let mut texts: Vec<_> = fs::read_dir(DATA)
+        .with_context(|| format!("there is no {DATA} with a text to sort; name a file"))?
+        .flatten()
+        .map(|entry| entry.path())
+        .filter(|path| path.extension().is_some_and(|e| e == "txt"))
+        .collect();
+    texts.sort();
+    texts.into_iter().next().with_context(|| format!("there is no text (*.txt) in {DATA}; name a file"))
+}
+
+fn run_demo(kit: &Kit, path: &Path, expected: &Sorted) -> Result<Report> {
+    let program = guest::build(kit, Program::Bin("demo"), Profile::Dev)?;
+    let cmd = kit.guest(&program).arg(path);
+    cmd.show();
+    let progress = ui::Progress::spinner(format!("{} sorts", kit.target.name));
+    let outcome = cmd.capture(Some(TIME_LIMIT))?;
+    drop(progress);
+    ui::say(outcome.stdout.trim_end());
+    if !outcome.stderr.is_empty() {
+        ui::say(outcome.stderr.trim_end());
+    }
+    if !outcome.success() {
+        bail!("the program failed: {}", outcome.ending());
+    }
+    let report = parse(&outcome.stdout)?;
+    verify(&report, expected)?;
+    Ok(report)
+}
+
+/// Reads the four lines that say how it went; other lines are for the reader.
+fn parse(stdout: &str) -> Result<Report> {
+    let field = |key: &str, radix: u32| -> Result<u64> {
+        let mut values = stdout.lines().filter_map(|line| line.strip_prefix(key)?.strip_prefix(' '));
+        let value = values.next().with_context(|| format!("it printed no line `{key} ...`"))?;
+        if values.next().is_some() {
+            bail!("it printed more than one line `{key} ...`");
+        }
+        u64::from_str_radix(value.trim(), radix).with_context(|| format!("`{key} {value}` is no number"))
+    };
+    Ok(Report {
+        lines: field("lines", 10)?,
+        c_calls: field("C calls", 10)?,
+        callbacks: field("callbacks", 10)?,
+        checksum: field("checksum", 16)?,
+    })
+}
+
+/// Compares with a plain sort. A comparison sort needs about n log2(n) comparisons, each of them a
+/// callback; half of that is asked for.
+fn verify(report: &Report, expected: &Sorted) -> Result<()> {
+    if report.lines != expected.lines {
+        bail!("it read {} lines, but the file has {}", report.lines, expected.lines);
+    }
+    if report.checksum != expected.checksum {
+        bail!("its checksum is {:016x}, a plain sort's is {:016x}", report.checksum, expected.checksum);
+    }
+    let least = least_callbacks(report.lines);
+    if report.callbacks < least {
+        bail!(
+            "it made {} callbacks; at least {least} are needed to sort {} lines",
+            report.callbacks,
+            report.lines
+        );
+    }
+    if report.lines > 0 && report.c_calls == 0 {
+        bail!("it made no C call");
+    }
+    Ok(())
+}
+
+/// n log2(n) / 2, rounded up.
+fn least_callbacks(lines: u64) -> u64 {
+    let n = lines as f64;
+    if lines < 2 { 0 } else { (n * n.log2() / 2.0).ceil() as u64 }
+}
+
+/// Sorts the lines of a file byte by byte.
+fn plain_sort(path: &Path) -> Result<Sorted> {
+    let mut text = Vec::new();
+    fs::File::open(path)?.read_to_end(&mut text)?;
+    Ok(sort_lines(&text))
+}
+
+/// A line ends before a newline or at the end of the text; an empty text has none.
+fn sort_lines(text: &[u8]) -> Sorted {
+    let body = text.strip_suffix(b"\n").unwrap_or(text);
+    if text.is_empty() {
+        return Sorted { lines: 0, checksum: fnv1a([].into_iter()) };
+    }
+    let mut lines: Vec<&[u8]> = body.split(|&byte| byte == b'\n').collect();
+    lines.sort_unstable();
+    let bytes = lines.iter().flat_map(|line| line.iter().copied().chain([b'\n']));
+    Sorted { lines: lines.len() as u64, checksum: fnv1a(bytes) }
+}
+
+/// The 64-bit hash FNV-1a.
+fn fnv1a(bytes: impl Iterator<Item = u8>) -> u64 {
+    const OFFSET: u64 = 0xcbf2_9ce4_8422_2325;
+    const PRIME: u64 = 0x0100_0000_01b3;
+    bytes.fold(OFFSET, |hash, byte| (hash ^ u64::from(byte)).wrapping_mul(PRIME))
+}
+
+/// Runs another example of the package, which judges itself by its exit code.
+fn run_example(context: &Context, name: &str, file: Option<&Path>) -> Result<Tally> {
+    let known = examples();
+    if !known.iter().any(|example| example == name) {
+        let known = if known.is_empty() { "none yet".to_owned() } else { known.join(" ") };
+        bail!("unknown example `{name}`; the examples are: {known}");
+    }
+    let file = file.map(|file| input(context, Some(file))).transpose()?;
+    let kits = context.kits()?;
+    let mut tally = Tally::default();
+    let mut rows = Vec::new();
+    for kit in &kits.kits {
+        let start = Instant::now();
+        let one = || -> Result<()> {
+            let program = guest::build(kit, Program::Example(name), Profile::Dev)?;
+            let cmd = kit.guest(&program).args(file.iter().map(|(path, _)| path));
+            cmd.show();
+            let progress = ui::Progress::spinner(format!("{} runs", kit.target.name));
+            let outcome = cmd.capture(Some(TIME_LIMIT))?;
+            drop(progress);
+            ui::say(format!("{}{}", outcome.stdout, outcome.stderr).trim_end());
+            if outcome.success() { Ok(()) } else { bail!("the program failed: {}", outcome.ending()) }
+        };
+        let result = one();
+        if let Err(error) = &result {
+            ui::say(&format!("{}: {error:#}", kit.target.name));
+        }
+        rows.push(vec![kit.target.name.to_owned(), ui::seconds(start), ui::verdict(result.is_ok())]);
+        tally.add(result.is_ok());
+    }
+    ui::headline(&format!("example {name}"));
+    ui::align(&rows).iter().for_each(|line| ui::say(line));
+    kits.report_skipped();
+    Ok(tally)
+}
+
+/// Names of the package's examples: a file or a directory each.
+fn examples() -> Vec<String> {
+    let entries = fs::read_dir(Path::new(PACKAGE).join("examples")).into_iter().flatten().flatten();
+    let is_example =
+        |path: &PathBuf| path.extension().is_some_and(|e| e == "rs") || path.join("main.rs").is_file();
+    let mut names: Vec<_> = entries
+        .map(|entry| entry.path())
+        .filter(is_example)
+        .filter_map(|path| Some(path.file_stem()?.to_str()?.to_owned()))
+        .collect();
+    names.sort();
+    names
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn fnv1a_is_the_published_one() {
+        // Test vectors of the hash's authors.
+        assert_eq!(fnv1a(b"".iter().copied()), 0xcbf2_9ce4_8422_2325);
+        assert_eq!(fnv1a(b"a".iter().copied()), 0xaf63_dc4c_8601_ec8c);
+        assert_eq!(fnv1a(b"foobar".iter().copied()), 0x8594_4171_f739_67e8);
+    }
+
+    #[test]
+    fn lines_are_what_stands_between_newlines() {
+        assert_eq!(sort_lines(b"").lines, 0);
+        assert_eq!(sort_lines(b"\n").lines, 1);
+        assert_eq!(sort_lines(b"a").lines, 1);
+        assert_eq!(sort_lines(b"a\n\n").lines, 2);
+        // A newline at the end or none: the same lines.
+        assert_eq!(sort_lines(b"b\na"), sort_lines(b"a\nb\n"));
+        // Bytes, not characters; NUL is one like others.
+        assert_eq!(sort_lines(b"\xff\n\0\n").checksum, fnv1a(b"\0\n\xff\n".iter().copied()));
+    }
+
+    #[test]
+    fn a_report_is_read_among_other_lines() {
+        let text = "first line\nlines 3\nC calls 12\ncallbacks 4\nchecksum 00ff\nlines of text\n";
+        let error = parse(text).unwrap_err().to_string();
+        assert!(error.contains("more than one line `lines"), "{error}");
+        let report = parse(&text.replace("lines of text", "")).unwrap();
+        assert_eq!(report, Report { lines: 3, c_calls: 12, callbacks: 4, checksum: 255 });
+        assert!(parse("lines 3\nC calls x\n").is_err());
+    }
+
+    #[test]
+    fn a_report_is_held_against_a_plain_sort() {
+        let good = Report { lines: 1024, c_calls: 1, callbacks: 5120, checksum: 7 };
+        let sorted = Sorted { lines: 1024, checksum: 7 };
+        assert!(verify(&good, &sorted).is_ok());
+        assert!(verify(&Report { callbacks: 5119, ..good.clone() }, &sorted).is_err());
+        assert!(verify(&Report { checksum: 8, ..good.clone() }, &sorted).is_err());
+        assert!(verify(&Report { lines: 1, ..good.clone() }, &sorted).is_err());
+        assert!(verify(&Report { c_calls: 0, ..good }, &sorted).is_err());
+        assert_eq!(least_callbacks(0), 0);
+        assert_eq!(least_callbacks(1), 0);
+    }
+}
