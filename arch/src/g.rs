@@ -96,6 +96,10 @@ pub enum GState {
     Running = 2,
     /// Its function has returned; `g_init` may use it again.
     Finished = 3,
+    /// The system stack of an m.
+    G0 = 4,
+    /// The signal stack of an m.
+    Gsignal = 5,
 }
 
 /// The g of a thread that has none: it calls C where it stands, and a callback on it has to be attached.

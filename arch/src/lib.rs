@@ -112,7 +112,7 @@ pub use native::frame::{
     Gobuf, SwitchFrame, gobuf,
 };
 
-pub use native::unwind::{ENTRY_RECORD, RECORD, call_moved, capture, start_of_call};
+pub use native::unwind::{ENTRY_RECORD, RECORD, call_moved, capture, entry_below, entry_moved, gobuf_moved, start_of_call};
 
 #[cfg(target_arch = "x86_64")]
 pub use native::asm::crosscall2_win64;
@@ -155,6 +155,7 @@ mod contract {
     const _: unsafe extern "C" fn(ThreadFn, *mut G<Native>) = asm::crosscall1;
     const _: fn(usize, usize) -> super::Gobuf = super::native::frame::gobuf;
     const _: unsafe fn(&super::AsmcgocallFrame) -> super::unwind::Start = unwind::start_of_call;
+    const _: fn(&super::AsmcgocallFrame) -> *mut super::CallbackEntry = unwind::entry_below;
     const _: unsafe extern "C" fn(*mut super::unwind::Registers) = unwind::capture;
     const _: super::unwind::RecordForm = unwind::RECORD;
     const _: usize = unwind::ENTRY_RECORD;

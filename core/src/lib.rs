@@ -1,1 +1,63 @@
+//! The crossing between a language runtime's own stacks and C.
+//!
+//! Code that runs on small managed stacks calls C on a big system stack; C calls back onto the managed stack
+//! it came from, nested to any depth; tracebacks run across all of it. Six CPUs, no allocator, no libc.
+//!
+//! # The least that works
+//!
+//! ```
+//! use core::ffi::{c_int, c_void};
+//! use stackgate::{G, M, Resumed, cgocall, g_init, m_adopt, resume};
+//!
+//! unsafe extern "C" fn in_c(_arg: *mut c_void) -> c_int { 42 }
+//!
+//! unsafe extern "C" fn task(_word: usize) -> usize {
+//!     unsafe { cgocall(in_c, core::ptr::null_mut()) as usize }
+//! }
+//!
+//! let (mut m, mut g) = (M::default(), G::default());
+//! let mut stack = [0u128; 1024];
+//! let ends = stack.as_mut_ptr_range();
+//! unsafe {
+//!     m_adopt(&mut m).unwrap();
+//!     g_init(&mut g, ends.start.cast(), ends.end.cast(), task).unwrap();
+//!     assert_eq!(resume(&mut g, 0), Ok(Resumed::Finished(42)));
+//! }
+//! # stackgate::m_release().unwrap();
+//! ```
+//!
+//! [`cgocall`](mod@cgocall) tells what happens on both stacks when C calls back.
+//!
+//! # Words
+//!
+//! The field's own, and Go's for Go's operations. A *g* is a managed task with its own stack; an *m* a
+//! thread, or a CPU, that runs g's; *g0* and *gsignal* are the m's system and signal stacks seen as g's;
+//! *curg* is the g an m is running. `top` and `limit` are the two ends of a stack. A *boundary* is one part
+//! of C between two managed parts.
+
 #![no_std]
+#![cfg_attr(docsrs, feature(doc_cfg))]
+
+pub mod callback;
+pub mod cgocall;
+mod once;
+mod platform;
+mod task;
+pub mod traceback;
+
+pub use callback::{
+    InitError, enter, notify_runtime_init_done, runtime_init_begin, wait_runtime_init_done,
+};
+pub use cgocall::{cgocall, on_system_stack};
+pub use platform::{Platform, PlatformError, platform, set_platform};
+pub use stackgate_arch as arch;
+pub use stackgate_arch::{CFn, CallbackFn, EntryFn, asmcgocall, cgocallback, crosscall2, systemstack};
+pub use task::{
+    AdoptError, MIN_STACK, ParkError, ReleaseError, ResumeError, Resumed, STACK_ALIGN, StackError, current_g,
+    current_m, g_init, m_adopt, m_release, park, resume, stack_moved, topofstack,
+};
+
+/// A managed task: the first field of the embedder's task structure. See [`stackgate_arch::G`].
+pub type G = stackgate_arch::G<stackgate_arch::Native>;
+/// A thread that runs tasks: the first field of the embedder's thread structure. See [`stackgate_arch::M`].
+pub type M = stackgate_arch::M<stackgate_arch::Native>;

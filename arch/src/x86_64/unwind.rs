@@ -70,6 +70,13 @@ pub unsafe fn start_of_call(frame: &AsmcgocallFrame) -> Start {
     Start { pc: word(frame.pc), sp: word(frame.sp) + size_of::<W64>(), record: word(frame.link) }
 }
 
+/// Where the [`CallbackEntry`] of a callback lies that came through the call into C that `frame` belongs to.
+pub fn entry_below(frame: &AsmcgocallFrame) -> *mut CallbackEntry {
+    use crate::frame::Word;
+    let sp = frame.sp.get() as usize & !15;
+    core::ptr::with_exposed_provenance_mut(sp - size_of::<CallbackEntry>())
+}
+
 /// Rewrites what `frame` holds of a stack that has moved by `delta` bytes: see `stack_moved`.
 ///
 /// # Safety
@@ -78,6 +85,22 @@ pub unsafe fn call_moved(frame: &mut AsmcgocallFrame, moved: impl Fn(usize) -> u
     use crate::frame::Word;
     frame.sp = W64::new(moved(frame.sp.get() as usize) as u64);
     frame.link = W64::new(moved(frame.link.get() as usize) as u64);
+}
+
+/// Rewrites what the entry of a callback holds of a stack that has moved: see `stack_moved`.
+///
+/// # Safety
+/// `entry` lies in the copy of that stack.
+pub unsafe fn entry_moved(entry: &mut CallbackEntry, moved: impl Fn(usize) -> usize) {
+    use crate::frame::Word;
+    entry.link = W64::new(moved(entry.link.get() as usize) as u64);
+}
+
+/// Rewrites what a parked g's `sched` holds of a stack that has moved: see `stack_moved`.
+pub fn gobuf_moved(gobuf: &mut Gobuf, moved: impl Fn(usize) -> usize) {
+    use crate::frame::Word;
+    gobuf.sp = W64::new(moved(gobuf.sp.get() as usize) as u64);
+    gobuf.bp = W64::new(moved(gobuf.bp.get() as usize) as u64);
 }
 
 #[cfg(target_arch = "x86_64")]

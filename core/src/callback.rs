@@ -1,0 +1,207 @@
+//! Calls from C: the initialisation gate, the way in for exported functions, and what cannot be let in.
+
+use crate::platform::{fatal, platform};
+use crate::task::is;
+use crate::{M, current_g, traceback};
+use core::ffi::c_void;
+use core::fmt;
+use core::sync::atomic::{AtomicU32, AtomicUsize, Ordering};
+use stackgate_arch::{self as arch, CallbackFn, GState};
+
+/// Nobody keeps callbacks waiting: initialisation is over, or was never announced.
+const OPEN: u32 = 0;
+/// A thread has announced initialisation and has not finished it.
+const INITIALISING: u32 = 1;
+
+static GATE: AtomicU32 = AtomicU32::new(OPEN);
+/// The thread that initialises; 0 when it is not known.
+static INITIALISER: AtomicUsize = AtomicUsize::new(0);
+
+/// Why initialisation was not begun or ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum InitError {
+    /// A thread initialises already. Call `runtime_init_begin` once.
+    Begun,
+    /// Nobody initialises. Call `runtime_init_begin` first.
+    NotBegun,
+}
+
+impl fmt::Display for InitError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Begun => "a thread initialises the runtime already: call runtime_init_begin once",
+            Self::NotBegun => "nobody initialises the runtime: call runtime_init_begin first",
+        })
+    }
+}
+
+/// Keeps callbacks from C waiting until [`notify_runtime_init_done`]. The current thread is the one that must
+/// get there: a callback on it, meanwhile, ends the program by name.
+///
+/// A runtime that is ready before C can call it needs none of this.
+///
+/// Runs on a system stack. Not for signal handlers. Go: what a c-shared library does at load.
+///
+/// # Errors
+/// [`InitError::Begun`] if initialisation is under way.
+pub fn runtime_init_begin() -> Result<(), InitError> {
+    INITIALISER.store(platform().map_or(0, |p| p.thread_id()), Ordering::Relaxed);
+    GATE.compare_exchange(OPEN, INITIALISING, Ordering::AcqRel, Ordering::Relaxed)
+        .map(drop)
+        .map_err(|_| InitError::Begun)
+}
+
+/// Lets callbacks in. Go: `notify_runtime_init_done`.
+///
+/// Runs on a system stack. Not for signal handlers.
+///
+/// # Errors
+/// [`InitError::NotBegun`] if nobody keeps them waiting.
+pub fn notify_runtime_init_done() -> Result<(), InitError> {
+    GATE.compare_exchange(INITIALISING, OPEN, Ordering::AcqRel, Ordering::Relaxed)
+        .map_err(|_| InitError::NotBegun)?;
+    if let Some(platform) = platform() {
+        platform.wake(&GATE);
+    }
+    Ok(())
+}
+
+/// Returns when callbacks may enter: at once, by one acquire load, unless initialisation is under way.
+///
+/// Runs on a system stack. Not for signal handlers. Go: `wait_runtime_init_done`.
+///
+/// Ends the program by name if this thread is the one that initialises, or if nothing can wake a waiter.
+#[inline]
+pub fn wait_runtime_init_done() {
+    if GATE.load(Ordering::Acquire) != OPEN {
+        wait();
+    }
+}
+
+#[cold]
+#[inline(never)]
+fn wait() {
+    let Some(platform) = platform() else {
+        fatal("callback before initialisation", "no platform is set, so nothing can wake the caller");
+    };
+    let me = platform.thread_id();
+    while GATE.load(Ordering::Acquire) != OPEN {
+        if INITIALISER.load(Ordering::Relaxed) == me {
+            fatal(
+                "callback before initialisation",
+                "the thread that initialises the runtime calls it: call notify_runtime_init_done first",
+            );
+        }
+        if !platform.wait(&GATE, INITIALISING) {
+            fatal("callback before initialisation", "nothing can wake the caller on this platform");
+        }
+    }
+}
+
+/// The way in for an exported function: gate, context, crossing, release, and C's `errno` as it was.
+///
+/// [`export!`](crate::export) writes the call. `block` is the argument block that `managed` understands.
+///
+/// Runs on the stack that C called on. Not for signal handlers. Go: the C stub that cgo generates.
+///
+/// # Safety
+/// `managed` may be called with these arguments on a managed stack.
+#[inline]
+pub unsafe fn enter(managed: CallbackFn, block: *mut c_void, size: usize) {
+    let errno = platform().and_then(|p| p.errno());
+    // SAFETY: errno is this thread's; it stays so until C returns.
+    let saved = errno.map(|at| unsafe { *at });
+    wait_runtime_init_done();
+    let ctxt = traceback::acquire_context();
+    // SAFETY: by the caller.
+    unsafe { arch::cgocallback(managed, block, size, ctxt) };
+    traceback::release_context(ctxt);
+    if let (Some(at), Some(value)) = (errno, saved) {
+        // SAFETY: as above.
+        unsafe { *at = value };
+    }
+}
+
+/// Routes callbacks that cannot run on the current g to core.
+pub(crate) fn install() {
+    arch::CALLBACK_ELSEWHERE.store(elsewhere as *mut c_void, Ordering::Release);
+}
+
+/// A callback that `cgocallback` could not run: says which mistake it is.
+unsafe extern "C" fn elsewhere(_: CallbackFn, _: *mut c_void, _: usize, _: usize) {
+    let Some(g) = current_g() else {
+        fatal("callback on a thread without an m", "adopt the thread with m_adopt before C calls managed code on it");
+    };
+    // SAFETY: the current g is valid.
+    let g = unsafe { &*g };
+    if is(g, GState::Gsignal) {
+        fatal("callback from a signal handler", "managed code does not run on a signal stack");
+    }
+    if !is(g, GState::G0) {
+        fatal("callback on a g that is not g0", "C was called without asmcgocall, ccall or cgocall");
+    }
+    // SAFETY: g0 is the first field of its m.
+    let m = unsafe { &*(&raw const *g).cast::<M>() };
+    if m.curg.is_null() {
+        fatal("callback while no g runs on this m", "resume a g, and call C from it");
+    }
+    fatal("callback from a call that promised none", "the call into C was made with callbacks forbidden");
+}
+
+/// Exports managed functions to C: each item becomes a C function whose body runs on the managed stack of the
+/// task that called C.
+///
+/// ```
+/// stackgate::export! {
+///     /// Called by C; runs on the task's stack.
+///     pub extern "C" fn add(a: i32, b: f64) -> f64 { f64::from(a) + b }
+/// }
+/// ```
+///
+/// Any C signature of up to 12 arguments: the arguments travel in a block on C's stack. The C function waits
+/// for the initialisation gate, takes a traceback context and releases it, and gives C its `errno` back. Its
+/// symbol is the function's name.
+///
+/// The body may call C again, park no task below C frames, and must not unwind.
+#[macro_export]
+macro_rules! export {
+    ($(
+        $(#[$meta:meta])*
+        $vis:vis extern "C" fn $name:ident ( $($arg:ident : $ty:ty),* $(,)? ) $(-> $ret:ty)? $body:block
+    )*) => {$(
+        $(#[$meta])*
+        #[unsafe(no_mangle)]
+        $vis extern "C" fn $name($($arg: $ty),*) $(-> $ret)? {
+            /// The arguments, and the result once there is one.
+            #[repr(C)]
+            struct Block {
+                $($arg: ::core::mem::ManuallyDrop<$ty>,)*
+                result: ::core::mem::MaybeUninit<$crate::export!(@result $($ret)?)>,
+            }
+            unsafe extern "C" fn managed(
+                block: *mut ::core::ffi::c_void, _size: usize, _ctxt: usize,
+            ) {
+                #[inline(always)]
+                fn body($($arg: $ty),*) $(-> $ret)? $body
+                // SAFETY: the stub below passes its block, whose arguments nobody else takes.
+                unsafe {
+                    let block = block.cast::<Block>();
+                    let result = body($(::core::mem::ManuallyDrop::take(&mut (*block).$arg)),*);
+                    (*block).result.write(result);
+                }
+            }
+            let mut block = Block {
+                $($arg: ::core::mem::ManuallyDrop::new($arg),)*
+                result: ::core::mem::MaybeUninit::uninit(),
+            };
+            // SAFETY: `managed` takes a Block, and writes the result before it returns.
+            unsafe {
+                $crate::enter(managed, (&raw mut block).cast(), ::core::mem::size_of::<Block>());
+                block.result.assume_init()
+            }
+        }
+    )*};
+    (@result) => { () };
+    (@result $ret:ty) => { $ret };
+}

@@ -1,0 +1,132 @@
+//! Calls into C, and the story of one that calls back.
+//!
+//! # One call that calls back
+//!
+//! A task on a managed stack (curg) calls the C function `f`, which calls the exported managed function
+//! `g1`. Stacks grow down; `->` is where SP is.
+//!
+//! **Before.** The task runs on its own stack. `g0.sched.sp` is where `resume` left the system stack.
+//!
+//! ```text
+//!     managed stack (curg)                  system stack (g0)
+//!   | BaseFrame            | top          | main, scheduler ...   |
+//!   | the task's frames    |              | SwitchFrame of resume | <- g0.sched.sp
+//!   | caller of asmcgocall | <- SP        |                       |
+//! ```
+//!
+//! **In C.** `asmcgocall` has made g0 current, moved SP to `g0.sched.sp` and left an `AsmcgocallFrame` there:
+//! which g called, where its SP is, and the frame record in which C's own chain goes on to the task's. It
+//! writes nothing on the managed stack, which may therefore be moved meanwhile (`stack_moved`).
+//!
+//! ```text
+//!     managed stack (curg)                  system stack (g0)
+//!   | BaseFrame            |              | main, scheduler ...   |
+//!   | the task's frames    |              | SwitchFrame of resume | <- g0.sched.sp
+//!   | caller of asmcgocall | <----+       | AsmcgocallFrame       |
+//!   |                      |      +-- sp -|                       |
+//!   |                      |              | f's frames            | <- SP
+//! ```
+//!
+//! **In the callback.** The export stub has asked for a traceback context and calls `cgocallback`, which
+//! leaves a `CallbackFrame` on the system stack, publishes it by moving `g0.sched.sp` to it, and goes on on
+//! curg, below the task's frames, with a `CallbackEntry`: its frame record continues the task's chain, so
+//! that who follows records sees `g1`, then the task, and who follows call frame information sees `g1`, then
+//! `f`, then the task. Another call into C from here begins directly below the `CallbackFrame`: both stacks
+//! grow and shrink in step, to any depth.
+//!
+//! ```text
+//!     managed stack (curg)                  system stack (g0)
+//!   | BaseFrame            |              | main, scheduler ...   |
+//!   | the task's frames    |              | SwitchFrame of resume |
+//!   | caller of asmcgocall | <----+       | AsmcgocallFrame       |
+//!   | CallbackEntry        | -----|--+    | f's frames, stub      |
+//!   | g1's frames          | <- SP|  +--> | CallbackFrame         | <- g0.sched.sp
+//! ```
+//!
+//! **After.** `g1` returns into `cgocallback`, which makes g0 current, takes `g0.sched.sp` back to where it
+//! was, and returns to the stub on the system stack; the stub releases the context. `f` returns into
+//! `asmcgocall`, which takes SP from its frame, which says where the managed stack is now, and makes the task
+//! current again.
+
+use crate::G;
+use crate::task::{value, word};
+use core::ffi::{c_int, c_void};
+use core::mem::{ManuallyDrop, MaybeUninit};
+use stackgate_arch::{self as arch, CFn};
+
+/// Calls C from managed code, on the system stack: `f(arg)`.
+///
+/// [`asmcgocall`](stackgate_arch::asmcgocall) with what a runtime wants to know: while C runs the m counts
+/// one more call under way (`ncgo`), and it counts them all (`ncgocall`). Nothing is locked, no other thread
+/// is told, nobody waits for the initialisation gate: this is the cheap call.
+///
+/// Runs on any stack; safe in a signal handler. Go: `cgocall`.
+///
+/// # Safety
+/// `f` may be called with `arg`.
+#[inline]
+pub unsafe fn cgocall(f: CFn, arg: *mut c_void) -> c_int {
+    // SAFETY: `f` and `arg` by the caller; the current g and the m that runs it are valid, and a g in C stays
+    // on its m.
+    unsafe {
+        let g: *mut G = arch::getg();
+        if g.is_null() {
+            return arch::asmcgocall(f, arg);
+        }
+        let m = (*g).m_out.get();
+        if m.is_null() {
+            return arch::asmcgocall(f, arg);
+        }
+        (*m).ncgocall = word(value((*m).ncgocall).wrapping_add(1));
+        (*m).ncgo = word(value((*m).ncgo) + 1);
+        let result = arch::asmcgocall(f, arg);
+        (*m).ncgo = word(value((*m).ncgo) - 1);
+        result
+    }
+}
+
+/// Calls one of the user's hook functions (traceback, symbolizer), whatever stack this runs on.
+///
+/// # Safety
+/// `f` may be called with `arg`.
+pub(crate) unsafe fn call_hook(f: unsafe extern "C" fn(*mut c_void), arg: *mut c_void) {
+    // SAFETY: by the caller. A hook returns nothing; the register that would hold a result is ignored.
+    unsafe { arch::systemstack(f, arg) }
+}
+
+/// Runs `f` on the system stack and returns what it returns.
+///
+/// For Rust code on a managed stack that is about to need more of it than it has. On a system stack already,
+/// it is a plain call.
+///
+/// Runs on any stack; safe in a signal handler if `f` is. Go: `systemstack`.
+///
+/// # Panics
+/// A panic of `f` ends the program: it cannot unwind a crossing.
+#[inline]
+pub fn on_system_stack<R>(f: impl FnOnce() -> R) -> R {
+    /// Takes the closure, leaves the result.
+    union Slot<F, R> {
+        closure: ManuallyDrop<F>,
+        result: ManuallyDrop<MaybeUninit<R>>,
+    }
+    unsafe extern "C" fn run<F: FnOnce() -> R, R>(slot: *mut c_void) {
+        let slot = slot.cast::<Slot<F, R>>();
+        // SAFETY: `on_system_stack` passes a slot that holds the closure, and takes the result after.
+        unsafe {
+            let closure = ManuallyDrop::take(&mut (*slot).closure);
+            let result = closure();
+            slot.write(Slot { result: ManuallyDrop::new(MaybeUninit::new(result)) });
+        }
+    }
+    fn runner<F: FnOnce() -> R, R>(_: &F) -> unsafe extern "C" fn(*mut c_void) {
+        run::<F, R>
+    }
+    let run = runner(&f);
+    let mut slot = Slot { closure: ManuallyDrop::new(f) };
+    // SAFETY: `run` takes the closure out and puts the result in, before this returns.
+    unsafe {
+        arch::systemstack(run, (&raw mut slot).cast());
+        ManuallyDrop::take(&mut slot.result).assume_init()
+    }
+}

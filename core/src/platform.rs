@@ -1,0 +1,81 @@
+//! What stackgate asks of the system it runs on, off its hot paths.
+
+use crate::once::Once;
+use core::ffi::c_int;
+use core::sync::atomic::AtomicU32;
+
+/// The services of an operating system or a board. `stackgate-libc` implements it for hosted targets.
+///
+/// Every method may be called on any system stack and from any thread.
+pub trait Platform: Sync {
+    /// Writes a message for a person: standard error, or a console. Must be safe in a signal handler.
+    fn write(&self, message: &[u8]);
+
+    /// Ends the program as failed. Must be safe in a signal handler.
+    fn abort(&self) -> !;
+
+    /// A number that tells this thread from every other one that lives; never 0.
+    fn thread_id(&self) -> usize;
+
+    /// Sleeps until [`wake`](Platform::wake) is called for `word`, unless it no longer holds `expected`.
+    /// May return early. `false` when nothing can wake this thread: the caller then stops the program by
+    /// name.
+    fn wait(&self, word: &AtomicU32, expected: u32) -> bool;
+
+    /// Wakes every thread that sleeps on `word`.
+    fn wake(&self, word: &AtomicU32);
+
+    /// Where C keeps this thread's `errno`, if the system has one. Must be safe in a signal handler.
+    fn errno(&self) -> Option<*mut c_int>;
+}
+
+static PLATFORM: Once<&'static dyn Platform> = Once::new();
+
+/// Why a platform was not accepted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum PlatformError {
+    /// There is one already. Call `set_platform` once, before the first thread is adopted.
+    AlreadySet,
+}
+
+impl core::fmt::Display for PlatformError {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        match self {
+            Self::AlreadySet => f.write_str("a platform is set already: call set_platform once"),
+        }
+    }
+}
+
+/// Sets the platform, once.
+///
+/// Without one, fatal messages go to Rust's panic handler and nothing that has to wait can.
+///
+/// Runs on any stack. Not for signal handlers.
+///
+/// # Errors
+/// [`PlatformError::AlreadySet`] on every call but the first.
+pub fn set_platform(platform: &'static dyn Platform) -> Result<(), PlatformError> {
+    if PLATFORM.set(platform) { Ok(()) } else { Err(PlatformError::AlreadySet) }
+}
+
+/// The platform, once it is set.
+#[inline]
+pub fn platform() -> Option<&'static dyn Platform> {
+    PLATFORM.get().copied()
+}
+
+/// Stops the program with a message that names what went wrong, where no caller can take an error.
+///
+/// Safe in a signal handler if the platform's `write` and `abort` are.
+#[cold]
+#[inline(never)]
+pub(crate) fn fatal(name: &'static str, what_to_do: &'static str) -> ! {
+    let Some(platform) = platform() else {
+        panic!("stackgate: fatal: {name}: {what_to_do}");
+    };
+    for part in ["stackgate: fatal: ", name, ": ", what_to_do, "\n"] {
+        platform.write(part.as_bytes());
+    }
+    platform.abort()
+}
