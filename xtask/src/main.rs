@@ -12,6 +12,7 @@ mod count;
 mod exceptions;
 mod figures;
 mod frames;
+#[expect(dead_code, reason = "what `step` will be built on")]
 mod gdb;
 mod guest;
 mod host_tests;
@@ -21,6 +22,7 @@ mod process;
 mod protocol;
 mod run;
 mod setup;
+#[expect(dead_code, reason = "what `step` will be built on")]
 mod step;
 mod symbols;
 mod targets;

@@ -53,12 +53,6 @@ impl Symbols {
         }
     }
 
-    /// The functions whose names satisfy a condition.
-    pub fn matching(&self, condition: impl Fn(&str) -> bool) -> Vec<(&str, Range<u64>)> {
-        let chosen = self.by_name.iter().filter(|(name, _)| condition(name));
-        chosen.map(|(name, range)| (name.as_str(), range.clone())).collect()
-    }
-
     /// The function that an address lies in.
     pub fn name_at(&self, address: u64) -> Option<&str> {
         let (_, (end, name)) = self.by_start.range(..=address).next_back()?;
