@@ -1,6 +1,47 @@
-//! Tracebacks through both stacks.
+//! Tracebacks: which functions led here, through managed code and C, on both stacks.
+//!
+//! [`Traceback`] walks a chain and yields a [`Pc`] for each frame, [`Frames`] turns those into names and
+//! lines, and [`print`](print()) writes them. Nothing here allocates or takes a lock, everything is bounded,
+//! and a trace that ends says why ([`Stop`]).
+//!
+//! # What a trace shows
+//!
+//! The *logical* chain: every managed frame of the task, innermost first, and wherever C called back, the C
+//! frames between, which the user's traceback function knows ([`set_cgo_traceback`]). The crossings
+//! themselves do not appear. A trace that begins on the system stack shows what runs there and goes on to
+//! the task.
+//!
+//! ```text
+//!     managed stack (curg)        system stack (g0)           the trace, begun in g2
+//!   | task                 |    |                  |             5  task
+//!   | ..asmcgocall         |    | AsmcgocallFrame  |
+//!   |                      |    | c1               |             4  C frames of context 1
+//!   | CallbackEntry        |    | CallbackFrame: 1 |
+//!   | g1                   |    |                  |             3  g1
+//!   | ..asmcgocall         |    | AsmcgocallFrame  |
+//!   |                      |    | c2               |             2  C frames of context 2
+//!   | CallbackEntry        |    | CallbackFrame: 2 |
+//!   | g2                   |    |                  |             1  g2
+//! ```
+//!
+//! # The two walkers
+//!
+//! *Records* follows frame records (rbp and its like; back chains on ppc64le and s390x): needs nothing but
+//! code that keeps them, and costs a few instructions a frame. *Tables* follows `.eh_frame` or `.ARM.exidx`,
+//! registered by [`register_tables`], behind a cache. [`Walker::Auto`] asks the tables about each PC and goes
+//! on by records where none knows it. Where code keeps records, both see the same frames.
+//!
+//! # Trust
+//!
+//! A stack that is traced may be damaged. Of it, words are read only inside the bounds of the stack in
+//! question, at aligned addresses, each address above the last one; what cannot be so ends the trace, by
+//! name. The frames of crossings on the system stack are found from the m, not from the managed stack, and
+//! each callback on one stack must designate its other half.
 
-/// Asks the context function for a context.
-pub fn acquire_context() -> usize { 0 }
-/// Gives a context back.
-pub fn release_context(_ctxt: usize) {}
+mod set;
+
+
+pub use set::{
+    ContextArg, ContextFn, SetTracebackError, SymbolizerArg, SymbolizerFn, TracebackArg, TracebackFn,
+    acquire_context, release_context, set_cgo_traceback,
+};
