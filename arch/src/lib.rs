@@ -60,6 +60,7 @@ pub mod unwind;
 pub use g::{CALLBACK_ELSEWHERE, Cpu, G, GState, M, Stack};
 
 /// Asserts that pushing these fields, in this order, builds the frame from its upper end down.
+#[allow(unused_macros, reason = "frames are pushed on x86 only")]
 macro_rules! pushes {
     ($frame:ident: $($field:ident),+) => {
         const _: () = {

@@ -1,0 +1,1288 @@
+//! The crossings of arm64, in the order of the contract in the crate's documentation.
+//!
+//! Reading aid: `{name}` in an instruction is the offset of the field of that name in the frame that the
+//! function's documentation shows, or in the structure that the operand list at its end names. In comments,
+//! "on g0" and "on curg" say which stack SP is on. A pair instruction names the lower of its two fields; that
+//! the other follows is asserted beside the function.
+//!
+//! Scratch registers have the same use throughout: `x10` and `x11` the current g's place, `x12` the g, `x13`
+//! the m, `x9` and `x14` to `x17` what is at hand. `x18` is never used: it may be the platform's.
+
+use super::frame::*;
+use crate::dwarf::*;
+use crate::frame::W64;
+use crate::g::NO_G;
+use crate::{CALLBACK_ELSEWHERE, CFn, CallbackFn, G, M, McallFn, Stack, SystemFn, ThreadFn};
+use core::arch::{global_asm, naked_asm};
+use core::ffi::{c_int, c_void};
+use core::mem::offset_of;
+
+// The current g: one word of static TLS for each thread, in the initial-exec model, so that finding it is
+// three instructions, is safe in a signal handler and works in a shared library that is loaded at start.
+global_asm!(
+    ".pushsection .tdata, \"awT\", %progbits",
+    ".balign 8",
+    ".globl stackgate_g",
+    ".hidden stackgate_g",
+    ".type stackgate_g, %object",
+    ".size stackgate_g, 8",
+    "stackgate_g: .quad {no_g}",
+    ".popsection",
+    no_g = sym NO_G,
+);
+
+/// Loads the current g's place into `x10` and `x11`; after it `[x10, x11]` is the current g.
+#[rustfmt::skip]
+macro_rules! g_place { () => {
+    "mrs x10, tpidr_el0\n adrp x11, :gottprel:stackgate_g\n ldr x11, [x11, :gottprel_lo12:stackgate_g]"
+} }
+/// Lands a jump through a register, `br`, where the CPU enforces that: `bti j`, or nothing. Code that is
+/// called lands on `landing_pad!`, beside the modules.
+#[cfg(not(stackgate_landing_pads))]
+#[rustfmt::skip]
+macro_rules! jump_pad { () => { "" } }
+#[cfg(stackgate_landing_pads)]
+#[rustfmt::skip]
+macro_rules! jump_pad { () => { "hint 36" } }
+/// Goes to the return address of a call that is not the innermost one for the return predictor: a jump, which
+/// takes nothing from its stack. Where the CPU enforces landing pads it has to be a return and to cost a
+/// misprediction: no compiler lays a pad behind a call, and only `ret` may go where none is.
+#[cfg(not(stackgate_landing_pads))]
+#[rustfmt::skip]
+macro_rules! return_unpaired { () => { "br x30" } }
+#[cfg(stackgate_landing_pads)]
+#[rustfmt::skip]
+macro_rules! return_unpaired { () => { "ret" } }
+
+/// Asserts that the two fields of each pair follow each other, so that one instruction moves both.
+macro_rules! pairs {
+    ($frame:ty: $([$($low:tt)+] [$($high:tt)+]),+) => {
+        const _: () = {
+            $(assert!(
+                offset_of!($frame, $($low)+) + size_of::<W64>() == offset_of!($frame, $($high)+),
+                "the two fields of a pair no longer follow each other"
+            );)+
+        };
+    };
+}
+pairs!(CalleeSaved: [x19] [x20], [x21] [x22], [x23] [x24], [x25] [x26], [x27] [x28]);
+pairs!(CalleeSaved: [d8] [d9], [d10] [d11], [d12] [d13], [d14] [d15]);
+pairs!(G<Arm64>: [sched.sp] [sched.pc]);
+
+/// Bytes of the expression `breg(offset); deref`: SP at entry is the CFA, since a call pushes nothing.
+const DEREF_LEN: u8 = BREG_LEN + 1;
+
+/// The current g, or null when the thread has none.
+///
+/// Runs on any stack; safe in a signal handler. Go: `getg`.
+///
+/// # Safety
+/// None beyond the declaration: it reads one word of the thread.
+///
+/// # Registers
+/// Out: `x0`. Clobbered: `x9` to `x11`, NZCV.
+#[unsafe(naked)]
+#[unsafe(export_name = "stackgate_getg")]
+pub unsafe extern "C" fn getg() -> *mut G<Arm64> /* x0 */ {
+    naked_asm!(
+        ".cfi_startproc",
+        landing_pad!(),
+        g_place!(),
+        "ldr x0, [x10, x11]",
+        // The g that stands for none is null to everybody else.
+        "adrp x9, :got:{no_g}",
+        "ldr x9, [x9, :got_lo12:{no_g}]",
+        "cmp x0, x9",
+        "csel x0, xzr, x0, eq",
+        "ret",
+        ".cfi_endproc",
+        no_g = sym NO_G,
+    )
+}
+
+/// Makes `g` current; null for none.
+///
+/// Runs on any stack; safe in a signal handler that gives back what it found. Go: `setg`.
+///
+/// # Safety
+/// `g` is null or stays valid for as long as it is current, and SP is on its stack.
+///
+/// # Registers
+/// In: `x0`. Clobbered: `x0`, `x9` to `x11`, NZCV.
+#[unsafe(naked)]
+#[unsafe(export_name = "stackgate_setg")]
+pub unsafe extern "C" fn setg(g: *mut G<Arm64> /* x0 */) {
+    naked_asm!(
+        ".cfi_startproc",
+        landing_pad!(),
+        "adrp x9, :got:{no_g}",
+        "ldr x9, [x9, :got_lo12:{no_g}]",
+        "cmp x0, 0",
+        "csel x0, x9, x0, eq",
+        g_place!(),
+        "str x0, [x10, x11]",
+        "ret",
+        ".cfi_endproc",
+        no_g = sym NO_G,
+    )
+}
+
+/// Calls C on the system stack: `fn(arg)`. Go: `asmcgocall`.
+///
+/// Four paths: from a managed g it switches to g0's stack; on g0, on gsignal and without a g it calls where
+/// it stands, which is a jump: SP is aligned on every stack, and nothing has to be done afterwards. While C
+/// runs, g0 is current and an [`AsmcgocallFrame`] lies directly below `g0.sched.sp`. C's own callee-saved
+/// registers are C's affair; only `x29` is kept here, because C would save it at a place that nobody can find
+/// again when the managed stack moves.
+///
+/// Runs on any stack; uses nothing of a managed one. Safe in a signal handler.
+///
+/// # Safety
+/// `fn` may be called with `arg`. The current g is a g that `resume` runs, a g0, a gsignal, or none.
+///
+/// # Registers
+/// In: `x0` fn, `x1` arg. Out: `x0`. Clobbered: what a C call clobbers.
+/// At `fn`'s entry: `x0` arg; SP a multiple of 16; `x18`, FPCR and FPSR as the caller left them.
+#[unsafe(naked)]
+#[unsafe(export_name = "stackgate_asmcgocall")]
+pub unsafe extern "C" fn asmcgocall(func: CFn /* x0 */, arg: *mut c_void /* x1 */) -> c_int /* w0 */ {
+    naked_asm!(
+        ".cfi_startproc",
+        landing_pad!(),
+        // Does this g call away from its stack?
+        g_place!(),
+        "ldr x12, [x10, x11]",
+        "ldr x13, [x12, {m_out}]",
+        "cbz x13, 3f",
+
+        // g0 is current before anything of its stack is in use. An m's address is its g0's.
+        "str x13, [x10, x11]",
+        "mov x14, sp",
+        "ldr x15, [x13, {g0_sp}]",
+        "sub sp, x15, {size}",                 ".cfi_def_cfa x14, 0",
+
+        // On g0, at the AsmcgocallFrame: g, sp; link, pc. Nothing else holds the return address from here on.
+        "stp x12, x14, [sp, {g}]",
+        "stp x29, x30, [sp, {link}]",
+        // From here on the CFA is the word `sp`; x29 is in `link`, x30 in `pc`.
+        ".cfi_escape {cfa_is}, {cfa_len}, {breg_sp}, {sp_lo}, {sp_hi}, {deref}",
+        ".cfi_escape {reg_at}, {x29_dwarf}, {breg_len}, {breg_sp}, {link_lo}, {link_hi}",
+        ".cfi_escape {reg_at}, {x30_dwarf}, {breg_len}, {breg_sp}, {pc_lo}, {pc_hi}",
+        "add x29, sp, {link}",
+
+        "mov x9, x0",
+        "mov x0, x1",
+        "blr x9",
+
+        // On g0, C has returned. Leave its stack, then give up g0. The managed stack may have moved since:
+        // `sp` and `link` have been rewritten then, g has not moved.
+        "ldp x12, x14, [sp, {g}]",
+        "ldp x29, x30, [sp, {link}]",          ".cfi_restore x29", ".cfi_restore x30",
+        "mov sp, x14",                         ".cfi_def_cfa sp, 0",
+        g_place!(),
+        "str x12, [x10, x11]",
+        "ret",
+
+        // On g0, gsignal or a stack that no g knows: it goes on as C.
+        "3:",
+        "mov x16, x0",
+        "mov x0, x1",
+        "br x16",
+        ".cfi_endproc",
+        m_out = const offset_of!(G<Arm64>, m_out),
+        g0_sp = const offset_of!(M<Arm64>, g0.sched.sp),
+        g = const offset_of!(AsmcgocallFrame, g),
+        link = const offset_of!(AsmcgocallFrame, link),
+        size = const size_of::<AsmcgocallFrame>(),
+        cfa_is = const DW_CFA_DEF_CFA_EXPRESSION, cfa_len = const DEREF_LEN,
+        reg_at = const DW_CFA_EXPRESSION, breg_len = const BREG_LEN, deref = const DW_OP_DEREF,
+        breg_sp = const breg(SP.dwarf), x29_dwarf = const X29.dwarf, x30_dwarf = const X30.dwarf,
+        sp_lo = const leb_lo(offset_of!(AsmcgocallFrame, sp) as i64),
+        sp_hi = const leb_hi(offset_of!(AsmcgocallFrame, sp) as i64),
+        link_lo = const leb_lo(offset_of!(AsmcgocallFrame, link) as i64),
+        link_hi = const leb_hi(offset_of!(AsmcgocallFrame, link) as i64),
+        pc_lo = const leb_lo(offset_of!(AsmcgocallFrame, pc) as i64),
+        pc_hi = const leb_hi(offset_of!(AsmcgocallFrame, pc) as i64),
+    )
+}
+// The pairs of asmcgocall, ccall and systemstack.
+pairs!(AsmcgocallFrame: [g] [sp], [link] [pc]);
+
+/// Calls any C function on the system stack, its argument registers untouched. For JITs and typed wrappers.
+///
+/// As [`asmcgocall`], but the function is in `x9` and takes whatever the argument registers hold (`x0` to
+/// `x7`, `x8` for a result in memory, `v0` to `v7`); arguments on the stack are not passed on. Every result
+/// register comes back as C left it. Not in `x16` or `x17`: a linker's veneer may lie between the caller and
+/// this.
+///
+/// Runs on any stack; uses nothing of a managed one. Safe in a signal handler. Go has no such function.
+///
+/// # Safety
+/// As [`asmcgocall`]; not callable from Rust, since the function is in a scratch register.
+///
+/// # Registers
+/// In: `x9` fn, and fn's arguments. Out: fn's results. Clobbered: what a C call clobbers.
+#[unsafe(naked)]
+#[unsafe(export_name = "stackgate_ccall")]
+pub unsafe extern "C" fn ccall() {
+    naked_asm!(
+        ".cfi_startproc",
+        landing_pad!(),
+        g_place!(),
+        "ldr x12, [x10, x11]",
+        "ldr x13, [x12, {m_out}]",
+        "cbz x13, 3f",
+
+        "str x13, [x10, x11]",
+        "mov x14, sp",
+        "ldr x15, [x13, {g0_sp}]",
+        "sub sp, x15, {size}",                 ".cfi_def_cfa x14, 0",
+
+        // On g0. The AsmcgocallFrame.
+        "stp x12, x14, [sp, {g}]",
+        "stp x29, x30, [sp, {link}]",
+        ".cfi_escape {cfa_is}, {cfa_len}, {breg_sp}, {sp_lo}, {sp_hi}, {deref}",
+        ".cfi_escape {reg_at}, {x29_dwarf}, {breg_len}, {breg_sp}, {link_lo}, {link_hi}",
+        ".cfi_escape {reg_at}, {x30_dwarf}, {breg_len}, {breg_sp}, {pc_lo}, {pc_hi}",
+        "add x29, sp, {link}",
+        "blr x9",
+
+        // On g0, C has returned; x0 to x7 and v0 to v7 may be its results.
+        "ldp x12, x14, [sp, {g}]",
+        "ldp x29, x30, [sp, {link}]",          ".cfi_restore x29", ".cfi_restore x30",
+        "mov sp, x14",                         ".cfi_def_cfa sp, 0",
+        g_place!(),
+        "str x12, [x10, x11]",
+        "ret",
+
+        // On g0, gsignal or a stack that no g knows: it goes on as C.
+        "3:",
+        "mov x16, x9",
+        "br x16",
+        ".cfi_endproc",
+        m_out = const offset_of!(G<Arm64>, m_out),
+        g0_sp = const offset_of!(M<Arm64>, g0.sched.sp),
+        g = const offset_of!(AsmcgocallFrame, g),
+        link = const offset_of!(AsmcgocallFrame, link),
+        size = const size_of::<AsmcgocallFrame>(),
+        cfa_is = const DW_CFA_DEF_CFA_EXPRESSION, cfa_len = const DEREF_LEN,
+        reg_at = const DW_CFA_EXPRESSION, breg_len = const BREG_LEN, deref = const DW_OP_DEREF,
+        breg_sp = const breg(SP.dwarf), x29_dwarf = const X29.dwarf, x30_dwarf = const X30.dwarf,
+        sp_lo = const leb_lo(offset_of!(AsmcgocallFrame, sp) as i64),
+        sp_hi = const leb_hi(offset_of!(AsmcgocallFrame, sp) as i64),
+        link_lo = const leb_lo(offset_of!(AsmcgocallFrame, link) as i64),
+        link_hi = const leb_hi(offset_of!(AsmcgocallFrame, link) as i64),
+        pc_lo = const leb_lo(offset_of!(AsmcgocallFrame, pc) as i64),
+        pc_hi = const leb_hi(offset_of!(AsmcgocallFrame, pc) as i64),
+    )
+}
+
+/// As [`asmcgocall`], and a throw lands here: [`throw_to`] with this call's [`CatchFrame`] makes it return a
+/// second time, with the thrown word in `*thrown`.
+///
+/// The C frames that a throw drops may hold the caller's callee-saved registers, so all of them are saved.
+/// `*thrown` is 0 after a return without a throw; a throw of 0 is the thrower's mistake.
+///
+/// Runs on a managed stack, of which it uses 192 bytes. Go: what `defer` and `recover` around a cgo call do.
+///
+/// # Safety
+/// As [`asmcgocall`], and the current g is one that `resume` runs. `thrown` is valid until this returns.
+///
+/// # Registers
+/// In: `x0` fn, `x1` arg, `x2` thrown. Out: `x0`. Clobbered: what a C call clobbers.
+#[unsafe(naked)]
+#[unsafe(export_name = "stackgate_asmcgocall_catch")]
+pub unsafe extern "C" fn asmcgocall_catch(
+    func: CFn,          /* x0 */
+    arg: *mut c_void,   /* x1 */
+    thrown: *mut usize, /* x2 */
+) -> c_int /* w0 */ {
+    naked_asm!(
+        ".cfi_startproc",
+        landing_pad!(),
+        // The CatchFrame.
+        "sub sp, sp, {size}",                  ".cfi_def_cfa_offset {size}",
+        "stp x19, x20, [sp, {x19}]",           ".cfi_rel_offset x19, {x19}", ".cfi_rel_offset x20, {x20}",
+        "stp x21, x22, [sp, {x21}]",           ".cfi_rel_offset x21, {x21}", ".cfi_rel_offset x22, {x22}",
+        "stp x23, x24, [sp, {x23}]",           ".cfi_rel_offset x23, {x23}", ".cfi_rel_offset x24, {x24}",
+        "stp x25, x26, [sp, {x25}]",           ".cfi_rel_offset x25, {x25}", ".cfi_rel_offset x26, {x26}",
+        "stp x27, x28, [sp, {x27}]",           ".cfi_rel_offset x27, {x27}", ".cfi_rel_offset x28, {x28}",
+        "stp d8, d9, [sp, {d8}]",              ".cfi_rel_offset d8, {d8}", ".cfi_rel_offset d9, {d9}",
+        "stp d10, d11, [sp, {d10}]",           ".cfi_rel_offset d10, {d10}", ".cfi_rel_offset d11, {d11}",
+        "stp d12, d13, [sp, {d12}]",           ".cfi_rel_offset d12, {d12}", ".cfi_rel_offset d13, {d13}",
+        "stp d14, d15, [sp, {d14}]",           ".cfi_rel_offset d14, {d14}", ".cfi_rel_offset d15, {d15}",
+        "stp x29, x30, [sp, {x29}]",           ".cfi_rel_offset x29, {x29}", ".cfi_rel_offset x30, {pc}",
+        "add x29, sp, {x29}",
+
+        // Where a throw writes, and how much of the system stack it drops.
+        "str xzr, [x2]",
+        "str x2, [sp, {thrown}]",
+        g_place!(),
+        "ldr x19, [x10, x11]",
+        "ldr x13, [x19, {m_out}]",
+        "ldr x14, [x19, {catch}]",
+        "ldr x15, [x13, {m_g0_sp}]",
+        "stp x14, x15, [sp, {previous}]",
+
+        // Complete: publish it, call, take it back. C keeps x19.
+        "mov x14, sp",
+        "str x14, [x19, {catch}]",
+        "bl {asmcgocall}",
+        "ldr x14, [sp, {previous}]",
+        "str x14, [x19, {catch}]",
+
+        // C gave back every register but the ones that were used here.
+        "ldr x19, [sp, {x19}]",                ".cfi_restore x19",
+        "ldp x29, x30, [sp, {x29}]",           ".cfi_restore x29", ".cfi_restore x30",
+        "add sp, sp, {size}",                  ".cfi_def_cfa_offset 0",
+        "ret",
+        ".cfi_endproc",
+        asmcgocall = sym asmcgocall,
+        m_out = const offset_of!(G<Arm64>, m_out),
+        catch = const offset_of!(G<Arm64>, catch),
+        m_g0_sp = const offset_of!(M<Arm64>, g0.sched.sp),
+        thrown = const offset_of!(CatchFrame, thrown),
+        previous = const offset_of!(CatchFrame, previous),
+        x19 = const offset_of!(CatchFrame, saved.x19),
+        x20 = const offset_of!(CatchFrame, saved.x20),
+        x21 = const offset_of!(CatchFrame, saved.x21),
+        x22 = const offset_of!(CatchFrame, saved.x22),
+        x23 = const offset_of!(CatchFrame, saved.x23),
+        x24 = const offset_of!(CatchFrame, saved.x24),
+        x25 = const offset_of!(CatchFrame, saved.x25),
+        x26 = const offset_of!(CatchFrame, saved.x26),
+        x27 = const offset_of!(CatchFrame, saved.x27),
+        x28 = const offset_of!(CatchFrame, saved.x28),
+        d8 = const offset_of!(CatchFrame, saved.d8),
+        d9 = const offset_of!(CatchFrame, saved.d9),
+        d10 = const offset_of!(CatchFrame, saved.d10),
+        d11 = const offset_of!(CatchFrame, saved.d11),
+        d12 = const offset_of!(CatchFrame, saved.d12),
+        d13 = const offset_of!(CatchFrame, saved.d13),
+        d14 = const offset_of!(CatchFrame, saved.d14),
+        d15 = const offset_of!(CatchFrame, saved.d15),
+        x29 = const offset_of!(CatchFrame, saved.x29),
+        pc = const offset_of!(CatchFrame, pc),
+        size = const size_of::<CatchFrame>(),
+    )
+}
+// The pairs of asmcgocall_catch and throw_to.
+pairs!(CatchFrame: [previous] [g0_sp], [saved.x29] [pc]);
+
+/// Drops every frame down to `catch`, on both stacks, and makes its `asmcgocall_catch` return with `value`
+/// in `*thrown`.
+///
+/// Nothing of what is dropped runs: no destructor, no context release. That is the caller's affair.
+///
+/// Runs on a managed stack. Go: `unwindm` and the jump of `recovery`.
+///
+/// # Safety
+/// `catch` is in the chain that begins at the current g's `catch`; the current g is one that `resume` runs.
+///
+/// # Registers
+/// In: `x0` catch, `x1` value. Does not return.
+#[unsafe(naked)]
+#[unsafe(export_name = "stackgate_throw_to")]
+pub unsafe extern "C" fn throw_to(catch: *mut CatchFrame /* x0 */, value: usize /* x1 */) -> ! {
+    naked_asm!(
+        ".cfi_startproc",
+        landing_pad!(),
+        // The system stack begins again where it did when the catch was made. On curg all the while.
+        g_place!(),
+        "ldr x12, [x10, x11]",
+        "ldr x13, [x12, {m_out}]",
+        "ldp x14, x15, [x0, {previous}]",
+        "str x15, [x13, {m_g0_sp}]",
+        "str x14, [x12, {catch}]",
+        "ldr x14, [x0, {thrown}]",
+        "str x1, [x14]",
+
+        // From here on this is asmcgocall_catch, at its end.
+        "mov sp, x0",                          ".cfi_def_cfa sp, {size}",
+        ".cfi_rel_offset x19, {x19}", ".cfi_rel_offset x20, {x20}", ".cfi_rel_offset x21, {x21}",
+        ".cfi_rel_offset x22, {x22}", ".cfi_rel_offset x23, {x23}", ".cfi_rel_offset x24, {x24}",
+        ".cfi_rel_offset x25, {x25}", ".cfi_rel_offset x26, {x26}", ".cfi_rel_offset x27, {x27}",
+        ".cfi_rel_offset x28, {x28}", ".cfi_rel_offset d8, {d8}", ".cfi_rel_offset d9, {d9}",
+        ".cfi_rel_offset d10, {d10}", ".cfi_rel_offset d11, {d11}", ".cfi_rel_offset d12, {d12}",
+        ".cfi_rel_offset d13, {d13}", ".cfi_rel_offset d14, {d14}", ".cfi_rel_offset d15, {d15}",
+        ".cfi_rel_offset x29, {x29}", ".cfi_rel_offset x30, {pc}",
+        "ldp x19, x20, [sp, {x19}]",           ".cfi_restore x19", ".cfi_restore x20",
+        "ldp x21, x22, [sp, {x21}]",           ".cfi_restore x21", ".cfi_restore x22",
+        "ldp x23, x24, [sp, {x23}]",           ".cfi_restore x23", ".cfi_restore x24",
+        "ldp x25, x26, [sp, {x25}]",           ".cfi_restore x25", ".cfi_restore x26",
+        "ldp x27, x28, [sp, {x27}]",           ".cfi_restore x27", ".cfi_restore x28",
+        "ldp d8, d9, [sp, {d8}]",              ".cfi_restore d8", ".cfi_restore d9",
+        "ldp d10, d11, [sp, {d10}]",           ".cfi_restore d10", ".cfi_restore d11",
+        "ldp d12, d13, [sp, {d12}]",           ".cfi_restore d12", ".cfi_restore d13",
+        "ldp d14, d15, [sp, {d14}]",           ".cfi_restore d14", ".cfi_restore d15",
+        "ldp x29, x30, [sp, {x29}]",           ".cfi_restore x29", ".cfi_restore x30",
+        "add sp, sp, {size}",                  ".cfi_def_cfa_offset 0",
+        "mov w0, wzr",
+        return_unpaired!(),
+        ".cfi_endproc",
+        m_out = const offset_of!(G<Arm64>, m_out),
+        catch = const offset_of!(G<Arm64>, catch),
+        m_g0_sp = const offset_of!(M<Arm64>, g0.sched.sp),
+        thrown = const offset_of!(CatchFrame, thrown),
+        previous = const offset_of!(CatchFrame, previous),
+        x19 = const offset_of!(CatchFrame, saved.x19),
+        x20 = const offset_of!(CatchFrame, saved.x20),
+        x21 = const offset_of!(CatchFrame, saved.x21),
+        x22 = const offset_of!(CatchFrame, saved.x22),
+        x23 = const offset_of!(CatchFrame, saved.x23),
+        x24 = const offset_of!(CatchFrame, saved.x24),
+        x25 = const offset_of!(CatchFrame, saved.x25),
+        x26 = const offset_of!(CatchFrame, saved.x26),
+        x27 = const offset_of!(CatchFrame, saved.x27),
+        x28 = const offset_of!(CatchFrame, saved.x28),
+        d8 = const offset_of!(CatchFrame, saved.d8),
+        d9 = const offset_of!(CatchFrame, saved.d9),
+        d10 = const offset_of!(CatchFrame, saved.d10),
+        d11 = const offset_of!(CatchFrame, saved.d11),
+        d12 = const offset_of!(CatchFrame, saved.d12),
+        d13 = const offset_of!(CatchFrame, saved.d13),
+        d14 = const offset_of!(CatchFrame, saved.d14),
+        d15 = const offset_of!(CatchFrame, saved.d15),
+        x29 = const offset_of!(CatchFrame, saved.x29),
+        pc = const offset_of!(CatchFrame, pc),
+        size = const size_of::<CatchFrame>(),
+    )
+}
+
+/// Runs managed code on the system stack: `fn(arg)`. Go: `systemstack`.
+///
+/// From a managed g as [`asmcgocall`], with the same frame; on g0, on gsignal and without a g a tail call.
+///
+/// Runs on any stack; uses nothing of a managed one. Safe in a signal handler.
+///
+/// # Safety
+/// As [`asmcgocall`].
+///
+/// # Registers
+/// In: `x0` fn, `x1` arg. Clobbered: what a C call clobbers.
+#[unsafe(naked)]
+#[unsafe(export_name = "stackgate_systemstack")]
+pub unsafe extern "C" fn systemstack(func: SystemFn /* x0 */, arg: *mut c_void /* x1 */) {
+    naked_asm!(
+        ".cfi_startproc",
+        landing_pad!(),
+        g_place!(),
+        "ldr x12, [x10, x11]",
+        "ldr x13, [x12, {m_out}]",
+        "cbz x13, 3f",
+
+        "str x13, [x10, x11]",
+        "mov x14, sp",
+        "ldr x15, [x13, {g0_sp}]",
+        "sub sp, x15, {size}",                 ".cfi_def_cfa x14, 0",
+
+        // On g0. The AsmcgocallFrame.
+        "stp x12, x14, [sp, {g}]",
+        "stp x29, x30, [sp, {link}]",
+        ".cfi_escape {cfa_is}, {cfa_len}, {breg_sp}, {sp_lo}, {sp_hi}, {deref}",
+        ".cfi_escape {reg_at}, {x29_dwarf}, {breg_len}, {breg_sp}, {link_lo}, {link_hi}",
+        ".cfi_escape {reg_at}, {x30_dwarf}, {breg_len}, {breg_sp}, {pc_lo}, {pc_hi}",
+        "add x29, sp, {link}",
+
+        "mov x9, x0",
+        "mov x0, x1",
+        "blr x9",
+
+        "ldp x12, x14, [sp, {g}]",
+        "ldp x29, x30, [sp, {link}]",          ".cfi_restore x29", ".cfi_restore x30",
+        "mov sp, x14",                         ".cfi_def_cfa sp, 0",
+        g_place!(),
+        "str x12, [x10, x11]",
+        "ret",
+
+        // On a system stack already: it goes on as fn.
+        "3:",
+        "mov x16, x0",
+        "mov x0, x1",
+        "br x16",
+        ".cfi_endproc",
+        m_out = const offset_of!(G<Arm64>, m_out),
+        g0_sp = const offset_of!(M<Arm64>, g0.sched.sp),
+        g = const offset_of!(AsmcgocallFrame, g),
+        link = const offset_of!(AsmcgocallFrame, link),
+        size = const size_of::<AsmcgocallFrame>(),
+        cfa_is = const DW_CFA_DEF_CFA_EXPRESSION, cfa_len = const DEREF_LEN,
+        reg_at = const DW_CFA_EXPRESSION, breg_len = const BREG_LEN, deref = const DW_OP_DEREF,
+        breg_sp = const breg(SP.dwarf), x29_dwarf = const X29.dwarf, x30_dwarf = const X30.dwarf,
+        sp_lo = const leb_lo(offset_of!(AsmcgocallFrame, sp) as i64),
+        sp_hi = const leb_hi(offset_of!(AsmcgocallFrame, sp) as i64),
+        link_lo = const leb_lo(offset_of!(AsmcgocallFrame, link) as i64),
+        link_hi = const leb_hi(offset_of!(AsmcgocallFrame, link) as i64),
+        pc_lo = const leb_lo(offset_of!(AsmcgocallFrame, pc) as i64),
+        pc_hi = const leb_hi(offset_of!(AsmcgocallFrame, pc) as i64),
+    )
+}
+
+/// Leaves the current g, which then is parked, and runs `fn(g)` on the system stack for good. Go: `mcall`.
+///
+/// `fn` ends by `gogo`, on this g or another. What runs when this g is resumed is the return from `mcall`.
+///
+/// Runs on a managed stack, of which it uses 160 bytes.
+///
+/// # Safety
+/// The current g is one that `resume` or `gogo` runs, and is not below C frames of this m. `fn` does not
+/// return.
+///
+/// # Registers
+/// In: `x0` fn. Clobbered, when it returns: what a C call clobbers. At `fn`'s entry: `x0` g.
+#[unsafe(naked)]
+#[unsafe(export_name = "stackgate_mcall")]
+pub unsafe extern "C" fn mcall(func: McallFn /* x0 */) {
+    naked_asm!(
+        ".cfi_startproc",
+        landing_pad!(),
+        // The SwitchFrame.
+        "sub sp, sp, {size}",                  ".cfi_def_cfa_offset {size}",
+        "stp x19, x20, [sp, {x19}]",           ".cfi_rel_offset x19, {x19}", ".cfi_rel_offset x20, {x20}",
+        "stp x21, x22, [sp, {x21}]",           ".cfi_rel_offset x21, {x21}", ".cfi_rel_offset x22, {x22}",
+        "stp x23, x24, [sp, {x23}]",           ".cfi_rel_offset x23, {x23}", ".cfi_rel_offset x24, {x24}",
+        "stp x25, x26, [sp, {x25}]",           ".cfi_rel_offset x25, {x25}", ".cfi_rel_offset x26, {x26}",
+        "stp x27, x28, [sp, {x27}]",           ".cfi_rel_offset x27, {x27}", ".cfi_rel_offset x28, {x28}",
+        "stp d8, d9, [sp, {d8}]",              ".cfi_rel_offset d8, {d8}", ".cfi_rel_offset d9, {d9}",
+        "stp d10, d11, [sp, {d10}]",           ".cfi_rel_offset d10, {d10}", ".cfi_rel_offset d11, {d11}",
+        "stp d12, d13, [sp, {d12}]",           ".cfi_rel_offset d12, {d12}", ".cfi_rel_offset d13, {d13}",
+        "stp d14, d15, [sp, {d14}]",           ".cfi_rel_offset d14, {d14}", ".cfi_rel_offset d15, {d15}",
+        "stp x29, x30, [sp, {x29}]",           ".cfi_rel_offset x29, {x29}", ".cfi_rel_offset x30, {pc}",
+        "add x29, sp, {x29}",
+
+        // Where park's return is, is mcall's.
+        g_place!(),
+        "ldr x12, [x10, x11]",
+        "ldr x13, [x12, {m_out}]",
+        "mov x14, sp",
+        "adrp x15, stackgate_parked",
+        "add x15, x15, :lo12:stackgate_parked",
+        "stp x14, x15, [x12, {sched_sp}]",
+        "str x29, [x12, {sched_bp}]",
+
+        // g0 is current, nothing runs on this m, and this g has no m.
+        "str x13, [x10, x11]",
+        "str xzr, [x13, {curg}]",
+        "str xzr, [x12, {m_out}]",
+        "ldr x14, [x13, {g0_sp}]",
+        "mov sp, x14",
+        // On g0, at the SwitchFrame of the last `resume`: the same layout, so that nothing changes for who
+        // unwinds. The frame records begin anew: the g may run on another thread in a moment.
+        "add x29, sp, {x29}",
+        "mov x9, x0",
+        "mov x0, x12",
+        "blr x9",
+        "udf 0",
+        ".cfi_endproc",
+        m_out = const offset_of!(G<Arm64>, m_out),
+        sched_sp = const offset_of!(G<Arm64>, sched.sp),
+        sched_bp = const offset_of!(G<Arm64>, sched.bp),
+        g0_sp = const offset_of!(M<Arm64>, g0.sched.sp),
+        curg = const offset_of!(M<Arm64>, curg),
+        x19 = const offset_of!(SwitchFrame, saved.x19),
+        x20 = const offset_of!(SwitchFrame, saved.x20),
+        x21 = const offset_of!(SwitchFrame, saved.x21),
+        x22 = const offset_of!(SwitchFrame, saved.x22),
+        x23 = const offset_of!(SwitchFrame, saved.x23),
+        x24 = const offset_of!(SwitchFrame, saved.x24),
+        x25 = const offset_of!(SwitchFrame, saved.x25),
+        x26 = const offset_of!(SwitchFrame, saved.x26),
+        x27 = const offset_of!(SwitchFrame, saved.x27),
+        x28 = const offset_of!(SwitchFrame, saved.x28),
+        d8 = const offset_of!(SwitchFrame, saved.d8),
+        d9 = const offset_of!(SwitchFrame, saved.d9),
+        d10 = const offset_of!(SwitchFrame, saved.d10),
+        d11 = const offset_of!(SwitchFrame, saved.d11),
+        d12 = const offset_of!(SwitchFrame, saved.d12),
+        d13 = const offset_of!(SwitchFrame, saved.d13),
+        d14 = const offset_of!(SwitchFrame, saved.d14),
+        d15 = const offset_of!(SwitchFrame, saved.d15),
+        x29 = const offset_of!(SwitchFrame, saved.x29),
+        pc = const offset_of!(SwitchFrame, pc),
+        size = const size_of::<SwitchFrame>(),
+    )
+}
+// The pair of mcall, resume, park and where they go on.
+pairs!(SwitchFrame: [saved.x29] [pc]);
+
+/// Runs a parked g on this m, with `value` as what its `park` returns, and does not come back. Go: `gogo`.
+///
+/// The system stack is used again from `g0.sched.sp`, where the last `resume` left it.
+///
+/// Runs on a system stack.
+///
+/// # Safety
+/// The current g is a g0 whose m runs nothing, and `resume` has been called on this m and has not returned.
+/// `g` is parked, and no other thread runs it.
+///
+/// # Registers
+/// In: `x0` g, `x1` value. Does not return.
+#[unsafe(naked)]
+#[unsafe(export_name = "stackgate_gogo")]
+pub unsafe extern "C" fn gogo(g: *mut G<Arm64> /* x0 */, value: usize /* x1 */) -> ! {
+    naked_asm!(
+        ".cfi_startproc",
+        landing_pad!(),
+        g_place!(),
+        "ldr x13, [x10, x11]",
+        // What unwinders follow from the g's first frame.
+        "ldr x14, [x0, {top}]",
+        "ldr x15, [x13, {g0_sp}]",
+        "stur x15, [x14, {parent} - {base}]",
+        "str x13, [x0, {m_out}]",
+        "str x0, [x13, {curg}]",
+
+        "mov x12, x0",
+        "mov x0, x1",
+        "ldp x14, x16, [x12, {sched_sp}]",
+        "ldr x29, [x12, {sched_bp}]",
+        "mov sp, x14",                         ".cfi_def_cfa sp, 0", ".cfi_register x30, x16",
+        "str x12, [x10, x11]",
+        "br x16",
+        ".cfi_endproc",
+        m_out = const offset_of!(G<Arm64>, m_out),
+        top = const offset_of!(G<Arm64>, stack) + offset_of!(Stack<Arm64>, top),
+        sched_sp = const offset_of!(G<Arm64>, sched.sp),
+        sched_bp = const offset_of!(G<Arm64>, sched.bp),
+        g0_sp = const offset_of!(M<Arm64>, g0.sched.sp),
+        curg = const offset_of!(M<Arm64>, curg),
+        base = const size_of::<BaseFrame>(),
+        parent = const offset_of!(BaseFrame, parent),
+    )
+}
+
+/// Runs a parked g on this m until it parks or its function returns. In: the word that its `park` returns;
+/// out: the word that it parks with. A call, which `park` ends by a return: the CPU predicts both.
+///
+/// Runs on a system stack, of which it uses 160 bytes. Go: `execute` and the end of `mcall`, in one.
+///
+/// # Safety
+/// The current g is a g0 whose m runs nothing. `g` is parked, and no other thread runs it.
+///
+/// # Registers
+/// In: `x0` g, `x1` value. Out: `x0`. Clobbered: what a C call clobbers.
+#[unsafe(naked)]
+#[unsafe(export_name = "stackgate_resume")]
+pub unsafe extern "C" fn resume(g: *mut G<Arm64> /* x0 */, value: usize /* x1 */) -> usize /* x0 */ {
+    naked_asm!(
+        ".cfi_startproc",
+        landing_pad!(),
+        // The SwitchFrame.
+        "sub sp, sp, {size}",                  ".cfi_def_cfa_offset {size}",
+        "stp x19, x20, [sp, {x19}]",           ".cfi_rel_offset x19, {x19}", ".cfi_rel_offset x20, {x20}",
+        "stp x21, x22, [sp, {x21}]",           ".cfi_rel_offset x21, {x21}", ".cfi_rel_offset x22, {x22}",
+        "stp x23, x24, [sp, {x23}]",           ".cfi_rel_offset x23, {x23}", ".cfi_rel_offset x24, {x24}",
+        "stp x25, x26, [sp, {x25}]",           ".cfi_rel_offset x25, {x25}", ".cfi_rel_offset x26, {x26}",
+        "stp x27, x28, [sp, {x27}]",           ".cfi_rel_offset x27, {x27}", ".cfi_rel_offset x28, {x28}",
+        "stp d8, d9, [sp, {d8}]",              ".cfi_rel_offset d8, {d8}", ".cfi_rel_offset d9, {d9}",
+        "stp d10, d11, [sp, {d10}]",           ".cfi_rel_offset d10, {d10}", ".cfi_rel_offset d11, {d11}",
+        "stp d12, d13, [sp, {d12}]",           ".cfi_rel_offset d12, {d12}", ".cfi_rel_offset d13, {d13}",
+        "stp d14, d15, [sp, {d14}]",           ".cfi_rel_offset d14, {d14}", ".cfi_rel_offset d15, {d15}",
+        "stp x29, x30, [sp, {x29}]",           ".cfi_rel_offset x29, {x29}", ".cfi_rel_offset x30, {pc}",
+
+        // The system stack is used from here on by what this g calls, and unwinders come here from its
+        // first frame.
+        g_place!(),
+        "ldr x13, [x10, x11]",
+        "mov x15, sp",
+        "str x15, [x13, {g0_sp}]",
+        "ldr x14, [x0, {top}]",
+        "stur x15, [x14, {parent} - {base}]",
+        "str x13, [x0, {m_out}]",
+        "str x0, [x13, {curg}]",
+
+        // The g's own SP last; it is as if the jump had been made already.
+        "mov x12, x0",
+        "mov x0, x1",
+        "ldp x14, x16, [x12, {sched_sp}]",
+        "ldr x29, [x12, {sched_bp}]",
+        "mov sp, x14",
+        ".cfi_def_cfa sp, 0", ".cfi_register x30, x16",
+        ".cfi_same_value x19", ".cfi_same_value x20", ".cfi_same_value x21", ".cfi_same_value x22", ".cfi_same_value x23",
+        ".cfi_same_value x24", ".cfi_same_value x25", ".cfi_same_value x26", ".cfi_same_value x27", ".cfi_same_value x28",
+        ".cfi_same_value d8", ".cfi_same_value d9", ".cfi_same_value d10", ".cfi_same_value d11", ".cfi_same_value d12",
+        ".cfi_same_value d13", ".cfi_same_value d14", ".cfi_same_value d15", ".cfi_same_value x29",
+        "str x12, [x10, x11]",
+        "br x16",
+        ".cfi_endproc",
+        m_out = const offset_of!(G<Arm64>, m_out),
+        top = const offset_of!(G<Arm64>, stack) + offset_of!(Stack<Arm64>, top),
+        sched_sp = const offset_of!(G<Arm64>, sched.sp),
+        sched_bp = const offset_of!(G<Arm64>, sched.bp),
+        g0_sp = const offset_of!(M<Arm64>, g0.sched.sp),
+        curg = const offset_of!(M<Arm64>, curg),
+        base = const size_of::<BaseFrame>(),
+        parent = const offset_of!(BaseFrame, parent),
+        x19 = const offset_of!(SwitchFrame, saved.x19),
+        x20 = const offset_of!(SwitchFrame, saved.x20),
+        x21 = const offset_of!(SwitchFrame, saved.x21),
+        x22 = const offset_of!(SwitchFrame, saved.x22),
+        x23 = const offset_of!(SwitchFrame, saved.x23),
+        x24 = const offset_of!(SwitchFrame, saved.x24),
+        x25 = const offset_of!(SwitchFrame, saved.x25),
+        x26 = const offset_of!(SwitchFrame, saved.x26),
+        x27 = const offset_of!(SwitchFrame, saved.x27),
+        x28 = const offset_of!(SwitchFrame, saved.x28),
+        d8 = const offset_of!(SwitchFrame, saved.d8),
+        d9 = const offset_of!(SwitchFrame, saved.d9),
+        d10 = const offset_of!(SwitchFrame, saved.d10),
+        d11 = const offset_of!(SwitchFrame, saved.d11),
+        d12 = const offset_of!(SwitchFrame, saved.d12),
+        d13 = const offset_of!(SwitchFrame, saved.d13),
+        d14 = const offset_of!(SwitchFrame, saved.d14),
+        d15 = const offset_of!(SwitchFrame, saved.d15),
+        x29 = const offset_of!(SwitchFrame, saved.x29),
+        pc = const offset_of!(SwitchFrame, pc),
+        size = const size_of::<SwitchFrame>(),
+    )
+}
+
+/// Parks the current g: the `resume` that runs it returns `value`. Returns what the next `resume` of this g
+/// passes, perhaps on another thread.
+///
+/// Runs on a managed stack, of which it uses 160 bytes. Go: `gopark`.
+///
+/// # Safety
+/// The current g is one that `resume` or `gogo` runs, and is not below C frames of this m.
+///
+/// # Registers
+/// In: `x0` value. Out: `x0`. Clobbered: what a C call clobbers.
+#[unsafe(naked)]
+#[unsafe(export_name = "stackgate_park")]
+pub unsafe extern "C" fn park(value: usize /* x0 */) -> usize /* x0 */ {
+    naked_asm!(
+        ".cfi_startproc",
+        landing_pad!(),
+        // The SwitchFrame.
+        "sub sp, sp, {size}",                  ".cfi_def_cfa_offset {size}",
+        "stp x19, x20, [sp, {x19}]",           ".cfi_rel_offset x19, {x19}", ".cfi_rel_offset x20, {x20}",
+        "stp x21, x22, [sp, {x21}]",           ".cfi_rel_offset x21, {x21}", ".cfi_rel_offset x22, {x22}",
+        "stp x23, x24, [sp, {x23}]",           ".cfi_rel_offset x23, {x23}", ".cfi_rel_offset x24, {x24}",
+        "stp x25, x26, [sp, {x25}]",           ".cfi_rel_offset x25, {x25}", ".cfi_rel_offset x26, {x26}",
+        "stp x27, x28, [sp, {x27}]",           ".cfi_rel_offset x27, {x27}", ".cfi_rel_offset x28, {x28}",
+        "stp d8, d9, [sp, {d8}]",              ".cfi_rel_offset d8, {d8}", ".cfi_rel_offset d9, {d9}",
+        "stp d10, d11, [sp, {d10}]",           ".cfi_rel_offset d10, {d10}", ".cfi_rel_offset d11, {d11}",
+        "stp d12, d13, [sp, {d12}]",           ".cfi_rel_offset d12, {d12}", ".cfi_rel_offset d13, {d13}",
+        "stp d14, d15, [sp, {d14}]",           ".cfi_rel_offset d14, {d14}", ".cfi_rel_offset d15, {d15}",
+        "stp x29, x30, [sp, {x29}]",           ".cfi_rel_offset x29, {x29}", ".cfi_rel_offset x30, {pc}",
+        "add x29, sp, {x29}",
+
+        g_place!(),
+        "ldr x12, [x10, x11]",
+        "ldr x13, [x12, {m_out}]",
+        "mov x14, sp",
+        "adrp x15, stackgate_parked",
+        "add x15, x15, :lo12:stackgate_parked",
+        "stp x14, x15, [x12, {sched_sp}]",
+        "str x29, [x12, {sched_bp}]",
+
+        // g0 is current, nothing runs on this m, and this g has no m.
+        "str x13, [x10, x11]",
+        "str xzr, [x13, {curg}]",
+        "str xzr, [x12, {m_out}]",
+        "ldr x14, [x13, {g0_sp}]",
+        "mov sp, x14",
+
+        // On g0, in resume's SwitchFrame: the same layout, so the rules above describe it as well.
+        "ldp x19, x20, [sp, {x19}]",           ".cfi_restore x19", ".cfi_restore x20",
+        "ldp x21, x22, [sp, {x21}]",           ".cfi_restore x21", ".cfi_restore x22",
+        "ldp x23, x24, [sp, {x23}]",           ".cfi_restore x23", ".cfi_restore x24",
+        "ldp x25, x26, [sp, {x25}]",           ".cfi_restore x25", ".cfi_restore x26",
+        "ldp x27, x28, [sp, {x27}]",           ".cfi_restore x27", ".cfi_restore x28",
+        "ldp d8, d9, [sp, {d8}]",              ".cfi_restore d8", ".cfi_restore d9",
+        "ldp d10, d11, [sp, {d10}]",           ".cfi_restore d10", ".cfi_restore d11",
+        "ldp d12, d13, [sp, {d12}]",           ".cfi_restore d12", ".cfi_restore d13",
+        "ldp d14, d15, [sp, {d14}]",           ".cfi_restore d14", ".cfi_restore d15",
+        "ldp x29, x30, [sp, {x29}]",           ".cfi_restore x29", ".cfi_restore x30",
+        "add sp, sp, {size}",                  ".cfi_def_cfa_offset 0",
+        "ret",
+        ".cfi_endproc",
+        m_out = const offset_of!(G<Arm64>, m_out),
+        sched_sp = const offset_of!(G<Arm64>, sched.sp),
+        sched_bp = const offset_of!(G<Arm64>, sched.bp),
+        g0_sp = const offset_of!(M<Arm64>, g0.sched.sp),
+        curg = const offset_of!(M<Arm64>, curg),
+        x19 = const offset_of!(SwitchFrame, saved.x19),
+        x20 = const offset_of!(SwitchFrame, saved.x20),
+        x21 = const offset_of!(SwitchFrame, saved.x21),
+        x22 = const offset_of!(SwitchFrame, saved.x22),
+        x23 = const offset_of!(SwitchFrame, saved.x23),
+        x24 = const offset_of!(SwitchFrame, saved.x24),
+        x25 = const offset_of!(SwitchFrame, saved.x25),
+        x26 = const offset_of!(SwitchFrame, saved.x26),
+        x27 = const offset_of!(SwitchFrame, saved.x27),
+        x28 = const offset_of!(SwitchFrame, saved.x28),
+        d8 = const offset_of!(SwitchFrame, saved.d8),
+        d9 = const offset_of!(SwitchFrame, saved.d9),
+        d10 = const offset_of!(SwitchFrame, saved.d10),
+        d11 = const offset_of!(SwitchFrame, saved.d11),
+        d12 = const offset_of!(SwitchFrame, saved.d12),
+        d13 = const offset_of!(SwitchFrame, saved.d13),
+        d14 = const offset_of!(SwitchFrame, saved.d14),
+        d15 = const offset_of!(SwitchFrame, saved.d15),
+        x29 = const offset_of!(SwitchFrame, saved.x29),
+        pc = const offset_of!(SwitchFrame, pc),
+        size = const size_of::<SwitchFrame>(),
+    )
+}
+
+/// Where a g that `park` or `mcall` left goes on: it returns from them.
+///
+/// Not a function: `resume` and `gogo` jump here, on the g's stack, with SP at its [`SwitchFrame`] and the
+/// word for it in `x0`.
+///
+/// # Safety
+/// Only the address is used.
+#[unsafe(naked)]
+#[unsafe(export_name = "stackgate_park_return")]
+pub(crate) unsafe extern "C" fn park_return() {
+    naked_asm!(
+        ".cfi_startproc",
+        ".cfi_def_cfa sp, {size}",
+        ".cfi_rel_offset x19, {x19}", ".cfi_rel_offset x20, {x20}", ".cfi_rel_offset x21, {x21}",
+        ".cfi_rel_offset x22, {x22}", ".cfi_rel_offset x23, {x23}", ".cfi_rel_offset x24, {x24}",
+        ".cfi_rel_offset x25, {x25}", ".cfi_rel_offset x26, {x26}", ".cfi_rel_offset x27, {x27}",
+        ".cfi_rel_offset x28, {x28}", ".cfi_rel_offset d8, {d8}", ".cfi_rel_offset d9, {d9}",
+        ".cfi_rel_offset d10, {d10}", ".cfi_rel_offset d11, {d11}", ".cfi_rel_offset d12, {d12}",
+        ".cfi_rel_offset d13, {d13}", ".cfi_rel_offset d14, {d14}", ".cfi_rel_offset d15, {d15}",
+        ".cfi_rel_offset x29, {x29}", ".cfi_rel_offset x30, {pc}",
+        // An unwinder looks one byte before the address that `resume` jumps to.
+        "nop",
+        ".globl stackgate_parked", ".hidden stackgate_parked",
+        "stackgate_parked:",
+        jump_pad!(),
+        "ldp x19, x20, [sp, {x19}]",           ".cfi_restore x19", ".cfi_restore x20",
+        "ldp x21, x22, [sp, {x21}]",           ".cfi_restore x21", ".cfi_restore x22",
+        "ldp x23, x24, [sp, {x23}]",           ".cfi_restore x23", ".cfi_restore x24",
+        "ldp x25, x26, [sp, {x25}]",           ".cfi_restore x25", ".cfi_restore x26",
+        "ldp x27, x28, [sp, {x27}]",           ".cfi_restore x27", ".cfi_restore x28",
+        "ldp d8, d9, [sp, {d8}]",              ".cfi_restore d8", ".cfi_restore d9",
+        "ldp d10, d11, [sp, {d10}]",           ".cfi_restore d10", ".cfi_restore d11",
+        "ldp d12, d13, [sp, {d12}]",           ".cfi_restore d12", ".cfi_restore d13",
+        "ldp d14, d15, [sp, {d14}]",           ".cfi_restore d14", ".cfi_restore d15",
+        "ldp x29, x30, [sp, {x29}]",           ".cfi_restore x29", ".cfi_restore x30",
+        "add sp, sp, {size}",                  ".cfi_def_cfa_offset 0",
+        // The call was made long ago, perhaps on another CPU.
+        return_unpaired!(),
+        ".cfi_endproc",
+        x19 = const offset_of!(SwitchFrame, saved.x19),
+        x20 = const offset_of!(SwitchFrame, saved.x20),
+        x21 = const offset_of!(SwitchFrame, saved.x21),
+        x22 = const offset_of!(SwitchFrame, saved.x22),
+        x23 = const offset_of!(SwitchFrame, saved.x23),
+        x24 = const offset_of!(SwitchFrame, saved.x24),
+        x25 = const offset_of!(SwitchFrame, saved.x25),
+        x26 = const offset_of!(SwitchFrame, saved.x26),
+        x27 = const offset_of!(SwitchFrame, saved.x27),
+        x28 = const offset_of!(SwitchFrame, saved.x28),
+        d8 = const offset_of!(SwitchFrame, saved.d8),
+        d9 = const offset_of!(SwitchFrame, saved.d9),
+        d10 = const offset_of!(SwitchFrame, saved.d10),
+        d11 = const offset_of!(SwitchFrame, saved.d11),
+        d12 = const offset_of!(SwitchFrame, saved.d12),
+        d13 = const offset_of!(SwitchFrame, saved.d13),
+        d14 = const offset_of!(SwitchFrame, saved.d14),
+        d15 = const offset_of!(SwitchFrame, saved.d15),
+        x29 = const offset_of!(SwitchFrame, saved.x29),
+        pc = const offset_of!(SwitchFrame, pc),
+        size = const size_of::<SwitchFrame>(),
+    )
+}
+
+/// Where a g's first `resume` arrives: runs its function, then parks it for the last time.
+///
+/// Not a function: `resume` and `gogo` jump here, on the g's stack, with SP at its [`BaseFrame`] and the word
+/// for it in `x0`. Unwinders go on in the `resume` that runs this g, whose frame `parent` designates.
+///
+/// # Safety
+/// Only the address is used.
+#[unsafe(naked)]
+#[unsafe(export_name = "stackgate_g_start")]
+pub unsafe extern "C" fn g_start() {
+    naked_asm!(
+        ".cfi_startproc",
+        ".cfi_escape {cfa_is}, {cfa_len}, {breg_sp}, {parent_lo}, {parent_hi}, {deref}, {plus}, {size_lo}, {size_hi}",
+        ".cfi_offset x19, {x19} - {size}", ".cfi_offset x20, {x20} - {size}",
+        ".cfi_offset x21, {x21} - {size}", ".cfi_offset x22, {x22} - {size}",
+        ".cfi_offset x23, {x23} - {size}", ".cfi_offset x24, {x24} - {size}",
+        ".cfi_offset x25, {x25} - {size}", ".cfi_offset x26, {x26} - {size}",
+        ".cfi_offset x27, {x27} - {size}", ".cfi_offset x28, {x28} - {size}",
+        ".cfi_offset d8, {d8} - {size}", ".cfi_offset d9, {d9} - {size}",
+        ".cfi_offset d10, {d10} - {size}", ".cfi_offset d11, {d11} - {size}",
+        ".cfi_offset d12, {d12} - {size}", ".cfi_offset d13, {d13} - {size}",
+        ".cfi_offset d14, {d14} - {size}", ".cfi_offset d15, {d15} - {size}",
+        ".cfi_offset x29, {x29} - {size}", ".cfi_offset x30, {pc} - {size}",
+        // An unwinder looks one byte before the address that `resume` jumps to.
+        "nop",
+        ".globl stackgate_g_begin", ".hidden stackgate_g_begin",
+        "stackgate_g_begin:",
+        jump_pad!(),
+        "ldr x9, [sp, {entry}]",
+        "blr x9",
+
+        // On curg, which ends. From here on this is park, and nobody comes back.
+        g_place!(),
+        "ldr x12, [x10, x11]",
+        "ldr x13, [x12, {m_out}]",
+        "mov x14, {finished}",
+        "str x14, [x12, {state}]",
+        "str x13, [x10, x11]",
+        "str xzr, [x13, {curg}]",
+        "str xzr, [x12, {m_out}]",
+        "ldr x14, [x13, {g0_sp}]",
+        "mov sp, x14",                         ".cfi_def_cfa sp, {size}",
+        "ldp x19, x20, [sp, {x19}]",           ".cfi_restore x19", ".cfi_restore x20",
+        "ldp x21, x22, [sp, {x21}]",           ".cfi_restore x21", ".cfi_restore x22",
+        "ldp x23, x24, [sp, {x23}]",           ".cfi_restore x23", ".cfi_restore x24",
+        "ldp x25, x26, [sp, {x25}]",           ".cfi_restore x25", ".cfi_restore x26",
+        "ldp x27, x28, [sp, {x27}]",           ".cfi_restore x27", ".cfi_restore x28",
+        "ldp d8, d9, [sp, {d8}]",              ".cfi_restore d8", ".cfi_restore d9",
+        "ldp d10, d11, [sp, {d10}]",           ".cfi_restore d10", ".cfi_restore d11",
+        "ldp d12, d13, [sp, {d12}]",           ".cfi_restore d12", ".cfi_restore d13",
+        "ldp d14, d15, [sp, {d14}]",           ".cfi_restore d14", ".cfi_restore d15",
+        "ldp x29, x30, [sp, {x29}]",           ".cfi_restore x29", ".cfi_restore x30",
+        "add sp, sp, {size}",                  ".cfi_def_cfa_offset 0",
+        "ret",
+        ".cfi_endproc",
+        entry = const offset_of!(BaseFrame, entry),
+        m_out = const offset_of!(G<Arm64>, m_out),
+        state = const offset_of!(G<Arm64>, state),
+        finished = const crate::GState::Finished as usize,
+        g0_sp = const offset_of!(M<Arm64>, g0.sched.sp),
+        curg = const offset_of!(M<Arm64>, curg),
+        x19 = const offset_of!(SwitchFrame, saved.x19),
+        x20 = const offset_of!(SwitchFrame, saved.x20),
+        x21 = const offset_of!(SwitchFrame, saved.x21),
+        x22 = const offset_of!(SwitchFrame, saved.x22),
+        x23 = const offset_of!(SwitchFrame, saved.x23),
+        x24 = const offset_of!(SwitchFrame, saved.x24),
+        x25 = const offset_of!(SwitchFrame, saved.x25),
+        x26 = const offset_of!(SwitchFrame, saved.x26),
+        x27 = const offset_of!(SwitchFrame, saved.x27),
+        x28 = const offset_of!(SwitchFrame, saved.x28),
+        d8 = const offset_of!(SwitchFrame, saved.d8),
+        d9 = const offset_of!(SwitchFrame, saved.d9),
+        d10 = const offset_of!(SwitchFrame, saved.d10),
+        d11 = const offset_of!(SwitchFrame, saved.d11),
+        d12 = const offset_of!(SwitchFrame, saved.d12),
+        d13 = const offset_of!(SwitchFrame, saved.d13),
+        d14 = const offset_of!(SwitchFrame, saved.d14),
+        d15 = const offset_of!(SwitchFrame, saved.d15),
+        x29 = const offset_of!(SwitchFrame, saved.x29),
+        pc = const offset_of!(SwitchFrame, pc),
+        size = const size_of::<SwitchFrame>(),
+        cfa_is = const DW_CFA_DEF_CFA_EXPRESSION, cfa_len = const CFA_DEREF_LEN,
+        deref = const DW_OP_DEREF, plus = const DW_OP_PLUS_UCONST, breg_sp = const breg(SP.dwarf),
+        parent_lo = const leb_lo(offset_of!(BaseFrame, parent) as i64),
+        parent_hi = const leb_hi(offset_of!(BaseFrame, parent) as i64),
+        size_lo = const leb_lo(size_of::<SwitchFrame>() as i64),
+        size_hi = const leb_hi(size_of::<SwitchFrame>() as i64),
+    )
+}
+
+unsafe extern "C" {
+    /// Where a callback's managed function returns to: a return address that says "C lies below here".
+    #[link_name = "stackgate_callback_return"]
+    pub static callback_return: [u8; 0];
+    /// Where the first `resume` of a g jumps to, in [`g_start`].
+    #[link_name = "stackgate_g_begin"]
+    pub static g_begin: [u8; 0];
+}
+
+/// Runs managed code on curg, called from C: `fn(frame, framesize, ctxt)`. Go: `cgocallback`.
+///
+/// For managed code that obeys the C ABI; [`crosscall2`] is for code that keeps no register. The
+/// [`CallbackFrame`] on the system stack holds all there is to know; on curg lie only the [`CallbackEntry`],
+/// whose frame record continues curg's own chain, and what the managed code itself puts there. `ctxt` is the
+/// traceback context of the C frames below, 0 for none.
+///
+/// A callback on a thread without a g, on a g other than g0, or on an m that runs nothing goes to
+/// [`CALLBACK_ELSEWHERE`].
+///
+/// Runs on a system stack, of which it uses 48 bytes, and of curg's 32. Not for signal handlers.
+///
+/// # Safety
+/// `fn` may be called with these arguments on curg's stack.
+///
+/// # Registers
+/// In: `x0` fn, `x1` frame, `x2` framesize, `x3` ctxt. Clobbered: what a C call clobbers, and what `fn`
+/// clobbers beside that. At `fn`'s entry: `x0` frame, `x1` framesize, `x2` ctxt; SP a multiple of 16.
+#[unsafe(naked)]
+#[unsafe(export_name = "stackgate_cgocallback")]
+pub unsafe extern "C" fn cgocallback(
+    func: CallbackFn,   /* x0 */
+    frame: *mut c_void, /* x1 */
+    framesize: usize,   /* x2 */
+    ctxt: usize,        /* x3 */
+) {
+    naked_asm!(
+        ".cfi_startproc",
+        landing_pad!(),
+        // May this g be called back, and is there a g to run it?
+        g_place!(),
+        "ldr x12, [x10, x11]",
+        "ldr x13, [x12, {m_in}]",
+        "cbz x13, 3f",
+        "ldr x12, [x13, {curg}]",
+        "cbz x12, 3f",
+
+        // The CallbackFrame: link, pc; ctxt, m; g0_sp, g. The AsmcgocallFrame that this callback came through
+        // ends at g0_sp.
+        "sub sp, sp, {size}",                  ".cfi_def_cfa_offset {size}",
+        "stp x29, x30, [sp, {cb_link}]",       ".cfi_rel_offset x29, {cb_link}", ".cfi_rel_offset x30, {cb_pc}",
+        "ldr x15, [x13, {m_g0_sp}]",
+        "stp x3, x13, [sp, {ctxt}]",
+        "stp x15, x12, [sp, {g0_sp}]",
+        // It is complete: publish it. Then curg is current, then SP goes to its stack.
+        "mov x9, sp",                          ".cfi_def_cfa_register x9",
+        "str x9, [x13, {m_g0_sp}]",
+        "ldur x14, [x15, {call_sp} - {call}]",
+        "ldp x16, x17, [x15, {call_link} - {call}]",
+        "str x12, [x10, x11]",
+        "sub sp, x14, {entry}",
+
+        // On curg, at the CallbackEntry: link, pc; callback, func. x29 is C's until its record is complete.
+        "stp x16, x17, [sp, {link}]",
+        "stp x9, x0, [sp, {callback}]",
+        // From here on the CFA is the upper end of the CallbackFrame that `callback` designates.
+        ".cfi_escape {cfa_is}, {cfa_len}, {breg_sp}, {cb_lo}, {cb_hi}, {deref}, {plus}, {size_lo}, {size_hi}",
+        "add x29, sp, {link}",
+
+        "mov x9, x0",
+        "mov x0, x1",
+        "mov x1, x2",
+        "mov x2, x3",
+        "blr x9",
+        ".globl stackgate_callback_return", ".hidden stackgate_callback_return",
+        "stackgate_callback_return:",
+
+        // On curg, and only SP is known. g0 is current again, the frame is taken back, then SP leaves.
+        "ldr x9, [sp, {callback}]",
+        "ldr x13, [x9, {m}]",
+        "ldr x15, [x9, {g0_sp}]",
+        g_place!(),
+        "str x13, [x10, x11]",
+        "str x15, [x13, {m_g0_sp}]",
+        "mov sp, x9",                          ".cfi_def_cfa sp, {size}",
+        "ldp x29, x30, [sp, {cb_link}]",       ".cfi_restore x29", ".cfi_restore x30",
+        "add sp, sp, {size}",                  ".cfi_def_cfa_offset 0",
+        "ret",
+
+        // On g0, or on whatever stack C runs. The argument registers are as they came.
+        "3:",
+        "adrp x16, :got:{elsewhere}",
+        "ldr x16, [x16, :got_lo12:{elsewhere}]",
+        "ldr x16, [x16]",
+        "br x16",
+        ".cfi_endproc",
+        elsewhere = sym CALLBACK_ELSEWHERE,
+        m_in = const offset_of!(G<Arm64>, m_in),
+        curg = const offset_of!(M<Arm64>, curg),
+        m_g0_sp = const offset_of!(M<Arm64>, g0.sched.sp),
+        call = const size_of::<AsmcgocallFrame>(),
+        call_sp = const offset_of!(AsmcgocallFrame, sp),
+        call_link = const offset_of!(AsmcgocallFrame, link),
+        g0_sp = const offset_of!(CallbackFrame, g0_sp),
+        ctxt = const offset_of!(CallbackFrame, ctxt),
+        m = const offset_of!(CallbackFrame, m),
+        cb_link = const offset_of!(CallbackFrame, link),
+        cb_pc = const offset_of!(CallbackFrame, pc),
+        size = const size_of::<CallbackFrame>(),
+        callback = const offset_of!(CallbackEntry, callback),
+        link = const offset_of!(CallbackEntry, link),
+        entry = const size_of::<CallbackEntry>(),
+        cfa_is = const DW_CFA_DEF_CFA_EXPRESSION, cfa_len = const CFA_DEREF_LEN,
+        deref = const DW_OP_DEREF, plus = const DW_OP_PLUS_UCONST, breg_sp = const breg(SP.dwarf),
+        cb_lo = const leb_lo(offset_of!(CallbackEntry, callback) as i64),
+        cb_hi = const leb_hi(offset_of!(CallbackEntry, callback) as i64),
+        size_lo = const leb_lo(size_of::<CallbackFrame>() as i64),
+        size_hi = const leb_hi(size_of::<CallbackFrame>() as i64),
+    )
+}
+// The pairs of cgocallback.
+pairs!(CallbackFrame: [g0_sp] [g], [ctxt] [m], [link] [pc]);
+pairs!(CallbackEntry: [callback] [func], [link] [pc]);
+
+/// C's way into managed code that keeps no register: saves all that C expects back, then [`cgocallback`].
+/// Go: `crosscall2`.
+///
+/// Runs on a system stack, of which it uses 176 bytes beside those of `cgocallback`. Not for signal handlers.
+///
+/// # Safety
+/// As [`cgocallback`].
+///
+/// # Registers
+/// In: `x0` fn, `x1` a, `w2` n, `x3` ctxt. Clobbered: what a C call clobbers. At `fn`'s entry: as
+/// [`cgocallback`], with n sign-extended.
+#[unsafe(naked)]
+#[unsafe(export_name = "stackgate_crosscall2")]
+pub unsafe extern "C" fn crosscall2(
+    func: CallbackFn, /* x0 */
+    a: *mut c_void,   /* x1 */
+    n: c_int,         /* w2 */
+    ctxt: usize,      /* x3 */
+) {
+    naked_asm!(
+        ".cfi_startproc",
+        landing_pad!(),
+        "sub sp, sp, {size}",                  ".cfi_def_cfa_offset {size}",
+        "stp x19, x20, [sp, {x19}]",           ".cfi_rel_offset x19, {x19}", ".cfi_rel_offset x20, {x20}",
+        "stp x21, x22, [sp, {x21}]",           ".cfi_rel_offset x21, {x21}", ".cfi_rel_offset x22, {x22}",
+        "stp x23, x24, [sp, {x23}]",           ".cfi_rel_offset x23, {x23}", ".cfi_rel_offset x24, {x24}",
+        "stp x25, x26, [sp, {x25}]",           ".cfi_rel_offset x25, {x25}", ".cfi_rel_offset x26, {x26}",
+        "stp x27, x28, [sp, {x27}]",           ".cfi_rel_offset x27, {x27}", ".cfi_rel_offset x28, {x28}",
+        "stp d8, d9, [sp, {d8}]",              ".cfi_rel_offset d8, {d8}", ".cfi_rel_offset d9, {d9}",
+        "stp d10, d11, [sp, {d10}]",           ".cfi_rel_offset d10, {d10}", ".cfi_rel_offset d11, {d11}",
+        "stp d12, d13, [sp, {d12}]",           ".cfi_rel_offset d12, {d12}", ".cfi_rel_offset d13, {d13}",
+        "stp d14, d15, [sp, {d14}]",           ".cfi_rel_offset d14, {d14}", ".cfi_rel_offset d15, {d15}",
+        "stp x29, x30, [sp, {x29}]",           ".cfi_rel_offset x29, {x29}", ".cfi_rel_offset x30, {pc}",
+        "add x29, sp, {x29}",
+
+        "sxtw x2, w2",
+        "bl {cgocallback}",
+
+        "ldp x19, x20, [sp, {x19}]",           ".cfi_restore x19", ".cfi_restore x20",
+        "ldp x21, x22, [sp, {x21}]",           ".cfi_restore x21", ".cfi_restore x22",
+        "ldp x23, x24, [sp, {x23}]",           ".cfi_restore x23", ".cfi_restore x24",
+        "ldp x25, x26, [sp, {x25}]",           ".cfi_restore x25", ".cfi_restore x26",
+        "ldp x27, x28, [sp, {x27}]",           ".cfi_restore x27", ".cfi_restore x28",
+        "ldp d8, d9, [sp, {d8}]",              ".cfi_restore d8", ".cfi_restore d9",
+        "ldp d10, d11, [sp, {d10}]",           ".cfi_restore d10", ".cfi_restore d11",
+        "ldp d12, d13, [sp, {d12}]",           ".cfi_restore d12", ".cfi_restore d13",
+        "ldp d14, d15, [sp, {d14}]",           ".cfi_restore d14", ".cfi_restore d15",
+        "ldp x29, x30, [sp, {x29}]",           ".cfi_restore x29", ".cfi_restore x30",
+        "add sp, sp, {size}",                  ".cfi_def_cfa_offset 0",
+        "ret",
+        ".cfi_endproc",
+        cgocallback = sym cgocallback,
+        x19 = const offset_of!(Crosscall2Frame, saved.x19),
+        x20 = const offset_of!(Crosscall2Frame, saved.x20),
+        x21 = const offset_of!(Crosscall2Frame, saved.x21),
+        x22 = const offset_of!(Crosscall2Frame, saved.x22),
+        x23 = const offset_of!(Crosscall2Frame, saved.x23),
+        x24 = const offset_of!(Crosscall2Frame, saved.x24),
+        x25 = const offset_of!(Crosscall2Frame, saved.x25),
+        x26 = const offset_of!(Crosscall2Frame, saved.x26),
+        x27 = const offset_of!(Crosscall2Frame, saved.x27),
+        x28 = const offset_of!(Crosscall2Frame, saved.x28),
+        d8 = const offset_of!(Crosscall2Frame, saved.d8),
+        d9 = const offset_of!(Crosscall2Frame, saved.d9),
+        d10 = const offset_of!(Crosscall2Frame, saved.d10),
+        d11 = const offset_of!(Crosscall2Frame, saved.d11),
+        d12 = const offset_of!(Crosscall2Frame, saved.d12),
+        d13 = const offset_of!(Crosscall2Frame, saved.d13),
+        d14 = const offset_of!(Crosscall2Frame, saved.d14),
+        d15 = const offset_of!(Crosscall2Frame, saved.d15),
+        x29 = const offset_of!(Crosscall2Frame, saved.x29),
+        pc = const offset_of!(Crosscall2Frame, pc),
+        size = const size_of::<Crosscall2Frame>(),
+    )
+}
+// The pair of crosscall2 and crosscall1.
+pairs!(Crosscall2Frame: [saved.x29] [pc]);
+
+/// [`crosscall2`] with three arguments, as C code that knows no context calls it: the context is 0.
+///
+/// Go takes the missing fourth argument from whatever the register holds.
+///
+/// Runs on a system stack. Not for signal handlers.
+///
+/// # Safety
+/// As [`crosscall2`].
+///
+/// # Registers
+/// In: `x0` fn, `x1` a, `w2` n. Clobbered: what a C call clobbers.
+#[unsafe(naked)]
+#[unsafe(export_name = "stackgate_crosscall2_panic")]
+pub unsafe extern "C" fn crosscall2_panic(
+    func: CallbackFn, /* x0 */
+    a: *mut c_void,   /* x1 */
+    n: c_int,         /* w2 */
+) {
+    naked_asm!(
+        ".cfi_startproc",
+        landing_pad!(),
+        "mov x3, xzr",
+        "b {crosscall2}",
+        ".cfi_endproc",
+        crosscall2 = sym crosscall2,
+    )
+}
+
+/// A thread's entry: makes the g0 `g` current, runs `fn(g)` where it stands, and gives C back its registers
+/// and the thread its former g. Go: `crosscall1`.
+///
+/// Runs on the thread's own stack, of which it uses 176 bytes. Not for signal handlers.
+///
+/// # Safety
+/// `g` is a g0 that no other thread uses; `fn` may be called with it.
+///
+/// # Registers
+/// In: `x0` fn, `x1` g. Clobbered: what a C call clobbers, whatever `fn` clobbers.
+#[unsafe(naked)]
+#[unsafe(export_name = "stackgate_crosscall1")]
+pub unsafe extern "C" fn crosscall1(func: ThreadFn /* x0 */, g: *mut G<Arm64> /* x1 */) {
+    naked_asm!(
+        ".cfi_startproc",
+        landing_pad!(),
+        "sub sp, sp, {size}",                  ".cfi_def_cfa_offset {size}",
+        "stp x19, x20, [sp, {x19}]",           ".cfi_rel_offset x19, {x19}", ".cfi_rel_offset x20, {x20}",
+        "stp x21, x22, [sp, {x21}]",           ".cfi_rel_offset x21, {x21}", ".cfi_rel_offset x22, {x22}",
+        "stp x23, x24, [sp, {x23}]",           ".cfi_rel_offset x23, {x23}", ".cfi_rel_offset x24, {x24}",
+        "stp x25, x26, [sp, {x25}]",           ".cfi_rel_offset x25, {x25}", ".cfi_rel_offset x26, {x26}",
+        "stp x27, x28, [sp, {x27}]",           ".cfi_rel_offset x27, {x27}", ".cfi_rel_offset x28, {x28}",
+        "stp d8, d9, [sp, {d8}]",              ".cfi_rel_offset d8, {d8}", ".cfi_rel_offset d9, {d9}",
+        "stp d10, d11, [sp, {d10}]",           ".cfi_rel_offset d10, {d10}", ".cfi_rel_offset d11, {d11}",
+        "stp d12, d13, [sp, {d12}]",           ".cfi_rel_offset d12, {d12}", ".cfi_rel_offset d13, {d13}",
+        "stp d14, d15, [sp, {d14}]",           ".cfi_rel_offset d14, {d14}", ".cfi_rel_offset d15, {d15}",
+        "stp x29, x30, [sp, {x29}]",           ".cfi_rel_offset x29, {x29}", ".cfi_rel_offset x30, {pc}",
+        "add x29, sp, {x29}",
+
+        g_place!(),
+        "ldr x12, [x10, x11]",
+        "str x12, [sp, {former}]",
+        "str x1, [x10, x11]",
+        "mov x9, x0",
+        "mov x0, x1",
+        "blr x9",
+        g_place!(),
+        "ldr x12, [sp, {former}]",
+        "str x12, [x10, x11]",
+
+        "ldp x19, x20, [sp, {x19}]",           ".cfi_restore x19", ".cfi_restore x20",
+        "ldp x21, x22, [sp, {x21}]",           ".cfi_restore x21", ".cfi_restore x22",
+        "ldp x23, x24, [sp, {x23}]",           ".cfi_restore x23", ".cfi_restore x24",
+        "ldp x25, x26, [sp, {x25}]",           ".cfi_restore x25", ".cfi_restore x26",
+        "ldp x27, x28, [sp, {x27}]",           ".cfi_restore x27", ".cfi_restore x28",
+        "ldp d8, d9, [sp, {d8}]",              ".cfi_restore d8", ".cfi_restore d9",
+        "ldp d10, d11, [sp, {d10}]",           ".cfi_restore d10", ".cfi_restore d11",
+        "ldp d12, d13, [sp, {d12}]",           ".cfi_restore d12", ".cfi_restore d13",
+        "ldp d14, d15, [sp, {d14}]",           ".cfi_restore d14", ".cfi_restore d15",
+        "ldp x29, x30, [sp, {x29}]",           ".cfi_restore x29", ".cfi_restore x30",
+        "add sp, sp, {size}",                  ".cfi_def_cfa_offset 0",
+        "ret",
+        ".cfi_endproc",
+        former = const offset_of!(Crosscall2Frame, former),
+        x19 = const offset_of!(Crosscall2Frame, saved.x19),
+        x20 = const offset_of!(Crosscall2Frame, saved.x20),
+        x21 = const offset_of!(Crosscall2Frame, saved.x21),
+        x22 = const offset_of!(Crosscall2Frame, saved.x22),
+        x23 = const offset_of!(Crosscall2Frame, saved.x23),
+        x24 = const offset_of!(Crosscall2Frame, saved.x24),
+        x25 = const offset_of!(Crosscall2Frame, saved.x25),
+        x26 = const offset_of!(Crosscall2Frame, saved.x26),
+        x27 = const offset_of!(Crosscall2Frame, saved.x27),
+        x28 = const offset_of!(Crosscall2Frame, saved.x28),
+        d8 = const offset_of!(Crosscall2Frame, saved.d8),
+        d9 = const offset_of!(Crosscall2Frame, saved.d9),
+        d10 = const offset_of!(Crosscall2Frame, saved.d10),
+        d11 = const offset_of!(Crosscall2Frame, saved.d11),
+        d12 = const offset_of!(Crosscall2Frame, saved.d12),
+        d13 = const offset_of!(Crosscall2Frame, saved.d13),
+        d14 = const offset_of!(Crosscall2Frame, saved.d14),
+        d15 = const offset_of!(Crosscall2Frame, saved.d15),
+        x29 = const offset_of!(Crosscall2Frame, saved.x29),
+        pc = const offset_of!(Crosscall2Frame, pc),
+        size = const size_of::<Crosscall2Frame>(),
+    )
+}

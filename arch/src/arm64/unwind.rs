@@ -1,0 +1,191 @@
+//! What unwinders know of arm64: frame records, register numbers, the state at a signal.
+
+use super::frame::*;
+use crate::frame::W64;
+use crate::unwind::{RecordForm, Start};
+
+/// A frame record: x29 designates the caller's x29, and the return address follows it.
+/// AAPCS64 6.4.6; code keeps it with `-C force-frame-pointers=yes`, `-fno-omit-frame-pointer`.
+pub const RECORD: RecordForm = RecordForm { link: 0, pc: 8, pc_is_in_next: false, register: X29 };
+/// Where the record lies in a [`CallbackEntry`].
+pub const ENTRY_RECORD: usize = core::mem::offset_of!(CallbackEntry, link);
+/// How many DWARF register numbers an unwinder keeps: x0 to x30, SP and the PC.
+pub const REGISTERS_KEPT: usize = 33;
+/// The stack pointer's DWARF number.
+pub const SP: usize = super::frame::SP.dwarf as usize;
+/// The DWARF number under which the PC is kept. It is not the return address column, which is x30's: where a
+/// signal interrupted, both have a value, and in a function that has not saved x30 the rules need it.
+pub const RA: usize = PC.dwarf as usize;
+
+crate::frames! {
+    /// The part of Linux's `ucontext_t` that holds the interrupted registers, as a signal handler gets it.
+    /// Linux `arch/arm64/include/uapi/asm/{ucontext,sigcontext}.h`.
+    Memory frame Ucontext {
+        /// `uc_flags`, `uc_link`, `uc_stack`.
+        _reserved: [W64; 5], "the kernel" => "nobody";
+        /// `uc_sigmask` and room for 1024 signals.
+        _sigmask: [W64; 16], "the kernel" => "nobody";
+        /// `uc_mcontext` is aligned to 16.
+        _alignment: W64, "nobody" => "nobody";
+        /// The address of a fault.
+        _fault_address: W64, "the kernel" => "nobody";
+        /// General.
+        x0: W64, [X0] "the kernel" => "unwinders";
+        /// General.
+        x1: W64, [X1] "the kernel" => "unwinders";
+        /// General.
+        x2: W64, [X2] "the kernel" => "unwinders";
+        /// General.
+        x3: W64, [X3] "the kernel" => "unwinders";
+        /// General.
+        x4: W64, [X4] "the kernel" => "unwinders";
+        /// General.
+        x5: W64, [X5] "the kernel" => "unwinders";
+        /// General.
+        x6: W64, [X6] "the kernel" => "unwinders";
+        /// General.
+        x7: W64, [X7] "the kernel" => "unwinders";
+        /// General.
+        x8: W64, [X8] "the kernel" => "unwinders";
+        /// General.
+        x9: W64, [X9] "the kernel" => "unwinders";
+        /// General.
+        x10: W64, [X10] "the kernel" => "unwinders";
+        /// General.
+        x11: W64, [X11] "the kernel" => "unwinders";
+        /// General.
+        x12: W64, [X12] "the kernel" => "unwinders";
+        /// General.
+        x13: W64, [X13] "the kernel" => "unwinders";
+        /// General.
+        x14: W64, [X14] "the kernel" => "unwinders";
+        /// General.
+        x15: W64, [X15] "the kernel" => "unwinders";
+        /// General.
+        x16: W64, [X16] "the kernel" => "unwinders";
+        /// General.
+        x17: W64, [X17] "the kernel" => "unwinders";
+        /// The platform's.
+        x18: W64, [X18] "the kernel" => "unwinders";
+        /// General.
+        x19: W64, [X19] "the kernel" => "unwinders";
+        /// General.
+        x20: W64, [X20] "the kernel" => "unwinders";
+        /// General.
+        x21: W64, [X21] "the kernel" => "unwinders";
+        /// General.
+        x22: W64, [X22] "the kernel" => "unwinders";
+        /// General.
+        x23: W64, [X23] "the kernel" => "unwinders";
+        /// General.
+        x24: W64, [X24] "the kernel" => "unwinders";
+        /// General.
+        x25: W64, [X25] "the kernel" => "unwinders";
+        /// General.
+        x26: W64, [X26] "the kernel" => "unwinders";
+        /// General.
+        x27: W64, [X27] "the kernel" => "unwinders";
+        /// General.
+        x28: W64, [X28] "the kernel" => "unwinders";
+        /// Frame pointer.
+        x29: W64, [X29] "the kernel" => "unwinders";
+        /// Link register.
+        x30: W64, [X30] "the kernel" => "unwinders";
+        /// Stack pointer.
+        sp: W64, [super::frame::SP] "the kernel" => "unwinders";
+        /// Where the program was interrupted.
+        pc: W64, [PC] "the kernel" => "unwinders";
+    }
+}
+
+/// The managed caller of the call into C that `frame` belongs to, right after its call instruction: what a
+/// logical traceback goes on with.
+///
+/// # Safety
+/// `frame` is complete, and the stack that it designates is there.
+pub unsafe fn start_of_call(frame: &AsmcgocallFrame) -> Start {
+    use crate::frame::Word;
+    let word = |w: W64| w.get() as usize;
+    Start { pc: word(frame.pc), sp: word(frame.sp), record: word(frame.link) }
+}
+
+/// Where the [`CallbackEntry`] of a callback lies that came through the call into C that `frame` belongs to.
+pub fn entry_below(frame: &AsmcgocallFrame) -> *mut CallbackEntry {
+    use crate::frame::Word;
+    let sp = frame.sp.get() as usize;
+    core::ptr::with_exposed_provenance_mut(sp - size_of::<CallbackEntry>())
+}
+
+/// Rewrites what `frame` holds of a stack that has moved by `delta` bytes: see `stack_moved`.
+///
+/// # Safety
+/// `frame` is complete and belongs to a g whose stack has been copied.
+pub unsafe fn call_moved(frame: &mut AsmcgocallFrame, moved: impl Fn(usize) -> usize) {
+    use crate::frame::Word;
+    frame.sp = W64::new(moved(frame.sp.get() as usize) as u64);
+    frame.link = W64::new(moved(frame.link.get() as usize) as u64);
+}
+
+/// Rewrites what the entry of a callback holds of a stack that has moved: see `stack_moved`.
+///
+/// # Safety
+/// `entry` lies in the copy of that stack.
+pub unsafe fn entry_moved(entry: &mut CallbackEntry, moved: impl Fn(usize) -> usize) {
+    use crate::frame::Word;
+    entry.link = W64::new(moved(entry.link.get() as usize) as u64);
+}
+
+/// Rewrites what a parked g's `sched` holds of a stack that has moved: see `stack_moved`.
+pub fn gobuf_moved(gobuf: &mut Gobuf, moved: impl Fn(usize) -> usize) {
+    use crate::frame::Word;
+    gobuf.sp = W64::new(moved(gobuf.sp.get() as usize) as u64);
+    gobuf.bp = W64::new(moved(gobuf.bp.get() as usize) as u64);
+}
+
+#[cfg(target_arch = "aarch64")]
+pub use native::*;
+
+#[cfg(target_arch = "aarch64")]
+mod native {
+    use super::{RA, SP};
+    use crate::unwind::Registers;
+    use core::arch::naked_asm;
+
+    /// Takes the caller's registers as they are after this returns: callee-saved ones, SP, and the return
+    /// address as its PC. The others are not written.
+    ///
+    /// Runs on any stack; safe in a signal handler.
+    ///
+    /// # Safety
+    /// `to` is valid for writes.
+    ///
+    /// # Registers
+    /// In: `x0` to. Clobbered: `x9`.
+    #[unsafe(naked)]
+    #[unsafe(export_name = "stackgate_capture")]
+    pub unsafe extern "C" fn capture(to: *mut Registers /* x0 */) {
+        naked_asm!(
+            ".cfi_startproc",
+            landing_pad!(),
+            "stp x19, x20, [x0, {x19}]",
+            "stp x21, x22, [x0, {x21}]",
+            "stp x23, x24, [x0, {x23}]",
+            "stp x25, x26, [x0, {x25}]",
+            "stp x27, x28, [x0, {x27}]",
+            "str x29, [x0, {x29}]",
+            "mov x9, sp",
+            // The PC follows SP.
+            "stp x9, x30, [x0, {sp}]",
+            "ret",
+            ".cfi_endproc",
+            x19 = const Registers::offset(super::X19.dwarf as usize),
+            x21 = const Registers::offset(super::X21.dwarf as usize),
+            x23 = const Registers::offset(super::X23.dwarf as usize),
+            x25 = const Registers::offset(super::X25.dwarf as usize),
+            x27 = const Registers::offset(super::X27.dwarf as usize),
+            x29 = const Registers::offset(super::X29.dwarf as usize),
+            sp = const Registers::offset(SP),
+        )
+    }
+    static_assertions::const_assert_eq!(RA, SP + 1);
+}

@@ -1,0 +1,218 @@
+//! Register tests on arm64.
+
+use core::arch::naked_asm;
+use core::ffi::{c_int, c_void};
+
+/// The callee-saved registers of the C ABI, in the order of a pattern's words.
+pub const KEPT: &[&str] = &[
+    "x19", "x20", "x21", "x22", "x23", "x24", "x25", "x26", "x27", "x28", "x29", "d8", "d9", "d10", "d11", "d12",
+    "d13", "d14", "d15",
+];
+
+/// A word for each register of [`KEPT`].
+pub type Pattern = [u64; KEPT.len()];
+
+/// Calls `f(args...)` with `pattern` in the callee-saved registers, and stores what they hold after.
+///
+/// # Safety
+/// `f` is a C function of up to four words.
+#[unsafe(naked)]
+pub unsafe extern "C" fn with_pattern(
+    f: usize,                /* x0 */
+    args: *const [usize; 4], /* x1 */
+    pattern: *const Pattern, /* x2 */
+    seen: *mut Pattern,      /* x3 */
+) -> usize {
+    naked_asm!(
+        ".cfi_startproc",
+        "hint 34",
+        "sub sp, sp, 176",                ".cfi_def_cfa_offset 176",
+        "str x3, [sp]",
+        "stp x19, x20, [sp, 16]",         ".cfi_rel_offset x19, 16", ".cfi_rel_offset x20, 24",
+        "stp x21, x22, [sp, 32]",         ".cfi_rel_offset x21, 32", ".cfi_rel_offset x22, 40",
+        "stp x23, x24, [sp, 48]",         ".cfi_rel_offset x23, 48", ".cfi_rel_offset x24, 56",
+        "stp x25, x26, [sp, 64]",         ".cfi_rel_offset x25, 64", ".cfi_rel_offset x26, 72",
+        "stp x27, x28, [sp, 80]",         ".cfi_rel_offset x27, 80", ".cfi_rel_offset x28, 88",
+        "stp d8, d9, [sp, 96]",           ".cfi_rel_offset d8, 96", ".cfi_rel_offset d9, 104",
+        "stp d10, d11, [sp, 112]",        ".cfi_rel_offset d10, 112", ".cfi_rel_offset d11, 120",
+        "stp d12, d13, [sp, 128]",        ".cfi_rel_offset d12, 128", ".cfi_rel_offset d13, 136",
+        "stp d14, d15, [sp, 144]",        ".cfi_rel_offset d14, 144", ".cfi_rel_offset d15, 152",
+        "stp x29, x30, [sp, 160]",        ".cfi_rel_offset x29, 160", ".cfi_rel_offset x30, 168",
+        "ldp x19, x20, [x2]",
+        "ldp x21, x22, [x2, 16]",
+        "ldp x23, x24, [x2, 32]",
+        "ldp x25, x26, [x2, 48]",
+        "ldp x27, x28, [x2, 64]",
+        "ldr x29, [x2, 80]",
+        "ldp d8, d9, [x2, 88]",
+        "ldp d10, d11, [x2, 104]",
+        "ldp d12, d13, [x2, 120]",
+        "ldp d14, d15, [x2, 136]",
+        "mov x9, x0",
+        "ldp x2, x3, [x1, 16]",
+        "ldp x0, x1, [x1]",
+        "blr x9",
+        "ldr x3, [sp]",
+        "stp x19, x20, [x3]",
+        "stp x21, x22, [x3, 16]",
+        "stp x23, x24, [x3, 32]",
+        "stp x25, x26, [x3, 48]",
+        "stp x27, x28, [x3, 64]",
+        "str x29, [x3, 80]",
+        "stp d8, d9, [x3, 88]",
+        "stp d10, d11, [x3, 104]",
+        "stp d12, d13, [x3, 120]",
+        "stp d14, d15, [x3, 136]",
+        "ldp x19, x20, [sp, 16]",         ".cfi_restore x19", ".cfi_restore x20",
+        "ldp x21, x22, [sp, 32]",         ".cfi_restore x21", ".cfi_restore x22",
+        "ldp x23, x24, [sp, 48]",         ".cfi_restore x23", ".cfi_restore x24",
+        "ldp x25, x26, [sp, 64]",         ".cfi_restore x25", ".cfi_restore x26",
+        "ldp x27, x28, [sp, 80]",         ".cfi_restore x27", ".cfi_restore x28",
+        "ldp d8, d9, [sp, 96]",           ".cfi_restore d8", ".cfi_restore d9",
+        "ldp d10, d11, [sp, 112]",        ".cfi_restore d10", ".cfi_restore d11",
+        "ldp d12, d13, [sp, 128]",        ".cfi_restore d12", ".cfi_restore d13",
+        "ldp d14, d15, [sp, 144]",        ".cfi_restore d14", ".cfi_restore d15",
+        "ldp x29, x30, [sp, 160]",        ".cfi_restore x29", ".cfi_restore x30",
+        "add sp, sp, 176",                ".cfi_def_cfa_offset 0",
+        "ret",
+        ".cfi_endproc",
+    )
+}
+
+/// Writes something else into every register that a C function may change, but for x18, which may be the
+/// platform's. Returns 7.
+///
+/// # Safety
+/// None.
+#[unsafe(naked)]
+pub unsafe extern "C" fn clobber_volatile(arg: *mut c_void) -> c_int {
+    naked_asm!(
+        ".cfi_startproc",
+        "hint 34",
+        "mov x1, 0x1111111111111111",
+        "mov x2, 0x2222222222222222",
+        "mov x3, 0x3333333333333333",
+        "mov x4, 0x4444444444444444",
+        "mov x5, -5",
+        "mov x6, 0x6666666666666666",
+        "mov x7, 0x7777777777777777",
+        "mov x8, 0x8888888888888888",
+        "mov x9, -9",
+        "mov x10, 0xaaaaaaaaaaaaaaaa",
+        "mov x11, 0xbbbbbbbbbbbbbbbb",
+        "mov x12, 0xcccccccccccccccc",
+        "mov x13, 0xdddddddddddddddd",
+        "mov x14, 0xeeeeeeeeeeeeeeee",
+        "mov x15, -15",
+        "mov x16, -16",
+        "mov x17, -17",
+        "dup v0.2d, x1", "dup v1.2d, x2", "dup v2.2d, x3", "dup v3.2d, x4",
+        "dup v4.2d, x5", "dup v5.2d, x6", "dup v6.2d, x7", "dup v7.2d, x8",
+        // Of v8 to v15 the callee keeps the lower halves.
+        "mov v8.d[1], x1", "mov v9.d[1], x2", "mov v10.d[1], x3", "mov v11.d[1], x4",
+        "mov v12.d[1], x5", "mov v13.d[1], x6", "mov v14.d[1], x7", "mov v15.d[1], x8",
+        "dup v16.2d, x9", "dup v17.2d, x10", "dup v18.2d, x11", "dup v19.2d, x12",
+        "dup v20.2d, x13", "dup v21.2d, x14", "dup v22.2d, x15", "dup v23.2d, x16",
+        "dup v24.2d, x1", "dup v25.2d, x2", "dup v26.2d, x3", "dup v27.2d, x4",
+        "dup v28.2d, x5", "dup v29.2d, x6", "dup v30.2d, x7", "dup v31.2d, x8",
+        // The cumulative exception flags, and all of NZCV.
+        "mov w0, 0x9f",
+        "msr fpsr, x0",
+        "mov w0, 0xf0000000",
+        "msr nzcv, x0",
+        // Only the lower half of a result of 32 bits means something.
+        "mov x0, 7",
+        "movk x0, 0x9999, lsl 32",
+        "movk x0, 0x9999, lsl 48",
+        "ret",
+        ".cfi_endproc",
+    )
+}
+
+/// What managed code without callee-saved registers does: stores `n` and `ctxt` in the two words at `frame`,
+/// then changes every register but SP and x18, the link register included.
+///
+/// # Safety
+/// `frame` is valid for two words.
+#[unsafe(naked)]
+pub unsafe extern "C" fn clobber_everything(frame: *mut c_void, n: usize, ctxt: usize) {
+    naked_asm!(
+        ".cfi_startproc",
+        "hint 34",
+        "stp x1, x2, [x0]",
+        "mov x0, x30",                    ".cfi_register x30, x0",
+        "mov x19, 0x1010101010101010",
+        "mov x20, 0x2020202020202020",
+        "mov x21, 0x3030303030303030",
+        "mov x22, 0x4040404040404040",
+        "mov x23, -23",
+        "mov x24, 0x6060606060606060",
+        "mov x25, 0x7070707070707070",
+        "mov x26, 0x8080808080808080",
+        "mov x27, -27",
+        "mov x28, -28",
+        "mov x29, -29",
+        "fmov d8, x19", "fmov d9, x20", "fmov d10, x21", "fmov d11, x22",
+        "fmov d12, x23", "fmov d13, x24", "fmov d14, x25", "fmov d15, x26",
+        "str x0, [sp, -16]!",             ".cfi_def_cfa_offset 16", ".cfi_offset x30, -16",
+        "bl {volatile}",
+        "mov x30, -30",
+        "ldr x16, [sp], 16",              ".cfi_def_cfa_offset 0", ".cfi_register x30, x16",
+        "ret x16",
+        ".cfi_endproc",
+        volatile = sym clobber_volatile,
+    )
+}
+
+/// What a C function finds at its entry: SP, the frame pointer.
+///
+/// # Safety
+/// `arg` is valid for eight words.
+#[unsafe(naked)]
+pub unsafe extern "C" fn entry_state(arg: *mut [usize; 8]) -> c_int {
+    naked_asm!(
+        ".cfi_startproc",
+        "hint 34",
+        "mov x9, sp",
+        "stp x9, x29, [x0]",
+        "stp xzr, xzr, [x0, 16]",
+        "stp xzr, xzr, [x0, 32]",
+        "stp xzr, xzr, [x0, 48]",
+        "mov w0, wzr",
+        "ret",
+        ".cfi_endproc",
+    )
+}
+
+/// The part of `word` that the register with this index in [`KEPT`] can hold.
+pub fn representable(_index: usize, word: u64) -> u64 {
+    word
+}
+
+/// Calls `f(arg)` through `ccall`.
+///
+/// # Safety
+/// As `asmcgocall`.
+#[unsafe(naked)]
+pub unsafe extern "C" fn ccall_one(f: stackgate::CFn /* x0 */, arg: *mut c_void /* x1 */) -> c_int {
+    naked_asm!(
+        ".cfi_startproc",
+        "hint 34",
+        "mov x9, x0",
+        "mov x0, x1",
+        "b {ccall}",
+        ".cfi_endproc",
+        ccall = sym stackgate::arch::ccall,
+    )
+}
+
+/// What SP is a multiple of where a call is made.
+pub const SP_ALIGN: usize = 16;
+/// What remains of that at the callee's entry: a call leaves nothing on the stack.
+pub const SP_AT_ENTRY: usize = 0;
+
+/// Checks what [`entry_state`] found, beside SP: the frame pointer designates a record or, at the end of a
+/// chain, nothing (AAPCS64 6.4.6).
+pub fn check_entry(what: &str, state: &[usize; 8]) {
+    crate::check_eq!(state[1] % size_of::<usize>(), 0, "{what}: x29 {:#x}", state[1]);
+}
