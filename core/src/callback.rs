@@ -131,7 +131,10 @@ pub(crate) fn install() {
 /// A callback that `cgocallback` could not run: says which mistake it is.
 unsafe extern "C" fn elsewhere(_: CallbackFn, _: *mut c_void, _: usize, _: usize) {
     let Some(g) = current_g() else {
-        fatal("callback on a thread without an m", "adopt the thread with m_adopt before C calls managed code on it");
+        fatal(
+            "callback on a thread without an m",
+            "adopt the thread with m_adopt before C calls managed code on it",
+        );
     };
     // SAFETY: the current g is valid.
     let g = unsafe { &*g };

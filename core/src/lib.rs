@@ -39,19 +39,20 @@
 #![cfg_attr(docsrs, feature(doc_cfg))]
 
 pub mod callback;
+pub mod capi;
 pub mod cgocall;
 mod once;
 mod platform;
 mod task;
 pub mod traceback;
 
-pub use callback::{
-    InitError, enter, notify_runtime_init_done, runtime_init_begin, wait_runtime_init_done,
-};
+pub use callback::{InitError, enter, notify_runtime_init_done, runtime_init_begin, wait_runtime_init_done};
 pub use cgocall::{cgocall, on_system_stack};
 pub use platform::{Platform, PlatformError, platform, set_platform};
 pub use stackgate_arch as arch;
-pub use stackgate_arch::{CFn, CallbackFn, EntryFn, asmcgocall, cgocallback, crosscall2, systemstack};
+pub use stackgate_arch::{
+    CFn, CallbackFn, EntryFn, GState, asmcgocall, cgocallback, crosscall2, systemstack,
+};
 pub use task::{
     AdoptError, MIN_STACK, ParkError, ReleaseError, ResumeError, Resumed, STACK_ALIGN, StackError, current_g,
     current_m, g_init, m_adopt, m_release, park, resume, stack_moved, topofstack,

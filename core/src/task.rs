@@ -380,9 +380,7 @@ impl Calls {
     /// This thread is `m`, or `m` stands still.
     pub(crate) unsafe fn of(m: *const M, g: *const G) -> Self {
         // SAFETY: by the caller.
-        unsafe {
-            Self { g0_sp: value((*m).g0.sched.sp), base: (*base_frame(g)).parent.get().addr() }
-        }
+        unsafe { Self { g0_sp: value((*m).g0.sched.sp), base: (*base_frame(g)).parent.get().addr() } }
     }
 }
 
@@ -446,7 +444,11 @@ pub unsafe fn stack_moved(g: *mut G, limit: *mut u8, top: *mut u8) -> Result<(),
         let old = (*g).stack;
         let (old_low, old_high) = (value(old.limit), value(old.top));
         let moved = |address: usize| {
-            if (old_low..=old_high).contains(&address) { address.wrapping_add(high.wrapping_sub(old_high)) } else { address }
+            if (old_low..=old_high).contains(&address) {
+                address.wrapping_add(high.wrapping_sub(old_high))
+            } else {
+                address
+            }
         };
         (*g).stack = Stack { limit: word(low), top: word(high) };
 

@@ -1,1 +1,17 @@
+//! The hosted side of stackgate: Linux as a [`Platform`](stackgate::Platform), and libc for code on small stacks.
+//!
+//! Each libc function has an argument block and a trampoline. The wrapper fills the block on the caller's
+//! stack and passes its address to `asmcgocall` together with the trampoline, which runs on the system stack,
+//! unpacks the block, calls libc and puts the result and `errno` back. No closure and no indirect call lies
+//! on the way, so a wrapper can be called from a small stack and from a signal handler that interrupted a
+//! crossing.
+
 #![no_std]
+
+mod calls;
+mod platform;
+mod tables;
+
+pub use calls::{Errno, close, open, read, write};
+pub use platform::Hosted;
+pub use tables::register_own_tables;

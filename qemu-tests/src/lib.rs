@@ -1,1 +1,14 @@
+//! The programs that prove stackgate on six CPUs, and what they share.
 
+pub mod cases;
+pub mod harness;
+pub mod setup;
+
+/// What the register tests need of this CPU, in assembly.
+#[cfg_attr(target_arch = "x86_64", path = "cpu/x86_64.rs")]
+#[cfg_attr(target_arch = "x86", path = "cpu/i386.rs")]
+#[cfg_attr(target_arch = "arm", path = "cpu/arm.rs")]
+#[cfg_attr(target_arch = "aarch64", path = "cpu/arm64.rs")]
+#[cfg_attr(target_arch = "powerpc64", path = "cpu/ppc64le.rs")]
+#[cfg_attr(target_arch = "s390x", path = "cpu/s390x.rs")]
+pub mod cpu;

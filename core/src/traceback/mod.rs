@@ -40,7 +40,6 @@
 
 mod set;
 
-
 pub use set::{
     ContextArg, ContextFn, SetTracebackError, SymbolizerArg, SymbolizerFn, TracebackArg, TracebackFn,
     acquire_context, release_context, set_cgo_traceback,

@@ -1,1 +1,29 @@
-fn main() {}
+//! Runs one case: `guest --list`, `guest GROUP/NAME`.
+
+use qemu_tests::cases;
+use qemu_tests::harness::{Expect, checked};
+
+fn main() -> std::process::ExitCode {
+    let Some(wanted) = std::env::args().nth(1) else {
+        eprintln!("usage: guest --list | guest GROUP/NAME");
+        return 2.into();
+    };
+    if wanted == "--list" {
+        for case in cases::all() {
+            match case.expect {
+                Expect::Ok => println!("{}/{}\tok", case.group, case.name),
+                Expect::Fatal(text) => println!("{}/{}\tfatal:{text}", case.group, case.name),
+            }
+        }
+        return 0.into();
+    }
+    let Some(case) = cases::all().find(|case| wanted == format!("{}/{}", case.group, case.name)) else {
+        eprintln!("no case is called {wanted}: guest --list names them");
+        return 2.into();
+    };
+    stackgate::set_platform(&stackgate_libc::Hosted).expect("the first platform");
+    stackgate_libc::register_own_tables();
+    (case.run)();
+    println!("ok {}", checked());
+    0.into()
+}

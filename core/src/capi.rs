@@ -1,0 +1,208 @@
+//! The C interface: the functions of `stackgate.h`, with C's ways of saying what went wrong.
+//!
+//! An error is a small negative number, one for each variant of the Rust error enums; [`stackgate_strerror`]
+//! says what to do. What Rust's types rule out, a null function say, is found here.
+
+#![expect(
+    clippy::missing_safety_doc,
+    reason = "each function has the contract of the Rust function it names"
+)]
+
+use crate::platform::fatal;
+use crate::{
+    AdoptError, CFn, CallbackFn, EntryFn, G, InitError, M, ParkError, ReleaseError, ResumeError, Resumed,
+    StackError,
+};
+use core::ffi::{c_char, c_int, c_void};
+
+macro_rules! errors {
+    ($($name:ident = $code:literal, $pattern:path, $text:literal;)*) => {
+        $(
+            #[doc = concat!($text, ".")]
+            pub const $name: c_int = $code;
+        )*
+
+        /// What an error number means and what to do about it, as a constant string. Never null.
+        ///
+        /// Runs on any stack; safe in a signal handler.
+        #[unsafe(no_mangle)]
+        pub extern "C" fn stackgate_strerror(error: c_int) -> *const c_char {
+            let text: &core::ffi::CStr = match error {
+                0 => c"no error",
+                $($code => {
+                    const TEXT: &core::ffi::CStr = match core::ffi::CStr::from_bytes_with_nul(concat!($text, "\0").as_bytes()) {
+                        Ok(text) => text,
+                        Err(_) => panic!("an error text with a zero in it"),
+                    };
+                    TEXT
+                })*
+                _ => c"not an error number of stackgate",
+            };
+            text.as_ptr()
+        }
+
+        $(const _: fn() = || { _ = $pattern; };)*
+    };
+}
+
+errors! {
+    STACKGATE_EADOPTED = -1, AdoptError::AlreadyAnM, "this thread is an m already: release it first";
+    STACKGATE_EADDRESS = -2, StackError::BadAddress, "a null or misaligned address: pass that of a G or an M";
+    STACKGATE_ENOTG0 = -3, ReleaseError::NotOnG0, "not on the system stack of an m: do this where it was adopted";
+    STACKGATE_EINUSE = -4, StackError::InUse, "in use: let the g return first";
+    STACKGATE_EALIGN = -5, StackError::Misaligned, "an end of the stack is not a multiple of 16";
+    STACKGATE_EINVERTED = -6, StackError::Inverted, "the stack's top is below its limit: stacks grow down";
+    STACKGATE_ESMALL = -7, StackError::TooSmall, "a managed stack needs at least 2048 bytes";
+    STACKGATE_ENOM = -8, ResumeError::NoM, "this thread is not an m: adopt it first";
+    STACKGATE_EBUSY = -9, ResumeError::Busy, "this m runs a g that is in C: wait until it has parked";
+    STACKGATE_ENOTPARKED = -10, ResumeError::NotParked, "the g is not parked: it runs, has finished, or is not initialised";
+    STACKGATE_ENOTATASK = -11, ParkError::NotATask, "not in a task: only a g that resume runs can park";
+    STACKGATE_EBELOWC = -12, ParkError::BelowC, "C frames lie below this callback: return from it first";
+    STACKGATE_EBEGUN = -13, InitError::Begun, "a thread initialises the runtime already";
+    STACKGATE_ENOTBEGUN = -14, InitError::NotBegun, "nobody initialises the runtime";
+    STACKGATE_ENULL = -15, core::option::Option::<()>::None, "a null function: pass one that can be called";
+}
+
+fn stack(error: StackError) -> c_int {
+    match error {
+        StackError::BadAddress => STACKGATE_EADDRESS,
+        StackError::Misaligned => STACKGATE_EALIGN,
+        StackError::Inverted => STACKGATE_EINVERTED,
+        StackError::TooSmall => STACKGATE_ESMALL,
+        StackError::InUse => STACKGATE_EINUSE,
+    }
+}
+
+fn code<E>(result: Result<(), E>, error: fn(E) -> c_int) -> c_int {
+    result.map_or_else(error, |()| 0)
+}
+
+/// [`m_adopt`](crate::m_adopt).
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn stackgate_m_adopt(m: *mut M) -> c_int {
+    // SAFETY: by the caller.
+    code(unsafe { crate::m_adopt(m) }, |error| match error {
+        AdoptError::AlreadyAnM => STACKGATE_EADOPTED,
+        AdoptError::BadAddress => STACKGATE_EADDRESS,
+    })
+}
+
+/// [`m_release`](crate::m_release).
+#[unsafe(no_mangle)]
+pub extern "C" fn stackgate_m_release() -> c_int {
+    code(crate::m_release(), |error| match error {
+        ReleaseError::NotOnG0 => STACKGATE_ENOTG0,
+        ReleaseError::InUse => STACKGATE_EINUSE,
+    })
+}
+
+/// [`g_init`](crate::g_init).
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn stackgate_g_init(
+    g: *mut G,
+    limit: *mut c_void,
+    top: *mut c_void,
+    entry: Option<EntryFn>,
+) -> c_int {
+    let Some(entry) = entry else { return STACKGATE_ENULL };
+    // SAFETY: by the caller.
+    code(unsafe { crate::g_init(g, limit.cast(), top.cast(), entry) }, stack)
+}
+
+/// [`resume`](crate::resume): 0 when the g has parked, 1 when it has finished; `*word` goes in and comes out.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn stackgate_run(g: *mut G, word: *mut usize) -> c_int {
+    if g.is_null() || word.is_null() {
+        return STACKGATE_EADDRESS;
+    }
+    // SAFETY: by the caller.
+    unsafe {
+        match crate::resume(g, *word) {
+            Ok(Resumed::Parked(out)) => {
+                *word = out;
+                0
+            }
+            Ok(Resumed::Finished(out)) => {
+                *word = out;
+                1
+            }
+            Err(ResumeError::NoM) => STACKGATE_ENOM,
+            Err(ResumeError::NotOnG0) => STACKGATE_ENOTG0,
+            Err(ResumeError::Busy) => STACKGATE_EBUSY,
+            Err(ResumeError::NotParked) => STACKGATE_ENOTPARKED,
+        }
+    }
+}
+
+/// [`park`](crate::park): `*word` goes out and comes in.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn stackgate_yield(word: *mut usize) -> c_int {
+    if word.is_null() {
+        return STACKGATE_EADDRESS;
+    }
+    // SAFETY: by the caller.
+    unsafe {
+        match crate::park(*word) {
+            Ok(in_) => {
+                *word = in_;
+                0
+            }
+            Err(ParkError::NotATask) => STACKGATE_ENOTATASK,
+            Err(ParkError::BelowC) => STACKGATE_EBELOWC,
+        }
+    }
+}
+
+/// [`cgocall`](crate::cgocall()); a null function ends the program by name.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn stackgate_cgocall(f: Option<CFn>, arg: *mut c_void) -> c_int {
+    let Some(f) = f else { fatal("call of a null function", "pass a function to cgocall") };
+    // SAFETY: by the caller.
+    unsafe { crate::cgocall(f, arg) }
+}
+
+/// [`enter`](crate::enter); a null function ends the program by name.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn stackgate_enter(f: Option<CallbackFn>, block: *mut c_void, size: usize) {
+    let Some(f) = f else { fatal("callback of a null function", "pass a managed function to enter") };
+    // SAFETY: by the caller.
+    unsafe { crate::enter(f, block, size) }
+}
+
+/// [`stack_moved`](crate::stack_moved).
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn stackgate_stack_moved(g: *mut G, limit: *mut c_void, top: *mut c_void) -> c_int {
+    // SAFETY: by the caller.
+    code(unsafe { crate::stack_moved(g, limit.cast(), top.cast()) }, stack)
+}
+
+/// [`topofstack`](crate::topofstack).
+#[unsafe(no_mangle)]
+pub extern "C" fn stackgate_topofstack() -> usize {
+    crate::topofstack()
+}
+
+fn init(error: InitError) -> c_int {
+    match error {
+        InitError::Begun => STACKGATE_EBEGUN,
+        InitError::NotBegun => STACKGATE_ENOTBEGUN,
+    }
+}
+
+/// [`runtime_init_begin`](crate::runtime_init_begin).
+#[unsafe(no_mangle)]
+pub extern "C" fn stackgate_runtime_init_begin() -> c_int {
+    code(crate::runtime_init_begin(), init)
+}
+
+/// [`notify_runtime_init_done`](crate::notify_runtime_init_done).
+#[unsafe(no_mangle)]
+pub extern "C" fn stackgate_notify_runtime_init_done() -> c_int {
+    code(crate::notify_runtime_init_done(), init)
+}
+
+/// [`wait_runtime_init_done`](crate::wait_runtime_init_done).
+#[unsafe(no_mangle)]
+pub extern "C" fn stackgate_wait_runtime_init_done() {
+    crate::wait_runtime_init_done();
+}

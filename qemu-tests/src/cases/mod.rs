@@ -1,0 +1,30 @@
+//! Every case, by group.
+
+pub mod bad_input;
+pub mod entry;
+pub mod export;
+pub mod moved;
+pub mod nesting;
+pub mod numbers;
+pub mod paths;
+pub mod registers;
+pub mod tasks;
+
+use crate::harness::Case;
+
+/// Every case of every group.
+pub fn all() -> impl Iterator<Item = &'static Case> {
+    [
+        registers::CASES,
+        entry::CASES,
+        numbers::CASES,
+        paths::CASES,
+        nesting::CASES,
+        moved::CASES,
+        tasks::CASES,
+        export::CASES,
+        bad_input::CASES,
+    ]
+    .into_iter()
+    .flatten()
+}

@@ -1,0 +1,172 @@
+//! A managed stack that is moved while C runs.
+//!
+//! The managed caller is assembly, whose frame holds no address of its own stack but its frame record's link,
+//! so that its stack can be moved at all; compiled Rust would keep addresses wherever it likes.
+
+use crate::cases::nesting::through;
+use crate::setup::adopted;
+use crate::{cases, check, check_eq, cpu};
+use core::ffi::{c_int, c_void};
+use stackgate::{G, Resumed, arch, g_init, resume, stack_moved, topofstack};
+
+const SIZE: usize = 64 << 10;
+
+/// What the task's function [`cpu::movable`] is told, and tells.
+#[repr(C)]
+pub struct Movable {
+    /// What it calls.
+    pub f: usize,
+    /// With what.
+    pub arg: usize,
+    /// What that returned, sign-extended.
+    pub result: usize,
+    /// What it finds in its own frame afterwards.
+    pub locals: [usize; 2],
+}
+
+/// A task whose stack can be moved between several memories.
+struct MovableTask {
+    g: Box<G>,
+    stacks: Vec<Box<[u128]>>,
+    now: usize,
+}
+
+impl MovableTask {
+    fn new() -> Self {
+        let mut task =
+            Self { g: Box::default(), stacks: (0..4).map(|_| vec![0; SIZE / 16].into()).collect(), now: 0 };
+        let (limit, top) = task.ends(0);
+        // SAFETY: both live as long as the task.
+        unsafe { g_init(&raw mut *task.g, limit, top, cpu::movable) }.expect("a good stack");
+        task
+    }
+
+    fn ends(&mut self, i: usize) -> (*mut u8, *mut u8) {
+        let ends = self.stacks[i].as_mut_ptr_range();
+        (ends.start.cast(), ends.end.cast())
+    }
+
+    /// Copies the stack to the next memory, tells stackgate, repairs the managed frames' links, and fills the
+    /// old one with junk.
+    fn move_on(&mut self) {
+        let (old_limit, old_top) = self.ends(self.now);
+        self.now = (self.now + 1) % self.stacks.len();
+        let (limit, top) = self.ends(self.now);
+        // SAFETY: this runs on the system stack, while the g is in C or parked; all of the stack is copied.
+        unsafe {
+            limit.copy_from_nonoverlapping(old_limit, SIZE);
+            cpu::relink(limit, top, old_limit, old_top);
+            stack_moved(&raw mut *self.g, limit, top).expect("a good stack");
+            old_limit.write_bytes(0xa5, SIZE);
+        }
+        check_eq!(topofstack(), top.addr(), "C sees where the top is now");
+    }
+}
+
+/// What `movable` calls: C, which finds the task.
+struct Job {
+    task: *mut MovableTask,
+    /// Moves at this many nested levels.
+    levels: usize,
+}
+
+/// C that moves the stack that called it, then calls back code that calls C again.
+unsafe extern "C" fn moves(job: *mut c_void) -> c_int {
+    // SAFETY: the case's job, which no stack of the task holds.
+    let job = unsafe { &mut *job.cast::<Job>() };
+    // SAFETY: as above.
+    unsafe { (*job.task).move_on() };
+    if job.levels > 0 {
+        job.levels -= 1;
+        // SAFETY: `movable_callback` calls `moves` with the job.
+        unsafe {
+            arch::cgocallback(cpu::movable_callback, (&raw mut *job).cast(), moves as *const () as usize, 0)
+        };
+        // SAFETY: as above.
+        unsafe { (*job.task).move_on() };
+    }
+    11
+}
+
+fn moved_at(levels: usize) {
+    adopted(|_| {
+        let mut task = MovableTask::new();
+        let mut job = Job { task: &raw mut task, levels };
+        let mut block = Movable {
+            f: moves as *const () as usize,
+            arg: (&raw mut job).expose_provenance(),
+            result: 0,
+            locals: [0; 2],
+        };
+        let g = &raw mut *task.g;
+        // SAFETY: nobody else has the g.
+        let out = unsafe { resume(g, (&raw mut block).expose_provenance()) };
+        check_eq!(out, Ok(Resumed::Finished(11)), "what the moved code returns");
+        check_eq!(block.result, 11, "what C returned to moved code");
+        check_eq!(block.locals, [0x1122_3344, 0x5566_7788], "locals of the moved frame");
+        check_eq!(job.levels, 0, "levels left");
+    });
+}
+
+fn parked() {
+    adopted(|_| {
+        let mut task = MovableTask::new();
+        let g = &raw mut *task.g;
+        // Before its first run, the stack holds only the base frame.
+        let (old_limit, old_top) = task.ends(0);
+        let (limit, top) = task.ends(1);
+        task.now = 1;
+        // SAFETY: the g is parked.
+        unsafe {
+            limit.copy_from_nonoverlapping(old_limit, SIZE);
+            stack_moved(g, limit, top).expect("a good stack");
+            old_limit.write_bytes(0xa5, SIZE);
+        }
+        check!(old_top != top);
+        let mut job = Job { task: &raw mut task, levels: 1 };
+        let mut block = Movable {
+            f: moves as *const () as usize,
+            arg: (&raw mut job).expose_provenance(),
+            result: 0,
+            locals: [0; 2],
+        };
+        // SAFETY: nobody else has the g.
+        let out = unsafe { resume(g, (&raw mut block).expose_provenance()) };
+        check_eq!(out, Ok(Resumed::Finished(11)));
+    });
+}
+
+fn a_frame_of_variable_size() {
+    // Rust has no variable-length arrays; assembly moves SP by a number it gets, below a frame pointer.
+    crate::setup::in_task(|| {
+        for size in [0usize, 16, 48, 160, 1024, 4096] {
+            let mut seen = 0usize;
+            let got = unsafe { cpu::variable_frame(size, deep_look, (&raw mut seen).cast()) };
+            check_eq!(got, 21, "size {size}");
+            check_eq!(seen, 1);
+            let mut called = 0;
+            through(c_outer, || called += 1);
+            check_eq!(called, 1);
+        }
+    });
+}
+
+unsafe extern "C" {
+    fn c_outer(closure: *mut c_void) -> c_int;
+}
+
+unsafe extern "C" fn deep_look(seen: *mut c_void) -> c_int {
+    // SAFETY: the case passes a usize.
+    unsafe { *seen.cast::<usize>() += 1 };
+    21
+}
+
+cases! {
+    "moved stack";
+    "while C runs" => || moved_at(0);
+    "in a callback and around it" => || moved_at(1);
+    "in two nested callbacks" => || moved_at(2);
+    "in ten nested callbacks" => || moved_at(10);
+    "while parked" => parked;
+    "a frame of variable size" => a_frame_of_variable_size;
+}

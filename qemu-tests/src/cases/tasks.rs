@@ -1,0 +1,274 @@
+//! Tasks: words each way, turns, reuse, other threads, the gate.
+
+use crate::setup::{Task, adopted, in_c, in_callback, in_task};
+use crate::{cases, check, check_eq};
+use core::ffi::c_void;
+use core::sync::atomic::{AtomicUsize, Ordering};
+use stackgate::{
+    G, GState, Resumed, arch, current_g, g_init, m_adopt, m_release, notify_runtime_init_done, park, resume,
+    runtime_init_begin, wait_runtime_init_done,
+};
+
+unsafe extern "C" fn echoes(mut word: usize) -> usize {
+    while word != 0 {
+        word = park(word * 2).expect("a task parks");
+    }
+    99
+}
+
+fn words_each_way() {
+    adopted(|_| {
+        let mut task = Task::new(16 << 10, echoes);
+        for word in [1usize, 2, 1000, usize::MAX / 2] {
+            check_eq!(task.resume(word), Resumed::Parked(word * 2));
+        }
+        check_eq!(task.resume(0), Resumed::Finished(99));
+    });
+}
+
+fn finished_ones_are_used_again() {
+    adopted(|_| {
+        let mut task = Task::new(16 << 10, echoes);
+        for _ in 0..100 {
+            check_eq!(task.resume(0), Resumed::Finished(99));
+            let stack = task.g.stack;
+            let ends = [stack.limit, stack.top].map(|end| arch::frame::Word::get(end) as usize);
+            let [limit, top] = ends.map(core::ptr::with_exposed_provenance_mut);
+            // SAFETY: the same memory, whose task has finished.
+            check!(unsafe { g_init(&raw mut *task.g, limit, top, echoes) }.is_ok());
+        }
+    });
+}
+
+fn the_embedders_words_are_kept() {
+    adopted(|m| {
+        let mut task = Task::new(16 << 10, echoes);
+        task.g.user = arch::frame::Word::new(0x1234);
+        // SAFETY: this thread's m.
+        unsafe { (*m).user = arch::frame::Word::new(0x5678) };
+        task.resume(3);
+        task.resume(0);
+        check_eq!(arch::frame::Word::get(task.g.user), 0x1234);
+        // SAFETY: this thread's m.
+        check_eq!(arch::frame::Word::get(unsafe { (*m).user }), 0x5678);
+    });
+}
+
+static TURNS: AtomicUsize = AtomicUsize::new(0);
+
+unsafe extern "C" fn takes_turns(me: usize) -> usize {
+    for round in 0..50 {
+        let mut seen = 0;
+        in_c(|| in_callback(|| seen = TURNS.fetch_add(1, Ordering::Relaxed)));
+        check_eq!(seen, round * 20 + me, "whose turn it is");
+        park(me).expect("between two calls");
+    }
+    me
+}
+
+fn tasks_take_turns_between_their_calls() {
+    adopted(|_| {
+        let mut tasks: Vec<Task> = (0..20).map(|_| Task::new(16 << 10, takes_turns)).collect();
+        for _ in 0..50 {
+            for (i, task) in tasks.iter_mut().enumerate() {
+                check_eq!(task.resume(i), Resumed::Parked(i));
+            }
+        }
+        for (i, task) in tasks.iter_mut().enumerate() {
+            check_eq!(task.resume(i), Resumed::Finished(i));
+        }
+    });
+}
+
+fn ten_thousand_tasks() {
+    adopted(|_| {
+        let mut tasks: Vec<Task> = (0..10_000).map(|_| Task::new(4 << 10, echoes)).collect();
+        for (i, task) in tasks.iter_mut().enumerate() {
+            assert_eq!(task.resume(i + 1), Resumed::Parked(2 * i + 2));
+        }
+        for task in &mut tasks {
+            assert_eq!(task.resume(0), Resumed::Finished(99));
+        }
+        check_eq!(tasks.len(), 10_000);
+    });
+}
+
+/// A g that another thread may run.
+struct Moved(*mut G);
+// SAFETY: one thread at a time runs it.
+unsafe impl Send for Moved {}
+
+unsafe extern "C" fn moves(_: usize) -> usize {
+    let mut seen = 0;
+    for i in 0..10 {
+        check_eq!(current_g().map(|g| g.addr()), Some(park(i).expect("a task parks")), "g on this thread");
+        in_c(|| seen += 1);
+    }
+    seen
+}
+
+fn a_task_moves_between_threads() {
+    let mut task = Task::new(64 << 10, moves);
+    let g: *mut G = &raw mut *task.g;
+    let step = |g: *mut G| {
+        let moved = Moved(g);
+        std::thread::spawn(move || {
+            let moved = moved;
+            // SAFETY: this thread has it now.
+            adopted(|_| unsafe { resume(moved.0, moved.0.addr()) }.expect("parked"))
+        })
+        .join()
+        .expect("the thread")
+    };
+    for i in 0..10 {
+        check_eq!(step(g), Resumed::Parked(i));
+    }
+    check_eq!(step(g), Resumed::Finished(10));
+    check_eq!(arch::frame::Word::get(task.g.state), GState::Finished as u64);
+}
+
+fn adopting_twice_in_sequence() {
+    for _ in 0..1000 {
+        let mut m: Box<stackgate::M> = Box::default();
+        // SAFETY: lives until released.
+        unsafe { m_adopt(&raw mut *m) }.expect("no m");
+        m_release().expect("an m");
+    }
+    check!(current_g().is_none());
+}
+
+fn a_throw_leaves_no_trace() {
+    unsafe extern "C" fn throws(_: *mut c_void, _: usize, _: usize) {
+        let g = current_g().expect("a task");
+        // SAFETY: a catch is there.
+        unsafe { arch::throw_to((*g).catch.get(), 3) }
+    }
+    unsafe extern "C" fn calls_back(_: *mut c_void) -> core::ffi::c_int {
+        // SAFETY: below a task.
+        unsafe { arch::cgocallback(throws, core::ptr::null_mut(), 0, 0) };
+        unreachable!("it throws")
+    }
+    in_task(|| {
+        let g = current_g().expect("a task");
+        let m = stackgate::current_m().expect("an m");
+        // SAFETY: this thread's.
+        let sp = || unsafe { arch::frame::Word::get((*m).g0.sched.sp) };
+        let before = sp();
+        let mut thrown = 0usize;
+        for _ in 0..10_000 {
+            // SAFETY: takes nothing.
+            unsafe { arch::asmcgocall_catch(calls_back, core::ptr::null_mut(), &raw mut thrown) };
+            assert_eq!(thrown, 3);
+        }
+        check_eq!(sp(), before, "the system stack");
+        check_eq!(current_g(), Some(g));
+        // SAFETY: this thread's g.
+        check!(unsafe { (*g).catch.is_null() }, "no catch is left");
+    });
+}
+
+fn a_throw_through_ten_levels() {
+    fn down(levels: usize) {
+        if levels == 0 {
+            let g = current_g().expect("a task");
+            // SAFETY: a catch is there.
+            unsafe { arch::throw_to((*g).catch.get(), 10) }
+        }
+        in_c(|| in_callback(|| down(levels - 1)));
+        unreachable!("it throws");
+    }
+    unsafe extern "C" fn starts(_: *mut c_void) -> core::ffi::c_int {
+        in_callback(|| down(9));
+        unreachable!("it throws")
+    }
+    in_task(|| {
+        for _ in 0..100 {
+            let mut thrown = 0usize;
+            // SAFETY: takes nothing.
+            unsafe { arch::asmcgocall_catch(starts, core::ptr::null_mut(), &raw mut thrown) };
+            check_eq!(thrown, 10);
+        }
+    });
+}
+
+fn catches_nest() {
+    unsafe extern "C" fn inner_throws(_: *mut c_void) -> core::ffi::c_int {
+        in_callback(|| {
+            let g = current_g().expect("a task");
+            // SAFETY: a catch is there.
+            unsafe { arch::throw_to((*g).catch.get(), 1) }
+        });
+        unreachable!("it throws")
+    }
+    unsafe extern "C" fn outer(_: *mut c_void) -> core::ffi::c_int {
+        in_callback(|| {
+            let mut thrown = 0usize;
+            // SAFETY: takes nothing.
+            unsafe { arch::asmcgocall_catch(inner_throws, core::ptr::null_mut(), &raw mut thrown) };
+            check_eq!(thrown, 1, "the inner one");
+            let g = current_g().expect("a task");
+            // SAFETY: the outer catch is there.
+            unsafe { arch::throw_to((*g).catch.get(), 2) }
+        });
+        unreachable!("it throws")
+    }
+    in_task(|| {
+        let mut thrown = 0usize;
+        // SAFETY: takes nothing.
+        unsafe { arch::asmcgocall_catch(outer, core::ptr::null_mut(), &raw mut thrown) };
+        check_eq!(thrown, 2, "the outer one");
+    });
+}
+
+fn the_gate_lets_waiters_in() {
+    runtime_init_begin().expect("nobody has begun");
+    static DONE: AtomicUsize = AtomicUsize::new(0);
+    let waiters: Vec<_> = (0..4)
+        .map(|_| {
+            std::thread::spawn(|| {
+                wait_runtime_init_done();
+                DONE.load(Ordering::SeqCst)
+            })
+        })
+        .collect();
+    std::thread::sleep(std::time::Duration::from_millis(30));
+    DONE.store(1, Ordering::SeqCst);
+    notify_runtime_init_done().expect("begun");
+    for waiter in waiters {
+        check_eq!(waiter.join().expect("a waiter"), 1, "nobody passes before");
+    }
+    wait_runtime_init_done();
+    crate::harness::passed();
+}
+
+fn a_callback_waits_at_the_gate() {
+    runtime_init_begin().expect("nobody has begun");
+    static DONE: AtomicUsize = AtomicUsize::new(0);
+    let waiter = std::thread::spawn(|| {
+        in_task(|| {
+            in_c(|| in_callback(|| check_eq!(DONE.load(Ordering::SeqCst), 1)));
+        });
+    });
+    std::thread::sleep(std::time::Duration::from_millis(30));
+    // Outbound calls never wait.
+    in_task(|| in_c(crate::harness::passed));
+    DONE.store(1, Ordering::SeqCst);
+    notify_runtime_init_done().expect("begun");
+    waiter.join().expect("the callback");
+}
+
+cases! {
+    "tasks";
+    "words each way" => words_each_way;
+    "reuse" => finished_ones_are_used_again;
+    "user words" => the_embedders_words_are_kept;
+    "turns" => tasks_take_turns_between_their_calls;
+    "ten thousand" => ten_thousand_tasks;
+    "other threads" => a_task_moves_between_threads;
+    "adopt and release" => adopting_twice_in_sequence;
+    "throw" => a_throw_leaves_no_trace;
+    "throw through ten levels" => a_throw_through_ten_levels;
+    "nested catches" => catches_nest;
+    "gate" => the_gate_lets_waiters_in;
+    "callback at the gate" => a_callback_waits_at_the_gate;
+}
