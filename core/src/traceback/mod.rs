@@ -38,9 +38,26 @@
 //! name. The frames of crossings on the system stack are found from the m, not from the managed stack, and
 //! each callback on one stack must designate its other half.
 
+mod cpu;
+mod exidx;
+mod frames;
+mod print;
+mod records;
+mod registry;
 mod set;
+mod stack;
+mod symbols;
+mod tables;
+mod walk;
 
+pub use frames::{Frame, Frames, Known, MAX_FRAMES_PER_PC};
+pub use print::print;
 pub use set::{
     ContextArg, ContextFn, SetTracebackError, SymbolizerArg, SymbolizerFn, TracebackArg, TracebackFn,
     acquire_context, release_context, set_cgo_traceback,
 };
+pub use symbols::{Function, MAX_FUNCTION_TABLES, RegisterError, function_at, register_functions};
+pub use tables::{MAX_UNWIND_TABLES, UnwindTables, register_tables};
+#[doc(hidden)]
+pub use walk::fill;
+pub use walk::{MAX_C_FRAMES, MAX_FRAMES, Pc, Stop, Traceback, Walker, callers, callers_pcs};

@@ -1,0 +1,141 @@
+//! What the walkers know of the CPU, taken from the layouts in `stackgate_arch`.
+
+use super::stack::WORD;
+use core::ptr::with_exposed_provenance;
+use stackgate_arch::frame::{Field, Layout, Word};
+use stackgate_arch::unwind::Registers;
+use stackgate_arch::{Cpu, Gobuf, Native, RECORD};
+
+/// Frame records begin at SP: ppc64le and s390x.
+pub(super) const RECORD_IS_SP: bool = RECORD.register.dwarf as usize == SP;
+/// A frame record is the upper end of its frame, because the call instruction pushes the return address.
+pub(super) const RECORD_ENDS_FRAME: bool = matches!(Native::NAME.as_bytes(), b"x86_64" | b"i386");
+/// How far above a function's SP at entry its CFA lies. s390x's is above the register save area.
+/// *s390x ELF ABI supplement* 1.6.1, section 1.4.
+pub(super) const CFA_ABOVE_SP: usize = if matches!(Native::NAME.as_bytes(), b"s390x") { 160 } else { 0 };
+/// The CPU's tables are `.ARM.exidx`.
+pub(super) const EXIDX: bool = matches!(Native::NAME.as_bytes(), b"arm");
+
+/// DWARF number of the stack pointer.
+pub(super) const SP: usize = dwarf(field(&Gobuf::LAYOUT, "sp"));
+/// DWARF number under which the PC is kept.
+pub(super) const PC: usize = dwarf(field(&Gobuf::LAYOUT, "pc"));
+/// DWARF number of the register that, beside SP, may define a CFA: the one that `sched` keeps.
+pub(super) const FP: usize = {
+    let mut i = 0;
+    loop {
+        if let Some(register) = Gobuf::LAYOUT.fields[i].register {
+            let dwarf = register.dwarf as usize;
+            if dwarf != SP && dwarf != PC {
+                break dwarf;
+            }
+        }
+        i += 1;
+    }
+};
+
+const fn field(layout: &'static Layout, name: &str) -> &'static Field {
+    let mut i = 0;
+    while i < layout.fields.len() {
+        if same(layout.fields[i].name, name) {
+            return &layout.fields[i];
+        }
+        i += 1;
+    }
+    panic!("no such field")
+}
+
+const fn dwarf(field: &Field) -> usize {
+    match field.register {
+        Some(register) => register.dwarf as usize,
+        None => panic!("the field keeps no register"),
+    }
+}
+
+const fn same(a: &str, b: &str) -> bool {
+    let (a, b) = (a.as_bytes(), b.as_bytes());
+    let mut i = 0;
+    while i < a.len() && i < b.len() && a[i] == b[i] {
+        i += 1;
+    }
+    i == a.len() && i == b.len()
+}
+
+/// SP where a g that is not running resumes.
+#[inline(always)]
+pub(super) fn sched_sp(gobuf: &Gobuf) -> usize {
+    gobuf.sp.get() as usize
+}
+
+/// The PC where a g that is not running resumes.
+pub(super) fn sched_pc(gobuf: &Gobuf) -> usize {
+    gobuf.pc.get() as usize
+}
+
+/// A frame of managed code right after its call instruction, as far as its callers can be found from it.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Frame {
+    pub pc: usize,
+    /// 0 when it is not known, after a step by records on a CPU whose records lie somewhere in the frame.
+    pub sp: usize,
+    /// The register [`FP`].
+    pub fp: usize,
+    /// On arm r4 to r10, any of which EHABI tables may use; nothing elsewhere.
+    pub more: [usize; MORE],
+}
+
+/// How many registers beside SP and FP the tables of this CPU need.
+const MORE: usize = if EXIDX { 7 } else { 0 };
+/// The first of them.
+const FIRST_MORE: usize = 4;
+
+impl Frame {
+    /// Its frame record.
+    #[inline(always)]
+    pub fn record(&self) -> usize {
+        if RECORD_IS_SP { self.sp } else { self.fp }
+    }
+
+    /// The same as a register file, in which everything else is 0.
+    pub fn registers(&self) -> Registers {
+        let mut registers = Registers::default();
+        for (i, &value) in self.more.iter().enumerate() {
+            registers.set(FIRST_MORE + i, value);
+        }
+        registers.set(FP, self.fp);
+        registers.set(SP, self.sp);
+        registers.set(PC, self.pc);
+        registers
+    }
+
+    /// The registers that the frame at `address` keeps, by its layout, for one that begins with `self`.
+    ///
+    /// # Safety
+    /// A frame of that layout lies there.
+    pub unsafe fn with(mut self, layout: &Layout, address: usize) -> Self {
+        for field in layout.fields {
+            let Some(register) = field.register else { continue };
+            let dwarf = register.dwarf as usize;
+            let place = if dwarf == FP {
+                &mut self.fp
+            } else if let Some(place) = self.more.get_mut(dwarf.wrapping_sub(FIRST_MORE)) {
+                place
+            } else {
+                continue;
+            };
+            // SAFETY: by the caller.
+            *place = unsafe { with_exposed_provenance::<usize>(address + field.offset).read() };
+        }
+        self
+    }
+}
+
+impl From<&Registers> for Frame {
+    fn from(registers: &Registers) -> Self {
+        let get = |dwarf| registers.get(dwarf).unwrap_or(0);
+        let more = core::array::from_fn(|i| get(FIRST_MORE + i));
+        Self { pc: registers.pc(), sp: registers.sp(), fp: get(FP), more }
+    }
+}
+
+const _: () = assert!(WORD == <Native as Cpu>::Word::BYTES);

@@ -1,0 +1,537 @@
+//! The walker that follows unwind tables.
+//!
+//! Reading `.eh_frame` costs thousands of instructions a frame. What is found is therefore kept, by PC, in a
+//! small cache: for nearly every frame of compiled code one word says where the caller's SP, FP and PC are.
+
+use super::cpu::{CFA_ABOVE_SP, EXIDX, FP, Frame, PC, SP, sched_pc};
+use super::exidx;
+use super::registry::Registry;
+use super::stack::{Memory, WORD};
+use super::symbols::RegisterError;
+use super::walk::Stop;
+use crate::G;
+use core::ops::Range;
+use core::sync::atomic::{AtomicUsize, Ordering};
+use gimli::{
+    BaseAddresses, CfaRule, EhFrame, EhFrameHdr, EhFrameOffset, EndianSlice, Evaluation, EvaluationResult,
+    EvaluationStorage, NativeEndian, Pointer, Register, RegisterRule, UnwindContext, UnwindContextStorage,
+    UnwindExpression, UnwindSection, UnwindTableRow, Value,
+};
+use stackgate_arch::unwind::Registers;
+use stackgate_arch::{self as arch, Cpu, Native};
+
+/// How many modules may have unwind tables.
+pub const MAX_UNWIND_TABLES: usize = 32;
+
+/// The unwind tables of one module: a program, a shared library, code that a JIT made.
+///
+/// The bytes are as they lie in memory: the addresses in them are relative to where they are.
+#[derive(Clone, Debug)]
+pub struct UnwindTables {
+    /// The code that the tables describe.
+    pub text: Range<usize>,
+    /// `.eh_frame_hdr` (`PT_GNU_EH_FRAME`), the sorted index of `.eh_frame`. Without it, empty, each
+    /// PC that the cache does not hold is searched for from the start.
+    pub eh_frame_hdr: &'static [u8],
+    /// `.eh_frame`. Bytes behind its end, up to the end of the segment, do no harm if `eh_frame_hdr` is there.
+    pub eh_frame: &'static [u8],
+    /// `.ARM.exidx` (`PT_ARM_EXIDX`), on arm, where the others are empty.
+    pub exidx: &'static [u8],
+}
+
+impl UnwindTables {
+    /// The tables of a module of which only the program headers are known: `hdr` is its `PT_GNU_EH_FRAME`,
+    /// `text` its code, and `end` the end of the loaded segment that `hdr` lies in.
+    ///
+    /// # Safety
+    /// The module stays loaded, and its memory up to `end` is readable.
+    ///
+    /// # Errors
+    /// [`RegisterError::BadTable`] if `hdr` does not say where `.eh_frame` is.
+    pub unsafe fn of_eh_frame_hdr(
+        hdr: &'static [u8],
+        text: Range<usize>,
+        end: usize,
+    ) -> Result<Self, RegisterError> {
+        let bases = BaseAddresses::default().set_eh_frame_hdr(hdr.as_ptr().addr() as u64);
+        let parsed = EhFrameHdr::new(hdr, NativeEndian)
+            .parse(&bases, WORD as u8)
+            .map_err(|_| RegisterError::BadTable)?;
+        let Pointer::Direct(at) = parsed.eh_frame_ptr() else {
+            return Err(RegisterError::BadTable);
+        };
+        let at = at as usize;
+        if at == 0 || at >= end {
+            return Err(RegisterError::BadTable);
+        }
+        // SAFETY: by the caller.
+        let eh_frame =
+            unsafe { core::slice::from_raw_parts(core::ptr::with_exposed_provenance(at), end - at) };
+        Ok(Self { text, eh_frame_hdr: hdr, eh_frame, exidx: &[] })
+    }
+}
+
+static TABLES: Registry<UnwindTables, MAX_UNWIND_TABLES> = Registry::new();
+
+/// Tells tracebacks about a module's unwind tables. Once registered, a module stays loaded.
+///
+/// Runs on any stack; not for signal handlers. Go: what `moduledata` is.
+///
+/// # Errors
+/// [`RegisterError`]; nothing has changed then.
+pub fn register_tables(tables: UnwindTables) -> Result<(), RegisterError> {
+    let Range { start, end } = tables.text;
+    if start >= end {
+        return Err(RegisterError::Unsorted);
+    }
+    if EXIDX != tables.eh_frame.is_empty() || EXIDX == tables.exidx.is_empty() {
+        return Err(RegisterError::BadTable);
+    }
+    if !tables.exidx.is_empty() && !exidx::plausible(tables.exidx) {
+        return Err(RegisterError::BadTable);
+    }
+    TABLES.add(tables, RegisterError::Full, |others| {
+        let clash = others.iter().any(|other| start < other.text.end && other.text.start < end);
+        if clash { Err(RegisterError::Overlap) } else { Ok(()) }
+    })
+}
+
+/// Where the caller of a frame is, in one word: what nearly every row of a table says.
+///
+/// | bits of 64 (of 32) | |
+/// |---|---|
+/// | 0 | set |
+/// | 1 | the CFA is counted from FP, not from SP |
+/// | 2 | the caller's FP is saved |
+/// | 3 | this is the outermost frame |
+/// | 4.. 20 (12) | from SP or FP up to the CFA, in words |
+/// | 20 (8) | from the CFA up to the saved FP, in words, signed |
+/// | 20 (8) | from the CFA up to the return address, in words, signed |
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Row(usize);
+
+impl Row {
+    const SET: usize = 1;
+    const FROM_FP: usize = 2;
+    const FP_SAVED: usize = 4;
+    const OUTERMOST: usize = 8;
+    const CFA_BITS: u32 = if WORD == 8 { 20 } else { 12 };
+    const AT_BITS: u32 = if WORD == 8 { 20 } else { 8 };
+
+    fn pack(from_fp: bool, cfa: i64, fp: Option<i64>, pc: i64) -> Option<Self> {
+        let word = WORD as i64;
+        let cfa = (cfa % word == 0).then_some(cfa / word).filter(|&n| n >= 0 && n < 1 << Self::CFA_BITS)?;
+        let at = |offset: i64| {
+            let limit = 1 << (Self::AT_BITS - 1);
+            let n = (offset % word == 0).then_some(offset / word).filter(|&n| -limit <= n && n < limit)?;
+            Some(n as usize & ((1 << Self::AT_BITS) - 1))
+        };
+        let saved = match fp {
+            Some(offset) => Self::FP_SAVED | at(offset)? << (4 + Self::CFA_BITS),
+            None => 0,
+        };
+        let base = if from_fp { Self::FROM_FP } else { 0 };
+        Some(Self(
+            Self::SET | base | saved | (cfa as usize) << 4 | at(pc)? << (4 + Self::CFA_BITS + Self::AT_BITS),
+        ))
+    }
+
+    /// Bytes from the register up to the CFA.
+    #[inline(always)]
+    fn cfa(self) -> usize {
+        (self.0 >> 4 & ((1 << Self::CFA_BITS) - 1)) * WORD
+    }
+
+    /// Bytes from the CFA up to the saved FP.
+    #[inline(always)]
+    fn fp(self) -> usize {
+        let top = usize::BITS - 4 - Self::CFA_BITS - Self::AT_BITS;
+        (((self.0 << top) as isize >> (usize::BITS - Self::AT_BITS)) * WORD as isize) as usize
+    }
+
+    /// Bytes from the CFA up to the return address.
+    #[inline(always)]
+    fn pc(self) -> usize {
+        ((self.0 as isize >> (4 + Self::CFA_BITS + Self::AT_BITS)) * WORD as isize) as usize
+    }
+}
+
+const _: () = assert!(4 + Row::CFA_BITS + 2 * Row::AT_BITS == usize::BITS);
+
+/// Rows by PC. Four places for each PC, so that a few PCs that fall together do not drive each other out in
+/// every walk; read and written without a lock, also by a handler that has interrupted a writer: of an entry
+/// of which half has been replaced the two words no longer give its PC.
+struct Cache {
+    sets: [Set; 1 << SET_BITS],
+}
+
+const SET_BITS: u32 = 6;
+const WAYS: usize = 4;
+
+#[repr(align(64))]
+struct Set {
+    entries: [Entry; WAYS],
+}
+
+struct Entry {
+    /// The PC, xor the row.
+    check: AtomicUsize,
+    row: AtomicUsize,
+}
+
+static CACHE: Cache = Cache::new();
+
+impl Cache {
+    const fn new() -> Self {
+        const ENTRY: Entry = Entry { check: AtomicUsize::new(0), row: AtomicUsize::new(0) };
+        Self { sets: [const { Set { entries: [ENTRY; WAYS] } }; 1 << SET_BITS] }
+    }
+
+    #[inline(always)]
+    fn set(&self, pc: usize) -> &Set {
+        // Fibonacci hashing: the golden ratio's bits spread neighbouring PCs.
+        let spread = pc.wrapping_mul(0x9e37_79b9_7f4a_7c15_u64 as usize);
+        &self.sets[spread >> (usize::BITS - SET_BITS)]
+    }
+
+    #[inline(always)]
+    fn get(&self, pc: usize) -> Option<Row> {
+        for entry in &self.set(pc).entries {
+            let row = entry.row.load(Ordering::Relaxed);
+            if entry.check.load(Ordering::Relaxed) ^ row == pc {
+                return Some(Row(row));
+            }
+        }
+        None
+    }
+
+    /// Puts a row in front of its set; the oldest falls out.
+    fn put(&self, pc: usize, row: Row) {
+        let (mut check, mut word) = (pc ^ row.0, row.0);
+        for entry in &self.set(pc).entries {
+            check = entry.check.swap(check, Ordering::Relaxed);
+            word = entry.row.swap(word, Ordering::Relaxed);
+        }
+    }
+}
+
+/// Goes from `frame` to its caller.
+#[inline(always)]
+pub(super) fn step(frame: &Frame, memory: &mut Memory) -> Result<Frame, Stop> {
+    if EXIDX {
+        return step_slowly(frame, memory);
+    }
+    let pc = frame.pc.wrapping_sub(1);
+    let Some(row) = CACHE.get(pc) else { return step_slowly(frame, memory) };
+    follow(row, frame, memory)
+}
+
+#[inline(always)]
+fn follow(row: Row, frame: &Frame, memory: &mut Memory) -> Result<Frame, Stop> {
+    let base = if row.0 & Row::FROM_FP != 0 { frame.fp } else { frame.sp };
+    let cfa = base.wrapping_add(row.cfa());
+    let sp = cfa.wrapping_sub(CFA_ABOVE_SP);
+    // A frame that called another has a return address of its own, so that SP rises.
+    if sp <= memory.low || base == 0 || row.0 & Row::OUTERMOST != 0 {
+        return Err(odd(row, base, sp, memory));
+    }
+    let mut fp = frame.fp;
+    if row.0 & Row::FP_SAVED != 0 {
+        fp = memory.read(cfa.wrapping_add(row.fp())).ok_or(Stop::BadMemory)?;
+    }
+    let pc = memory.read(cfa.wrapping_add(row.pc())).ok_or(Stop::BadMemory)?;
+    memory.low = sp;
+    Ok(Frame { pc, sp, fp, ..Frame::default() })
+}
+
+#[cold]
+fn odd(row: Row, base: usize, sp: usize, memory: &Memory) -> Stop {
+    if row.0 & Row::OUTERMOST != 0 {
+        Stop::End
+    } else if base == 0 {
+        Stop::NoTable
+    } else if sp % WORD == 0 && sp <= memory.low {
+        Stop::Loop
+    } else {
+        Stop::BadMemory
+    }
+}
+
+/// As [`step`], where the cache does not know the PC.
+#[cold]
+#[inline(never)]
+fn step_slowly(frame: &Frame, memory: &mut Memory) -> Result<Frame, Stop> {
+    let next = look_up(&frame.registers(), false, &[*memory])?;
+    if next.sp <= memory.low {
+        return Err(Stop::Loop);
+    }
+    memory.low = next.sp;
+    Ok(next)
+}
+
+/// Goes from what a signal interrupted, of which every register is known, to its caller. The caller may be on
+/// another stack.
+pub(super) fn step_interrupted(registers: &Registers, memory: &[Memory]) -> Result<Frame, Stop> {
+    look_up(registers, true, memory)
+}
+
+/// Reads the table, on the system stack: it takes more room than a managed one may have.
+fn look_up(registers: &Registers, exact: bool, memory: &[Memory]) -> Result<Frame, Stop> {
+    crate::cgocall::on_system_stack(|| {
+        let pc = registers.pc();
+        let pc = if exact { pc } else { pc.wrapping_sub(1) };
+        let tables = find(pc).ok_or(Stop::NoTable)?;
+        if EXIDX {
+            return exidx::caller(tables.exidx, registers, exact, &|at| read(memory, at));
+        }
+        Section::of(tables).ok_or(Stop::BadTable)?.step(pc, registers, exact, memory)
+    })
+}
+
+fn find(pc: usize) -> Option<&'static UnwindTables> {
+    TABLES.entries().iter().find(|tables| tables.text.contains(&pc))
+}
+
+fn read(memory: &[Memory], at: usize) -> Option<usize> {
+    memory.iter().find_map(|memory| memory.read(at))
+}
+
+type Bytes = EndianSlice<'static, NativeEndian>;
+
+/// `.eh_frame` of a module, ready to read.
+struct Section {
+    hdr: Option<gimli::ParsedEhFrameHdr<Bytes>>,
+    eh_frame: EhFrame<Bytes>,
+    bases: BaseAddresses,
+}
+
+/// No heap: as many rules as this CPU has registers that a frame may save, and three rows, for a CIE's own
+/// rules, the row at hand and one that is remembered.
+struct Storage;
+impl UnwindContextStorage<usize> for Storage {
+    type Rules = [(Register, RegisterRule<usize>); <Native as Cpu>::REGISTERS.len()];
+    type Stack = [UnwindTableRow<usize, Self>; 3];
+}
+/// No heap: a small expression, without calls, that gives one value.
+impl EvaluationStorage<Bytes> for Storage {
+    type Stack = [Value; 8];
+    type ExpressionStack = [(Bytes, Bytes); 1];
+    type Result = [gimli::Piece<Bytes>; 1];
+}
+
+impl Section {
+    fn of(tables: &'static UnwindTables) -> Option<Self> {
+        let mut bases = BaseAddresses::default()
+            .set_eh_frame(tables.eh_frame.as_ptr().addr() as u64)
+            .set_text(tables.text.start as u64);
+        let mut hdr = None;
+        if !tables.eh_frame_hdr.is_empty() {
+            bases = bases.set_eh_frame_hdr(tables.eh_frame_hdr.as_ptr().addr() as u64);
+            hdr = Some(EhFrameHdr::new(tables.eh_frame_hdr, NativeEndian).parse(&bases, WORD as u8).ok()?);
+        }
+        let mut eh_frame = EhFrame::new(tables.eh_frame, NativeEndian);
+        eh_frame.set_address_size(WORD as u8);
+        Some(Self { hdr, eh_frame, bases })
+    }
+
+    fn fde(&self, pc: usize) -> Result<gimli::FrameDescriptionEntry<Bytes>, Stop> {
+        let cie = |frame: &EhFrame<Bytes>, bases: &BaseAddresses, at: EhFrameOffset| {
+            frame.cie_from_offset(bases, at)
+        };
+        let found = match self.hdr.as_ref().and_then(|hdr| hdr.table()) {
+            Some(table) => table.fde_for_address(&self.eh_frame, &self.bases, pc as u64, cie),
+            None => self.eh_frame.fde_for_address(&self.bases, pc as u64, cie),
+        };
+        found.map_err(|error| match error {
+            gimli::Error::NoUnwindInfoForAddress => Stop::NoTable,
+            _ => Stop::BadTable,
+        })
+    }
+
+    fn step(&self, pc: usize, registers: &Registers, exact: bool, memory: &[Memory]) -> Result<Frame, Stop> {
+        let fde = self.fde(pc)?;
+        let mut context: UnwindContext<usize, Storage> = UnwindContext::new_in();
+        let row = fde.unwind_info_for_address(&self.eh_frame, &self.bases, &mut context, pc as u64).map_err(
+            |error| match error {
+                gimli::Error::NoUnwindInfoForAddress => Stop::NoTable,
+                _ => Stop::BadTable,
+            },
+        )?;
+        let return_address = fde.cie().return_address_register();
+        let machine = Machine { section: self, encoding: fde.cie().encoding(), registers, exact, memory };
+        if !exact && let Some(row) = compact(row, return_address) {
+            CACHE.put(pc, row);
+        }
+        machine.caller(row, return_address)
+    }
+}
+
+/// The row in one word, if it is one of those that nearly all are.
+fn compact(row: &UnwindTableRow<usize, Storage>, return_address: Register) -> Option<Row> {
+    let rule = |register: usize| row.register(Register(register as u16));
+    let pc = match row.register(return_address)? {
+        RegisterRule::Undefined => return Some(Row(Row::SET | Row::OUTERMOST)),
+        RegisterRule::Offset(offset) => offset,
+        _ => return None,
+    };
+    let &CfaRule::RegisterAndOffset { register, offset: cfa } = row.cfa() else { return None };
+    let register = usize::from(register.0);
+    if register != SP && register != FP {
+        return None;
+    }
+    let fp = match rule(FP) {
+        None | Some(RegisterRule::SameValue) => None,
+        Some(RegisterRule::Offset(offset)) => Some(offset),
+        Some(_) => return None,
+    };
+    // Where SP is saved at all, its value is what the CFA says.
+    if !matches!(rule(SP), None | Some(RegisterRule::SameValue | RegisterRule::Offset(_))) {
+        return None;
+    }
+    Row::pack(register != SP, cfa, fp, pc)
+}
+
+/// What is needed to follow any rule.
+struct Machine<'a> {
+    section: &'a Section,
+    encoding: gimli::Encoding,
+    registers: &'a Registers,
+    /// Every register is known, and not SP, FP and PC alone.
+    exact: bool,
+    memory: &'a [Memory],
+}
+
+impl Machine<'_> {
+    fn register(&self, register: Register) -> Result<usize, Stop> {
+        let register = usize::from(register.0);
+        let known = self.exact || register == SP || register == FP || register == PC;
+        // 0 stands for an SP or FP that a step by records has lost.
+        self.registers.get(register).filter(|&value| known && (self.exact || value != 0)).ok_or(Stop::NoTable)
+    }
+
+    fn read(&self, at: usize) -> Result<usize, Stop> {
+        read(self.memory, at).ok_or(Stop::BadMemory)
+    }
+
+    fn evaluate(&self, expression: UnwindExpression<usize>, initial: Option<usize>) -> Result<usize, Stop> {
+        let bytes = expression.get(&self.section.eh_frame).map_err(|_| Stop::BadTable)?;
+        let mut evaluation = Evaluation::<Bytes, Storage>::new_in(bytes.0, self.encoding);
+        evaluation.set_max_iterations(64);
+        if let Some(value) = initial {
+            evaluation.set_initial_value(value as u64);
+        }
+        let mut state = evaluation.evaluate();
+        loop {
+            state = match state.map_err(|_| Stop::BadTable)? {
+                EvaluationResult::Complete => break,
+                EvaluationResult::RequiresRegister { register, .. } => {
+                    evaluation.resume_with_register(Value::Generic(self.register(register)? as u64))
+                }
+                EvaluationResult::RequiresMemory { address, size, .. } if usize::from(size) == WORD => {
+                    evaluation.resume_with_memory(Value::Generic(self.read(address as usize)? as u64))
+                }
+                _ => return Err(Stop::BadTable),
+            };
+        }
+        let value = evaluation.value_result().ok_or(Stop::BadTable)?;
+        value.to_u64(usize::MAX as u64).map(|value| value as usize).map_err(|_| Stop::BadTable)
+    }
+
+    /// The value that `register` has in the caller; `same` is what it is here, if that is known.
+    fn follow(
+        &self,
+        rule: Option<RegisterRule<usize>>,
+        cfa: usize,
+        same: Result<usize, Stop>,
+    ) -> Result<usize, Stop> {
+        match rule {
+            None | Some(RegisterRule::SameValue) => same,
+            Some(RegisterRule::Offset(offset)) => self.read(cfa.wrapping_add(offset as usize)),
+            Some(RegisterRule::ValOffset(offset)) => Ok(cfa.wrapping_add(offset as usize)),
+            Some(RegisterRule::Register(register)) => self.register(register),
+            Some(RegisterRule::Expression(expression)) => self.read(self.evaluate(expression, Some(cfa))?),
+            Some(RegisterRule::ValExpression(expression)) => self.evaluate(expression, Some(cfa)),
+            Some(RegisterRule::Constant(value)) => Ok(value as usize),
+            Some(_) => Err(Stop::BadTable),
+        }
+    }
+
+    fn caller(&self, row: &UnwindTableRow<usize, Storage>, return_address: Register) -> Result<Frame, Stop> {
+        let pc_rule = row.register(return_address);
+        if pc_rule == Some(RegisterRule::Undefined) {
+            return Err(Stop::End);
+        }
+        let cfa = match row.cfa() {
+            CfaRule::RegisterAndOffset { register, offset } => {
+                self.register(*register)?.wrapping_add(*offset as usize)
+            }
+            CfaRule::Expression(expression) => self.evaluate(*expression, None)?,
+        };
+        let pc = match pc_rule {
+            // The return address is still where the call put it; only there is it in a register.
+            None | Some(RegisterRule::SameValue) if !self.exact => return Err(Stop::BadTable),
+            rule => self.follow(rule, cfa, self.register(return_address))?,
+        };
+        let fp_rule = row.register(Register(FP as u16));
+        let fp = match fp_rule {
+            Some(RegisterRule::Undefined) => 0,
+            rule => self.follow(rule, cfa, Ok(self.registers.get(FP).unwrap_or(0)))?,
+        };
+        let sp = match row.register(Register(SP as u16)) {
+            None | Some(RegisterRule::SameValue) => cfa.wrapping_sub(CFA_ABOVE_SP),
+            rule => self.follow(rule, cfa, Ok(0))?,
+        };
+        Ok(Frame { pc, sp, fp, ..Frame::default() })
+    }
+}
+
+/// What one of our own functions does to SP.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Crossing {
+    /// `cgocallback`.
+    Callback,
+    /// `resume` and `gogo`, after which curg is not in C although SP is on the system stack.
+    Switch,
+    /// Any other.
+    Other,
+}
+
+/// Which of our own functions `pc` lies in, as far as the tables tell.
+pub(super) fn crossing(pc: usize, curg: *const G) -> Option<Crossing> {
+    let tables = find(pc)?;
+    if EXIDX {
+        return None;
+    }
+    let bounds = crate::cgocall::on_system_stack(|| {
+        let fde = Section::of(tables)?.fde(pc).ok()?;
+        Some((fde.initial_address() as usize, fde.end_address() as usize))
+    });
+    let (start, end) = bounds?;
+    let holds = |address: usize| start <= address && address < end;
+    if holds((&raw const arch::callback_return).addr()) {
+        return Some(Crossing::Callback);
+    }
+    if start == arch::resume as *const () as usize || start == arch::gogo as *const () as usize {
+        return Some(Crossing::Switch);
+    }
+    let others = [
+        arch::asmcgocall as *const () as usize,
+        arch::ccall as *const () as usize,
+        arch::asmcgocall_catch as *const () as usize,
+        arch::throw_to as *const () as usize,
+        arch::systemstack as *const () as usize,
+        arch::mcall as *const () as usize,
+        arch::park as *const () as usize,
+        arch::crosscall1 as *const () as usize,
+        arch::crosscall2 as *const () as usize,
+        arch::crosscall2_panic as *const () as usize,
+        arch::getg as *const () as usize,
+        arch::setg as *const () as usize,
+    ];
+    // Where a parked g goes on: `sched` keeps saying so after the g has gone on.
+    // SAFETY: curg is valid.
+    let parked = if curg.is_null() { 0 } else { unsafe { sched_pc(&(*curg).sched) } };
+    let ours =
+        others.contains(&start) || holds((&raw const arch::g_begin).addr()) || parked != 0 && holds(parked);
+    ours.then_some(Crossing::Other)
+}

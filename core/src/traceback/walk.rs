@@ -1,0 +1,748 @@
+//! The logical chain: managed frames, with C's between them.
+
+use super::cpu::{Frame, RECORD_ENDS_FRAME, RECORD_IS_SP, sched_pc, sched_sp};
+use super::stack::{Memory, WORD};
+use super::tables::{self, Crossing};
+use super::{records, set, symbols};
+use crate::task::{call_below, current_m, is, value};
+use crate::{G, M};
+use core::ffi::c_void;
+use core::fmt;
+use core::iter::FusedIterator;
+use core::mem::offset_of;
+use core::ptr::{null, null_mut, with_exposed_provenance};
+use stackgate_arch::unwind::Registers;
+use stackgate_arch::{
+    self as arch, AsmcgocallFrame, BaseFrame, CallbackEntry, CallbackFrame, CalleeSaved, CatchFrame,
+    ENTRY_RECORD, GState, SwitchFrame,
+};
+
+/// How many PCs of C one boundary has at most; what lies beyond is cut off, and the last one says so.
+pub const MAX_C_FRAMES: usize = 32;
+
+/// How many PCs a trace has at most.
+pub const MAX_FRAMES: usize = 1 << 16;
+
+/// One frame of a trace.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Pc {
+    /// The address at which the frame goes on, or at which it was interrupted; for a C frame, what the
+    /// traceback function said.
+    pub pc: usize,
+    /// Managed code, not C.
+    pub managed: bool,
+    /// The frame was interrupted at this very instruction. Otherwise `pc` is a return address, and the call
+    /// that is under way is the instruction before.
+    pub exact: bool,
+    /// The last C frame of a boundary whose buffer is full: there may be more that nobody saw.
+    pub cut: bool,
+}
+
+impl Pc {
+    /// A frame of managed code that goes on at the return address `pc`.
+    pub const fn managed(pc: usize) -> Self {
+        Self { pc, managed: true, exact: false, cut: false }
+    }
+    /// A frame of C.
+    pub const fn c(pc: usize) -> Self {
+        Self { pc, managed: false, exact: false, cut: false }
+    }
+    /// An address inside the instruction that is under way, for looking up names and lines.
+    pub const fn lookup(&self) -> usize {
+        if self.exact { self.pc } else { self.pc.wrapping_sub(1) }
+    }
+}
+
+/// Why a trace ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum Stop {
+    /// The outermost frame has been reached.
+    End,
+    /// Something lies outside its stack, or is not aligned, or two halves of a crossing do not match: the
+    /// stack is damaged, or this code does not keep what the walker follows.
+    BadMemory,
+    /// A frame does not lie above the one that it called.
+    Loop,
+    /// There are more than [`MAX_FRAMES`].
+    Bound,
+    /// The frame records end before the stack does: some code below keeps none.
+    NoRecord,
+    /// No registered table knows this code.
+    NoTable,
+    /// The table for this code says something that nobody can follow here.
+    BadTable,
+    /// The bounds of the stack are not known.
+    NoBounds,
+    /// There is no task to trace: the thread is not an m, or the g has never run or has finished.
+    NoTask,
+    /// The g is running, so that only its own thread can trace it.
+    Running,
+}
+
+impl Stop {
+    /// The reason's name, as the variant is called.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::End => "End",
+            Self::BadMemory => "BadMemory",
+            Self::Loop => "Loop",
+            Self::Bound => "Bound",
+            Self::NoRecord => "NoRecord",
+            Self::NoTable => "NoTable",
+            Self::BadTable => "BadTable",
+            Self::NoBounds => "NoBounds",
+            Self::NoTask => "NoTask",
+            Self::Running => "Running",
+        }
+    }
+}
+
+impl fmt::Display for Stop {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::End => "the outermost frame",
+            Self::BadMemory => "a damaged stack, or code that keeps no frame records",
+            Self::Loop => "a frame below the one that it called",
+            Self::Bound => "too many frames",
+            Self::NoRecord => "code that keeps no frame records",
+            Self::NoTable => "code that no registered table knows",
+            Self::BadTable => "code whose table cannot be followed",
+            Self::NoBounds => "a stack with unknown bounds",
+            Self::NoTask => "no task to trace",
+            Self::Running => "the task is running",
+        })
+    }
+}
+
+/// What a trace follows from frame to frame.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Walker {
+    /// Frame records alone.
+    Records,
+    /// Registered tables alone.
+    Tables,
+    /// Tables where one knows the PC, records elsewhere.
+    #[default]
+    Auto,
+}
+
+/// What the next call of `next` begins with.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Phase {
+    /// The frame at hand has been given out: go to its caller.
+    Step,
+    /// The frame at hand is a new one.
+    Arrived,
+    /// C's PCs, then the managed caller below.
+    C,
+    /// Nothing.
+    Done,
+}
+
+/// A walk over the frames of one chain, innermost first: an iterator over [`Pc`].
+///
+/// Allocates nothing, takes no lock, and yields at most [`MAX_FRAMES`] frames. After the last one
+/// [`stop`](Self::stop) says why it was the last.
+///
+/// Runs on any stack. Safe in a signal handler if the user's traceback function is. Uses about
+/// 2 KiB of the system stack when a table is read that the cache does not hold.
+#[derive(Debug)]
+pub struct Traceback {
+    frame: Frame,
+    /// The part of the current stack that may be read.
+    memory: Memory,
+    phase: Phase,
+    walker: Walker,
+    /// The frame at hand was interrupted where it is.
+    exact: bool,
+    /// This is the system stack or a signal stack; its frames lie below `memory.high`.
+    system: bool,
+    /// The address of curg's BaseFrame.
+    base: usize,
+    /// Whose frames these are; null for a thread that runs none.
+    g: *const G,
+    /// Null for a parked g.
+    m: *const M,
+    /// The innermost callback that has not been passed: its CallbackFrame; then the end of the last call.
+    g0_sp: usize,
+    /// What `g0_sp` is when there is no callback.
+    g0_base: usize,
+    /// The innermost CatchFrame that has not been passed.
+    catch: usize,
+    left: u32,
+    stop: Option<Stop>,
+    /// C's frames are not asked for: they would not be shown.
+    silent: bool,
+    /// The caller of the interrupted frame, for which every register was known.
+    first: Option<Result<Frame, Stop>>,
+    c_at: u8,
+    c_len: u8,
+    c: [usize; MAX_C_FRAMES],
+}
+
+impl Traceback {
+    /// The chain that led here: the function that calls this comes first.
+    ///
+    /// Runs on any stack, g0 and gsignal included; safe in a signal handler, where it shows the handler. Go:
+    /// `callers`.
+    #[inline(always)]
+    pub fn current() -> Self {
+        Self::current_by(Walker::Auto)
+    }
+
+    /// As [`current`](Self::current), by one walker.
+    #[inline(always)]
+    pub fn current_by(walker: Walker) -> Self {
+        let mut registers = Registers::default();
+        // SAFETY: `registers` is ours. This is inlined: what is captured is the caller's.
+        unsafe { arch::capture(&raw mut registers) };
+        Self::from_captured(walker, &registers)
+    }
+
+    /// The chain of a g that is not running. Of one that has never run, or has finished, it is empty.
+    ///
+    /// Runs on any stack; safe in a signal handler.
+    ///
+    /// # Safety
+    /// `g` is valid and stays parked, and its stack mapped, while the trace is taken.
+    pub unsafe fn of(g: *const G) -> Self {
+        // SAFETY: by the caller.
+        unsafe { Self::of_by(Walker::Auto, g) }
+    }
+
+    /// As [`of`](Self::of), by one walker.
+    ///
+    /// # Safety
+    /// As [`of`](Self::of).
+    pub unsafe fn of_by(walker: Walker, g: *const G) -> Self {
+        let mut trace = Self::empty(walker);
+        // SAFETY: by the caller.
+        unsafe {
+            if !is(&*g, GState::Parked) {
+                let running = is(&*g, GState::Running);
+                return trace.ended(if running { Stop::Running } else { Stop::NoTask });
+            }
+            trace.enter_g(g);
+            let sched = &(*g).sched;
+            if sched_pc(sched) == (&raw const arch::g_begin).addr() {
+                return trace.ended(Stop::NoTask);
+            }
+            // What `park` saved.
+            let at = sched_sp(sched);
+            if !trace.memory.holds(at, size_of::<SwitchFrame>()) {
+                return trace.ended(Stop::BadMemory);
+            }
+            let pc = trace.memory.load(at + offset_of!(SwitchFrame, pc));
+            let sp = at + size_of::<SwitchFrame>();
+            let frame = Frame { pc, sp, ..Frame::default() };
+            trace.arrive(frame.with(&CalleeSaved::LAYOUT, at + offset_of!(SwitchFrame, saved)));
+        }
+        trace
+    }
+
+    /// The chain of what a signal interrupted on this thread: at any instruction, on any stack.
+    ///
+    /// Where C was interrupted, the traceback function is asked for its frames with `sigcontext`; if there is
+    /// none, the interrupted PC stands for them. A managed frame comes first with [`Pc::exact`].
+    ///
+    /// Runs on any stack; safe in a signal handler if the traceback function is.
+    ///
+    /// # Safety
+    /// `ucontext` is the third argument of the handler that is running, installed with `SA_SIGINFO`.
+    pub unsafe fn from_ucontext(ucontext: *mut c_void) -> Self {
+        // SAFETY: by the caller.
+        unsafe { Self::from_ucontext_by(Walker::Auto, ucontext) }
+    }
+
+    /// As [`from_ucontext`](Self::from_ucontext), by one walker. The crossings' own instructions are looked
+    /// up in the tables nevertheless.
+    ///
+    /// # Safety
+    /// As [`from_ucontext`](Self::from_ucontext).
+    pub unsafe fn from_ucontext_by(walker: Walker, ucontext: *mut c_void) -> Self {
+        // SAFETY: by the caller.
+        let registers = unsafe { Registers::from_ucontext(ucontext) };
+        let mut trace = Self::empty(walker);
+        trace.begin_interrupted(&registers, ucontext);
+        trace
+    }
+
+    /// Why the trace ended; `None` while it has not.
+    pub fn stop(&self) -> Option<Stop> {
+        self.stop
+    }
+
+    fn empty(walker: Walker) -> Self {
+        Self {
+            frame: Frame::default(),
+            memory: Memory::NONE,
+            phase: Phase::Arrived,
+            walker,
+            exact: false,
+            system: false,
+            base: usize::MAX,
+            g: null(),
+            m: null(),
+            g0_sp: 0,
+            g0_base: 0,
+            catch: 0,
+            left: MAX_FRAMES as u32,
+            stop: None,
+            silent: false,
+            first: None,
+            c_at: 0,
+            c_len: 0,
+            c: [0; MAX_C_FRAMES],
+        }
+    }
+
+    #[doc(hidden)]
+    #[inline(never)]
+    pub fn from_captured(walker: Walker, registers: &Registers) -> Self {
+        let mut trace = Self::empty(walker);
+        let frame = Frame::from(registers);
+        if !trace.enter_m() {
+            return trace.ended(Stop::NoTask);
+        }
+        if !trace.on_curg(frame.sp) {
+            // SAFETY: the m is this thread's.
+            unsafe { trace.enter_system(frame.sp) };
+        }
+        trace.arrive(frame);
+        trace
+    }
+
+    fn ended(mut self, stop: Stop) -> Self {
+        self.end(stop);
+        self
+    }
+
+    #[cold]
+    fn end(&mut self, stop: Stop) {
+        self.phase = Phase::Done;
+        self.stop = Some(stop);
+    }
+
+    /// Takes a frame as the next one to give out.
+    fn arrive(&mut self, frame: Frame) {
+        self.frame = frame;
+        self.memory.low = self.memory.low.max(frame.sp);
+        self.phase = Phase::Arrived;
+    }
+
+    /// Reads this thread's m, and its curg if there is one.
+    fn enter_m(&mut self) -> bool {
+        let Some(m) = current_m() else { return false };
+        self.m = m;
+        // SAFETY: this thread's m is valid, and so is its curg. A crossing may have been interrupted between
+        // two writes: each word is one or the other.
+        unsafe {
+            self.g0_sp = sched_sp(&(*m).g0.sched);
+            let g = (*m).curg.get();
+            if !g.is_null() {
+                self.enter_g(g);
+                let base = with_exposed_provenance::<BaseFrame>(self.base);
+                self.g0_base = (*base).parent.get().addr();
+            }
+        }
+        true
+    }
+
+    /// Makes the stack of `g` the one that is walked.
+    ///
+    /// # Safety
+    /// `g` is valid.
+    unsafe fn enter_g(&mut self, g: *const G) {
+        // SAFETY: by the caller.
+        unsafe {
+            self.g = g;
+            self.memory = Memory::new(value((*g).stack.limit), value((*g).stack.top));
+            self.base = self.memory.high.wrapping_sub(size_of::<BaseFrame>());
+            self.catch = (*g).catch.get().addr();
+        }
+    }
+
+    /// Whether `sp` lies on curg's stack. Its lowest address counts: nothing is in use there.
+    fn on_curg(&self, sp: usize) -> bool {
+        !self.g.is_null() && self.memory.low <= sp && sp <= self.memory.high
+    }
+
+    /// Makes the system stack, or the signal stack, the one that is walked, from `sp` up to where curg went
+    /// into C, if it did.
+    ///
+    /// # Safety
+    /// `m` is this thread's.
+    unsafe fn enter_system(&mut self, sp: usize) {
+        self.system = true;
+        self.base = usize::MAX;
+        // SAFETY: by the caller.
+        let stacks = unsafe { [&raw const (*self.m).g0, &raw const (*self.m).gsignal] };
+        self.memory = Memory::NONE;
+        for (i, g) in stacks.into_iter().enumerate() {
+            // SAFETY: both are fields of the m.
+            let (low, high) = unsafe { (value((*g).stack.limit), value((*g).stack.top)) };
+            if low <= sp && sp < high {
+                let in_call = i == 0 && !self.g.is_null();
+                self.memory = Memory::new(sp, if in_call { self.g0_sp } else { high });
+                if in_call {
+                    self.base = self.g0_sp.wrapping_sub(size_of::<AsmcgocallFrame>());
+                }
+            }
+        }
+    }
+
+    /// A signal has interrupted this thread with `registers`.
+    #[cold]
+    fn begin_interrupted(&mut self, registers: &Registers, ucontext: *mut c_void) {
+        let frame = Frame::from(registers);
+        if !self.enter_m() {
+            return self.end(Stop::NoTask);
+        }
+        let on_curg = self.on_curg(frame.sp);
+        let curg = Memory { low: if on_curg { frame.sp } else { self.memory.low }, ..self.memory };
+        let curg_base = self.base;
+        if !on_curg {
+            // SAFETY: the m is this thread's.
+            unsafe { self.enter_system(frame.sp) };
+        }
+        let crossing = tables::crossing(frame.pc, self.g);
+        let mut in_call = !on_curg && !self.g.is_null();
+        match crossing {
+            None => {}
+            Some(Crossing::Callback) => {
+                let after = frame.pc >= (&raw const arch::callback_return).addr();
+                let callback = if !on_curg {
+                    // Published, and SP still on it.
+                    (frame.sp == self.g0_sp && self.g0_sp != self.g0_base).then_some(self.g0_sp)
+                } else if after {
+                    curg.read(frame.sp.wrapping_add(offset_of!(CallbackEntry, callback)))
+                } else {
+                    Some(self.g0_sp)
+                };
+                if let Some(callback) = callback {
+                    self.back_on_curg(curg, curg_base);
+                    return self.enter_callback(callback);
+                }
+                if on_curg {
+                    return self.end(Stop::BadMemory);
+                }
+            }
+            Some(crossing) => {
+                in_call &= crossing != Crossing::Switch;
+                match tables::step_interrupted(registers, &[if on_curg { curg } else { self.memory }, curg]) {
+                    Ok(caller) if !self.g.is_null() && curg.low <= caller.sp && caller.sp <= curg.high => {
+                        self.back_on_curg(curg, curg_base);
+                        let hidden = tables::crossing(caller.pc.wrapping_sub(1), self.g).is_some();
+                        if caller.sp >= self.base {
+                            return self.end(Stop::End);
+                        }
+                        self.arrive(caller);
+                        if hidden {
+                            self.phase = Phase::Step;
+                        }
+                        return;
+                    }
+                    _ if in_call => return self.enter_call(),
+                    Ok(caller) => return self.arrive(caller),
+                    Err(stop) => return self.end(stop),
+                }
+            }
+        }
+        if in_call && (crossing.is_some() || symbols::function_at(frame.pc).is_none()) {
+            let pcs = set::c_frames(0, ucontext, &mut self.c);
+            if pcs == 0 && crossing.is_none() {
+                self.c[0] = frame.pc;
+                self.c_len = 1;
+            } else {
+                self.c_len = pcs as u8;
+            }
+            self.phase = Phase::C;
+            return;
+        }
+        self.exact = true;
+        self.arrive(frame);
+        // The first step needs every register, which nobody keeps: it is made now.
+        if self.walker != Walker::Records {
+            let caller = tables::step_interrupted(registers, &[self.memory]);
+            self.first = Some(
+                caller.and_then(|caller| if caller.sp < frame.sp { Err(Stop::Loop) } else { Ok(caller) }),
+            );
+        }
+    }
+
+    fn back_on_curg(&mut self, memory: Memory, base: usize) {
+        self.memory = memory;
+        self.base = base;
+        self.system = false;
+    }
+
+    /// Goes to the caller of the frame at hand.
+    #[inline(always)]
+    fn step(&mut self) -> Result<Frame, Stop> {
+        match self.walker {
+            Walker::Records => records::step(&self.frame, &mut self.memory),
+            Walker::Tables => tables::step(&self.frame, &mut self.memory),
+            Walker::Auto => match tables::step(&self.frame, &mut self.memory) {
+                Err(Stop::NoTable) => records::step(&self.frame, &mut self.memory),
+                step => step,
+            },
+        }
+    }
+
+    /// Whether `frame` is none to give out: where C called back, or the end.
+    #[inline(always)]
+    fn is_special(&self, frame: &Frame) -> bool {
+        frame.pc == (&raw const arch::callback_return).addr() || self.is_past_base(frame)
+    }
+
+    #[inline(always)]
+    fn is_past_base(&self, frame: &Frame) -> bool {
+        frame.sp >= self.base || !RECORD_ENDS_FRAME && !RECORD_IS_SP && self.is_past_base_by_record(frame)
+    }
+
+    /// Where SP is not known: the entry trampoline has no record, or the one in the `BaseFrame`.
+    fn is_past_base_by_record(&self, frame: &Frame) -> bool {
+        const TRAMPOLINE: usize = 64;
+        frame.sp == 0
+            && (self.base <= frame.fp && frame.fp < self.memory.high
+                || frame.fp == 0 && frame.pc.wrapping_sub((&raw const arch::g_begin).addr()) < TRAMPOLINE)
+    }
+
+    /// What `next` does for everything but a managed frame below another.
+    #[cold]
+    #[inline(never)]
+    fn next_slowly(&mut self, mut stepped: Option<Result<Frame, Stop>>) -> Option<Pc> {
+        loop {
+            match self.phase {
+                Phase::Arrived => {
+                    self.phase = Phase::Step;
+                    return self.give();
+                }
+                Phase::Step => {
+                    let step = match stepped.take().or_else(|| self.first_step()) {
+                        Some(step) => step,
+                        None => self.step(),
+                    };
+                    match step {
+                        Ok(frame) if !self.is_special(&frame) => {
+                            self.frame = frame;
+                            return self.give();
+                        }
+                        Ok(frame) if self.system => {
+                            let _ = frame;
+                            self.enter_call();
+                        }
+                        Ok(frame) if self.is_past_base(&frame) => self.end(Stop::End),
+                        Ok(frame) => self.enter_entry(&frame),
+                        // What the system stack holds besides is C's; curg's frames are known all the same.
+                        Err(_) if self.system && !self.g.is_null() => self.enter_call(),
+                        Err(Stop::NoRecord) if self.system && self.frame.record() == 0 => self.end(Stop::End),
+                        Err(_) if self.memory.low == usize::MAX => self.end(Stop::NoBounds),
+                        Err(stop) => self.end(stop),
+                    }
+                }
+                Phase::C => {
+                    let (at, len) = (usize::from(self.c_at), usize::from(self.c_len));
+                    if let Some(&pc) = self.c[..len.min(MAX_C_FRAMES)].get(at) {
+                        self.c_at += 1;
+                        return self.give_c(pc, at + 1 == MAX_C_FRAMES);
+                    }
+                    self.enter_call();
+                }
+                Phase::Done => return None,
+            }
+        }
+    }
+
+    fn first_step(&mut self) -> Option<Result<Frame, Stop>> {
+        let first = self.first.take()?;
+        if matches!(first, Err(Stop::NoTable)) && self.walker == Walker::Auto {
+            return None;
+        }
+        if let Ok(frame) = first {
+            self.memory.low = self.memory.low.max(frame.sp);
+        }
+        Some(first)
+    }
+
+    #[inline(always)]
+    fn give(&mut self) -> Option<Pc> {
+        if self.left == 0 {
+            self.end(Stop::Bound);
+            return None;
+        }
+        self.left -= 1;
+        let exact = core::mem::take(&mut self.exact);
+        Some(Pc { pc: self.frame.pc, managed: true, exact, cut: false })
+    }
+
+    fn give_c(&mut self, pc: usize, cut: bool) -> Option<Pc> {
+        if self.left == 0 {
+            self.end(Stop::Bound);
+            return None;
+        }
+        self.left -= 1;
+        Some(Pc { pc, managed: false, exact: false, cut })
+    }
+
+    /// The frame at hand would be `cgocallback`: a callback was made here. `frame` is its `CallbackEntry`.
+    fn enter_entry(&mut self, frame: &Frame) {
+        let entry = match self.walker {
+            Walker::Records => frame.record().wrapping_sub(ENTRY_RECORD),
+            _ if frame.sp == 0 => frame.record().wrapping_sub(ENTRY_RECORD),
+            _ => frame.sp,
+        };
+        match self.memory.read(entry.wrapping_add(offset_of!(CallbackEntry, callback))) {
+            // Only the m is trusted to know where its frames on the system stack are.
+            Some(callback) if callback == self.g0_sp => self.enter_callback(callback),
+            _ => self.end(Stop::BadMemory),
+        }
+    }
+
+    /// Takes the C frames of the callback at `callback`, which the m designates.
+    fn enter_callback(&mut self, callback: usize) {
+        if self.m.is_null() || callback == 0 || callback % WORD != 0 {
+            return self.end(Stop::BadMemory);
+        }
+        let frame = with_exposed_provenance::<CallbackFrame>(callback);
+        // SAFETY: the m says that a callback's frame is there.
+        let (g, ctxt, g0_sp) = unsafe { ((*frame).g.get(), value((*frame).ctxt), value((*frame).g0_sp)) };
+        if !core::ptr::eq(g, self.g) {
+            return self.end(Stop::BadMemory);
+        }
+        self.g0_sp = g0_sp;
+        self.c_at = 0;
+        self.c_len = 0;
+        if ctxt != 0 && !self.silent {
+            self.c_len = set::c_frames(ctxt, null_mut(), &mut self.c) as u8;
+        }
+        self.phase = Phase::C;
+    }
+
+    /// Goes on in the managed caller of the call into C whose frame ends at `g0_sp`.
+    fn enter_call(&mut self) {
+        let call = call_below(self.g0_sp);
+        // SAFETY: the m is this thread's; only the address of its field is taken.
+        if self.m.is_null() || self.g.is_null() || core::ptr::eq(call, unsafe { &raw const (*self.m).root }) {
+            // A thread that C made: its task begins with the callback.
+            return self.end(Stop::End);
+        }
+        if self.g0_sp % WORD != 0 || self.g0_sp <= size_of::<AsmcgocallFrame>() {
+            return self.end(Stop::BadMemory);
+        }
+        // SAFETY: while curg is in C, and below each callback, such a frame lies there.
+        let (g, start) = unsafe { ((*call).g.get(), arch::start_of_call(&*call)) };
+        if !core::ptr::eq(g, self.g) {
+            return self.end(Stop::BadMemory);
+        }
+        let low = if self.system { 0 } else { self.memory.low };
+        // SAFETY: `g` is this thread's curg.
+        let (limit, top, catch) =
+            unsafe { (value((*g).stack.limit), value((*g).stack.top), (*g).catch.get().addr()) };
+        if start.sp < limit || start.sp > top || start.sp % WORD != 0 {
+            return self.end(Stop::BadMemory);
+        }
+        if start.sp < low {
+            return self.end(Stop::Loop);
+        }
+        if self.system {
+            self.catch = catch;
+        }
+        self.back_on_curg(Memory::new(start.sp, top), top.wrapping_sub(size_of::<BaseFrame>()));
+        let frame = Frame { pc: start.pc, sp: start.sp, fp: start.record, ..Frame::default() };
+        // SAFETY: as above.
+        self.arrive(unsafe { frame.with(&AsmcgocallFrame::LAYOUT, call.addr()) });
+        if self.is_past_base(&self.frame) {
+            return self.end(Stop::End);
+        }
+        if self.in_catch(start.pc, start.sp) {
+            self.phase = Phase::Step;
+        }
+    }
+
+    /// Whether `pc` is a return address in `asmcgocall_catch`, whose frame is at `sp`.
+    fn in_catch(&mut self, pc: usize, sp: usize) -> bool {
+        /// More than that function has.
+        const BYTES: usize = 1024;
+        while self.catch != 0 && self.catch < sp {
+            let top = Memory::new(self.catch, self.memory.high);
+            let next = top.read(self.catch + offset_of!(CatchFrame, previous)).unwrap_or(0);
+            self.catch = if next > self.catch { next } else { 0 };
+        }
+        self.catch == sp && pc.wrapping_sub(arch::asmcgocall_catch as *const () as usize) < BYTES
+    }
+}
+
+impl Iterator for Traceback {
+    type Item = Pc;
+
+    #[inline]
+    fn next(&mut self) -> Option<Pc> {
+        let mut stepped = None;
+        if self.phase == Phase::Step && self.first.is_none() {
+            match self.step() {
+                Ok(frame) if !self.is_special(&frame) => {
+                    self.frame = frame;
+                    return self.give();
+                }
+                step => stepped = Some(step),
+            }
+        }
+        self.next_slowly(stepped)
+    }
+}
+
+impl FusedIterator for Traceback {}
+
+/// Fills `pcs` with the chain that led here, and returns how many there are: the function that calls this
+/// comes first, unless `skip` managed frames are to be left out.
+///
+/// `skip` counts managed frames only. The C frames of a boundary are left out if a managed frame beyond it is
+/// to be skipped still; those beyond the last skipped frame are there.
+///
+/// A bare PC does not say whether it is C's: [`callers_pcs`] does.
+///
+/// Runs on any stack; safe in a signal handler if the traceback function is. Go: `runtime.Callers`, whose
+/// `skip` 1 is our 0 because its own frame counts.
+#[inline(always)]
+pub fn callers(skip: usize, pcs: &mut [usize]) -> usize {
+    fill(Traceback::current(), skip, pcs, |pc| pc.pc)
+}
+
+/// As [`callers`], and each PC says what it is.
+#[inline(always)]
+pub fn callers_pcs(skip: usize, pcs: &mut [Pc]) -> usize {
+    fill(Traceback::current(), skip, pcs, |pc| pc)
+}
+
+impl Traceback {
+    /// Leaves out the next `frames` managed frames, and every C frame before the last of them.
+    ///
+    /// The traceback function is not asked for what is left out.
+    pub fn skip_managed(&mut self, frames: usize) {
+        for _ in 0..frames {
+            self.silent = true;
+            while let Some(pc) = self.next() {
+                if pc.managed {
+                    break;
+                }
+            }
+        }
+        self.silent = false;
+    }
+}
+
+#[doc(hidden)]
+#[inline(never)]
+pub fn fill<T>(mut trace: Traceback, skip: usize, pcs: &mut [T], of: impl Fn(Pc) -> T) -> usize {
+    trace.skip_managed(skip);
+    let mut count = 0;
+    for place in pcs {
+        let Some(pc) = trace.next() else { break };
+        *place = of(pc);
+        count += 1;
+    }
+    count
+}
