@@ -1,0 +1,1266 @@
+//! The crossings of arm, in the order of the contract in the crate's documentation.
+//!
+//! Reading aid: `{name}` in an instruction is the offset of the field of that name in the frame that the
+//! function's documentation shows, or in the structure that the operand list at its end names. In comments,
+//! "on g0" and "on curg" say which stack SP is on.
+//!
+//! One text serves A32 and Thumb-2. `rfp` is the frame pointer of the state the crate is compiled to, r11 or
+//! r7, and `ofp` the other one. A load or store multiple goes by ascending register numbers; where it builds
+//! or reads a frame, `frame.rs` asserts that the fields follow each other as it needs.
+//!
+//! Two kinds of tables describe each instruction. The call frame information is for debuggers, and lies in
+//! `.debug_frame`, which is not loaded. What unwinders in the program read is EHABI's `.ARM.exidx`, which
+//! describes a function by one list of pops; so a function here is cut where that list changes, by `goes_on`.
+
+use super::frame::*;
+use crate::dwarf::*;
+use crate::g::NO_G;
+use crate::{CALLBACK_ELSEWHERE, CFn, CallbackFn, G, M, McallFn, Stack, SystemFn, ThreadFn};
+use core::arch::{global_asm, naked_asm};
+use core::ffi::{c_int, c_void};
+use core::mem::offset_of;
+
+// The current g: one word of static TLS for each thread, in the initial-exec model, so that reading it is a
+// few instructions, is safe in a signal handler and works in a shared library that is loaded at start.
+global_asm!(
+    ".pushsection .tdata, \"awT\", %progbits",
+    ".balign 4",
+    ".globl stackgate_g",
+    ".hidden stackgate_g",
+    ".type stackgate_g, %object",
+    ".size stackgate_g, 4",
+    "stackgate_g: .long {no_g}",
+    ".popsection",
+    no_g = sym NO_G,
+);
+
+/// How many bytes ahead of an instruction it reads the PC: two A32 or two narrow Thumb instructions. What a
+/// literal holds is relative to that, which the instruction `add rX, pc` makes an address.
+const PC_AHEAD: usize = if cfg!(stackgate_thumb) { 4 } else { 8 };
+
+/// Begins a function: the names of the frame pointers, and both tables. No instruction.
+#[cfg(not(stackgate_thumb))]
+#[rustfmt::skip]
+macro_rules! begins { () => {
+    "rfp .req r11\n ofp .req r7\n .fnstart\n .cfi_sections .debug_frame\n .cfi_startproc"
+} }
+#[cfg(stackgate_thumb)]
+#[rustfmt::skip]
+macro_rules! begins { () => {
+    "rfp .req r7\n ofp .req r11\n .fnstart\n .cfi_sections .debug_frame\n .cfi_startproc"
+} }
+/// Ends a function's tables. No instruction.
+#[rustfmt::skip]
+macro_rules! ends { () => { ".cfi_endproc\n .fnend" } }
+/// From here on EHABI's unwinder takes another list of pops: the directives, in the order in which code
+/// would have built the frame, so the last one is what SP designates. Without any, the caller's SP is SP and
+/// the return address is in lr. No instruction.
+#[rustfmt::skip]
+macro_rules! goes_on { ($($what:literal)*) => { concat!(".fnend\n .fnstart", $("\n ", $what),*) } }
+
+/// Rules for the general registers of a `CalleeSaved`, relative to the end of the frame, where the caller's
+/// SP was; `rfp` is restored from the record. No instruction.
+#[rustfmt::skip]
+macro_rules! general_saved { () => {
+    ".cfi_offset r4, {r4} - {size}\n .cfi_offset r5, {r5} - {size}\n .cfi_offset r6, {r6} - {size}\n \
+     .cfi_offset ofp, {ofp} - {size}\n \
+     .cfi_offset r8, {r8} - {size}\n .cfi_offset r9, {r9} - {size}\n .cfi_offset r10, {r10} - {size}"
+} }
+/// The registers have their callers' values again. No instruction.
+#[rustfmt::skip]
+macro_rules! general_restored { () => {
+    ".cfi_restore r4\n .cfi_restore r5\n .cfi_restore r6\n .cfi_restore ofp\n \
+     .cfi_restore r8\n .cfi_restore r9\n .cfi_restore r10"
+} }
+/// Rules for the floating-point registers of a `CalleeSaved`. No instruction.
+#[rustfmt::skip]
+macro_rules! doubles_saved { () => {
+    ".cfi_offset d8, {d8} - {size}\n .cfi_offset d9, {d8} + 8 - {size}\n \
+     .cfi_offset d10, {d8} + 16 - {size}\n .cfi_offset d11, {d8} + 24 - {size}\n \
+     .cfi_offset d12, {d8} + 32 - {size}\n .cfi_offset d13, {d8} + 40 - {size}\n \
+     .cfi_offset d14, {d8} + 48 - {size}\n .cfi_offset d15, {d8} + 56 - {size}"
+} }
+/// The registers have their callers' values again. No instruction.
+#[rustfmt::skip]
+macro_rules! doubles_restored { () => {
+    ".cfi_restore d8\n .cfi_restore d9\n .cfi_restore d10\n .cfi_restore d11\n \
+     .cfi_restore d12\n .cfi_restore d13\n .cfi_restore d14\n .cfi_restore d15"
+} }
+/// A rule for the record, which is the end of every frame that has a `CalleeSaved`. No instruction.
+#[rustfmt::skip]
+macro_rules! record_saved { () => { ".cfi_offset rfp, {link} - {size}\n .cfi_offset lr, {pc} - {size}" } }
+/// The registers have their callers' values again. No instruction.
+#[rustfmt::skip]
+macro_rules! record_restored { () => { ".cfi_restore rfp\n .cfi_restore lr" } }
+
+/// Where a [`CalleeSaved`] keeps the register that the assembly calls `ofp`.
+const SAVED_OFP: usize =
+    if cfg!(stackgate_thumb) { offset_of!(CalleeSaved, r11) } else { offset_of!(CalleeSaved, r7) };
+
+/// The current g, or null when the thread has none.
+///
+/// Runs on any stack; safe in a signal handler. Go: `getg`.
+///
+/// # Safety
+/// None beyond the declaration: it reads one word of the thread.
+///
+/// # Registers
+/// Out: `r0`. Clobbered: `r3`, `r12`, flags.
+#[unsafe(naked)]
+#[unsafe(export_name = "stackgate_getg")]
+pub unsafe extern "C" fn getg() -> *mut G<Arm> /* r0 */ {
+    naked_asm!(
+        begins!(),
+        "mrc p15, 0, r12, c13, c0, 3",
+        "ldr r3, 9f",
+        "8: add r3, pc",
+        "ldr r3, [r3]",
+        "ldr r0, [r12, r3]",
+        // The g that stands for none is null to everybody else.
+        "ldr r3, 7f",
+        "6: add r3, pc",
+        "cmp r0, r3",
+        "it eq",
+        "moveq r0, #0",
+        "bx lr",
+        ".balign 4",
+        "9: .word stackgate_g(GOTTPOFF) + (9b - 8b - {ahead})",
+        "7: .word {no_g} - (6b + {ahead})",
+        ends!(),
+        no_g = sym NO_G,
+        ahead = const PC_AHEAD,
+    )
+}
+
+/// Makes `g` current; null for none.
+///
+/// Runs on any stack; safe in a signal handler that gives back what it found. Go: `setg`.
+///
+/// # Safety
+/// `g` is null or stays valid for as long as it is current, and SP is on its stack.
+///
+/// # Registers
+/// In: `r0`. Clobbered: `r0`, `r3`, `r12`, flags.
+#[unsafe(naked)]
+#[unsafe(export_name = "stackgate_setg")]
+pub unsafe extern "C" fn setg(g: *mut G<Arm> /* r0 */) {
+    naked_asm!(
+        begins!(),
+        "ldr r3, 7f",
+        "6: add r3, pc",
+        "cmp r0, #0",
+        "it eq",
+        "moveq r0, r3",
+        "mrc p15, 0, r12, c13, c0, 3",
+        "ldr r3, 9f",
+        "8: add r3, pc",
+        "ldr r3, [r3]",
+        "str r0, [r12, r3]",
+        "bx lr",
+        ".balign 4",
+        "9: .word stackgate_g(GOTTPOFF) + (9b - 8b - {ahead})",
+        "7: .word {no_g} - (6b + {ahead})",
+        ends!(),
+        no_g = sym NO_G,
+        ahead = const PC_AHEAD,
+    )
+}
+
+/// Calls C on the system stack: `fn(arg)`. Go: `asmcgocall`.
+///
+/// Four paths: from a managed g it switches to g0's stack; on g0, on gsignal and without a g it calls where
+/// it stands, on an aligned SP. While C runs, g0 is current and an [`AsmcgocallFrame`] lies directly below
+/// `g0.sched.sp`. C's own callee-saved registers are C's affair; only the frame pointers are kept here,
+/// because C would save them at a place that nobody can find again when the managed stack moves.
+///
+/// Runs on any stack; uses nothing of a managed one. Safe in a signal handler.
+///
+/// # Safety
+/// `fn` may be called with `arg`. The current g is a g that `resume` runs, a g0, a gsignal, or none.
+///
+/// # Registers
+/// In: `r0` fn, `r1` arg. Out: `r0`. Clobbered: what a C call clobbers.
+/// At `fn`'s entry: `r0` arg; SP a multiple of 8; the state that bit 0 of `fn` says; FPSCR as the caller
+/// left it.
+#[unsafe(naked)]
+#[unsafe(export_name = "stackgate_asmcgocall")]
+pub unsafe extern "C" fn asmcgocall(func: CFn /* r0 */, arg: *mut c_void /* r1 */) -> c_int /* r0 */ {
+    naked_asm!(
+        begins!(),
+        // Does this g call away from its stack?
+        "mrc p15, 0, r3, c13, c0, 3",
+        "ldr r12, 9f",
+        "8: add r12, pc",
+        "ldr r12, [r12]",
+        "add r3, r3, r12",
+        "ldr r2, [r3]",
+        "ldr r12, [r2, #{m_out}]",
+        "cmp r12, #0",
+        "beq 3f",
+
+        // g0 is current before anything of its stack is in use. An m's address is its g0's. Build the
+        // AsmcgocallFrame there from its upper end: sp, other; pc, link, place, g.
+        "str r12, [r3]",
+        "ldr r12, [r12, #{g0_sp}]",
+        "str sp, [r12, #-{word}]!",
+        "str ofp, [r12, #-{word}]!",
+        "stmdb r12!, {{r2, r3, rfp, lr}}",
+
+        // It is complete: go there. On g0 the CFA is the word `sp`, and the frame pointers and the return
+        // address are in the frame.
+        "mov sp, r12",
+        goes_on!(".save {{ofp, sp}}" ".save {{rfp, lr}}" ".pad #{link}"),
+        ".cfi_escape {cfa_is}, {cfa_len}, {breg_sp}, {sp_lo}, {sp_hi}, {deref}",
+        ".cfi_escape {reg_at}, {rfp_dwarf}, {breg_len}, {breg_sp}, {link_lo}, {link_hi}",
+        ".cfi_escape {reg_at}, {lr_dwarf}, {breg_len}, {breg_sp}, {pc_lo}, {pc_hi}",
+        ".cfi_escape {reg_at}, {ofp_dwarf}, {breg_len}, {breg_sp}, {other_lo}, {other_hi}",
+        "add rfp, sp, #{link}",
+        "mov r12, r0",
+        "mov r0, r1",
+        "blx r12",
+
+        // On g0, C has returned. Leave its stack, then give up g0. The managed stack may have moved since:
+        // `sp`, `link` and `other` have been rewritten then, g has not moved.
+        "ldm sp, {{r2, r3, rfp, lr}}",         record_restored!(), goes_on!(".save {{ofp, sp}}" ".pad #{other}"),
+        "ldr ofp, [sp, #{other}]",             ".cfi_restore ofp", goes_on!(".save {{sp}}" ".pad #{sp}"),
+        "ldr sp, [sp, #{sp}]",                 ".cfi_def_cfa sp, 0", goes_on!(),
+        "str r2, [r3]",
+        "bx lr",
+
+        // On g0, gsignal or a stack that no g knows.
+        "3:",
+        "push {{rfp, lr}}",                    ".cfi_def_cfa_offset 8", ".cfi_offset rfp, -8", ".cfi_offset lr, -4",
+        goes_on!(".save {{rfp, lr}}"),
+        "mov rfp, sp",                         ".cfi_def_cfa_register rfp",
+        goes_on!(".save {{rfp, lr}}" ".setfp rfp, sp"),
+        "bic r3, rfp, #7",
+        "mov sp, r3",
+        "mov r12, r0",
+        "mov r0, r1",
+        "blx r12",
+        "mov sp, rfp",                         ".cfi_def_cfa_register sp",
+        "pop {{rfp, pc}}",
+        ".balign 4",
+        "9: .word stackgate_g(GOTTPOFF) + (9b - 8b - {ahead})",
+        ends!(),
+        ahead = const PC_AHEAD,
+        word = const WORD,
+        m_out = const offset_of!(G<Arm>, m_out),
+        g0_sp = const offset_of!(M<Arm>, g0.sched.sp),
+        link = const offset_of!(AsmcgocallFrame, link),
+        other = const offset_of!(AsmcgocallFrame, other),
+        sp = const offset_of!(AsmcgocallFrame, sp),
+        cfa_is = const DW_CFA_DEF_CFA_EXPRESSION, cfa_len = const CFA_WORD_LEN,
+        reg_at = const DW_CFA_EXPRESSION, breg_len = const BREG_LEN,
+        deref = const DW_OP_DEREF, breg_sp = const breg(SP.dwarf),
+        rfp_dwarf = const FP.dwarf, ofp_dwarf = const OTHER_FP.dwarf, lr_dwarf = const LR.dwarf,
+        sp_lo = const leb_lo(offset_of!(AsmcgocallFrame, sp) as i64),
+        sp_hi = const leb_hi(offset_of!(AsmcgocallFrame, sp) as i64),
+        link_lo = const leb_lo(offset_of!(AsmcgocallFrame, link) as i64),
+        link_hi = const leb_hi(offset_of!(AsmcgocallFrame, link) as i64),
+        pc_lo = const leb_lo(offset_of!(AsmcgocallFrame, pc) as i64),
+        pc_hi = const leb_hi(offset_of!(AsmcgocallFrame, pc) as i64),
+        other_lo = const leb_lo(offset_of!(AsmcgocallFrame, other) as i64),
+        other_hi = const leb_hi(offset_of!(AsmcgocallFrame, other) as i64),
+    )
+}
+// The stores of asmcgocall, ccall and systemstack, from the frame's upper end down.
+pushes!(AsmcgocallFrame: sp, other, pc, link, place, g);
+
+/// Bytes of a machine word.
+const WORD: usize = size_of::<crate::frame::W32>();
+/// Bytes of the expression `breg(offset); deref` with a two-byte operand.
+const CFA_WORD_LEN: u8 = BREG_LEN + 1;
+
+/// Calls any C function on the system stack, its argument registers untouched. For JITs and typed wrappers.
+///
+/// As [`asmcgocall`], but the function is in `r12` and takes whatever the argument registers hold (`r0` to
+/// `r3`, `d0` to `d7`); arguments on the stack are not passed on. Every result register comes back as C left
+/// it. Callers use `blx` with this function's address: the linker's veneers and PLT entries, which lie
+/// between a `bl` and a target that is far or in another state, use `r12` themselves.
+///
+/// Runs on any stack; uses 16 bytes of a managed one. Safe in a signal handler. Go has no such function.
+///
+/// # Safety
+/// As [`asmcgocall`]; not callable from Rust, since the function is in a scratch register.
+///
+/// # Registers
+/// In: `r12` fn, and fn's arguments. Out: fn's results. Clobbered: what a C call clobbers.
+#[unsafe(naked)]
+#[unsafe(export_name = "stackgate_ccall")]
+pub unsafe extern "C" fn ccall() {
+    naked_asm!(
+        begins!(),
+        // Four registers to work with. Of the stack here nothing is in use when C runs.
+        "push {{r4, r5, r12, lr}}",            ".cfi_def_cfa_offset 16", ".cfi_offset r4, -16", ".cfi_offset r5, -12",
+        ".cfi_offset lr, -4", goes_on!(".save {{r4, r5, r12, lr}}"),
+        "mrc p15, 0, r5, c13, c0, 3",
+        "ldr r4, 9f",
+        "8: add r4, pc",
+        "ldr r4, [r4]",
+        "add r5, r5, r4",
+        "ldr r4, [r5]",
+        "ldr r12, [r4, #{m_out}]",
+        "cmp r12, #0",
+        "beq 3f",
+
+        // g0 is current. Build the AsmcgocallFrame on its stack as asmcgocall does.
+        "str r12, [r5]",
+        "ldr r12, [r12, #{g0_sp}]",
+        "add lr, sp, #16",
+        "str lr, [r12, #-{word}]!",
+        "str ofp, [r12, #-{word}]!",
+        "ldr lr, [sp, #12]",
+        "stmdb r12!, {{r4, r5, rfp, lr}}",
+
+        // Give back the two registers; the function comes back in lr.
+        "pop {{r4, r5, lr}}",                  ".cfi_def_cfa_offset 4", ".cfi_restore r4", ".cfi_restore r5",
+        goes_on!(".save {{lr}}"),
+        "mov sp, r12",
+        goes_on!(".save {{ofp, sp}}" ".save {{rfp, lr}}" ".pad #{link}"),
+        ".cfi_escape {cfa_is}, {cfa_len}, {breg_sp}, {sp_lo}, {sp_hi}, {deref}",
+        ".cfi_escape {reg_at}, {rfp_dwarf}, {breg_len}, {breg_sp}, {link_lo}, {link_hi}",
+        ".cfi_escape {reg_at}, {lr_dwarf}, {breg_len}, {breg_sp}, {pc_lo}, {pc_hi}",
+        ".cfi_escape {reg_at}, {ofp_dwarf}, {breg_len}, {breg_sp}, {other_lo}, {other_hi}",
+        "add rfp, sp, #{link}",
+        "blx lr",
+
+        // On g0, C has returned; r0 to r3 and d0 to d7 are its results. Two of them wait on the managed
+        // stack, where the way back begins and nothing is in use.
+        "ldr r12, [sp, #{sp}]",
+        "stmdb r12!, {{r2, r3}}",
+        "ldm sp, {{r2, r3, rfp, lr}}",         record_restored!(), goes_on!(".save {{ofp, sp}}" ".pad #{other}"),
+        "ldr ofp, [sp, #{other}]",             ".cfi_restore ofp", goes_on!(".save {{sp}}" ".pad #{sp}"),
+        "mov sp, r12",                         ".cfi_def_cfa sp, 8", goes_on!(".pad #8"),
+        "str r2, [r3]",
+        "pop {{r2, r3}}",                      ".cfi_def_cfa_offset 0", goes_on!(),
+        "bx lr",
+
+        // On g0, gsignal or a stack that no g knows.
+        "3:",                                  ".cfi_def_cfa_offset 16", ".cfi_offset r4, -16", ".cfi_offset r5, -12",
+        ".cfi_offset lr, -4", goes_on!(".save {{r4, r5, r12, lr}}"),
+        "pop {{r4, r5, r12, lr}}",             ".cfi_def_cfa_offset 0", ".cfi_restore r4", ".cfi_restore r5",
+        ".cfi_restore lr", goes_on!(),
+        "push {{rfp, lr}}",                    ".cfi_def_cfa_offset 8", ".cfi_offset rfp, -8", ".cfi_offset lr, -4",
+        goes_on!(".save {{rfp, lr}}"),
+        "mov rfp, sp",                         ".cfi_def_cfa_register rfp",
+        goes_on!(".save {{rfp, lr}}" ".setfp rfp, sp"),
+        "bic lr, rfp, #7",
+        "mov sp, lr",
+        "blx r12",
+        "mov sp, rfp",                         ".cfi_def_cfa_register sp",
+        "pop {{rfp, pc}}",
+        ".balign 4",
+        "9: .word stackgate_g(GOTTPOFF) + (9b - 8b - {ahead})",
+        ends!(),
+        ahead = const PC_AHEAD,
+        word = const WORD,
+        m_out = const offset_of!(G<Arm>, m_out),
+        g0_sp = const offset_of!(M<Arm>, g0.sched.sp),
+        link = const offset_of!(AsmcgocallFrame, link),
+        other = const offset_of!(AsmcgocallFrame, other),
+        sp = const offset_of!(AsmcgocallFrame, sp),
+        cfa_is = const DW_CFA_DEF_CFA_EXPRESSION, cfa_len = const CFA_WORD_LEN,
+        reg_at = const DW_CFA_EXPRESSION, breg_len = const BREG_LEN,
+        deref = const DW_OP_DEREF, breg_sp = const breg(SP.dwarf),
+        rfp_dwarf = const FP.dwarf, ofp_dwarf = const OTHER_FP.dwarf, lr_dwarf = const LR.dwarf,
+        sp_lo = const leb_lo(offset_of!(AsmcgocallFrame, sp) as i64),
+        sp_hi = const leb_hi(offset_of!(AsmcgocallFrame, sp) as i64),
+        link_lo = const leb_lo(offset_of!(AsmcgocallFrame, link) as i64),
+        link_hi = const leb_hi(offset_of!(AsmcgocallFrame, link) as i64),
+        pc_lo = const leb_lo(offset_of!(AsmcgocallFrame, pc) as i64),
+        pc_hi = const leb_hi(offset_of!(AsmcgocallFrame, pc) as i64),
+        other_lo = const leb_lo(offset_of!(AsmcgocallFrame, other) as i64),
+        other_hi = const leb_hi(offset_of!(AsmcgocallFrame, other) as i64),
+    )
+}
+
+/// As [`asmcgocall`], and a throw lands here: [`throw_to`] with this call's [`CatchFrame`] makes it return a
+/// second time, with the thrown word in `*thrown`.
+///
+/// The C frames that a throw drops may hold the caller's callee-saved registers, so all of them are saved.
+/// `*thrown` is 0 after a return without a throw; a throw of 0 is the thrower's mistake.
+///
+/// Runs on a managed stack, of which it uses 120 bytes. Go: what `defer` and `recover` around a cgo call do.
+///
+/// # Safety
+/// As [`asmcgocall`], and the current g is one that `resume` runs. `thrown` is valid until this returns.
+///
+/// # Registers
+/// In: `r0` fn, `r1` arg, `r2` thrown. Out: `r0`. Clobbered: what a C call clobbers.
+#[unsafe(naked)]
+#[unsafe(export_name = "stackgate_asmcgocall_catch")]
+pub unsafe extern "C" fn asmcgocall_catch(
+    func: CFn,          /* r0 */
+    arg: *mut c_void,   /* r1 */
+    thrown: *mut usize, /* r2 */
+) -> c_int /* r0 */ {
+    naked_asm!(
+        begins!(),
+        // The CatchFrame: the record; what C expects back; and below that four words, of which r2 is the
+        // third one's, `thrown`, already.
+        "push {{rfp, lr}}",                    ".cfi_adjust_cfa_offset {size} - {link}", record_saved!(),
+        goes_on!(".save {{rfp, lr}}"),
+        "vpush {{d8-d15}}",                    ".cfi_adjust_cfa_offset {link} - {d8}", doubles_saved!(),
+        goes_on!(".save {{rfp, lr}}" ".vsave {{d8-d15}}"),
+        "push {{r0-r11}}",                     ".cfi_adjust_cfa_offset {d8}", general_saved!(),
+        goes_on!(".save {{rfp, lr}}" ".vsave {{d8-d15}}" ".save {{r4-r11}}" ".pad #{r4}"),
+        "add rfp, sp, #{link}",
+
+        // Where a throw writes, and how much of the system stack it drops.
+        "mov r12, #0",
+        "str r12, [r2]",
+        "mrc p15, 0, r12, c13, c0, 3",
+        "ldr r3, 9f",
+        "8: add r3, pc",
+        "ldr r3, [r3]",
+        "ldr r4, [r12, r3]",
+        "ldr r3, [r4, #{m_out}]",
+        "ldr r3, [r3, #{m_g0_sp}]",
+        "ldr r2, [r4, #{catch}]",
+        "stm sp, {{r2, r3}}",
+
+        // Complete: publish it, call, take it back. C keeps r4.
+        "str sp, [r4, #{catch}]",
+        "bl {asmcgocall}",
+        "ldr r3, [sp, #{previous}]",
+        "str r3, [r4, #{catch}]",
+
+        // C gave back every register but the two that were used here.
+        "ldr r4, [sp, #{r4}]",                 ".cfi_restore r4",
+        "add sp, sp, #{link}",                 ".cfi_adjust_cfa_offset -{link}", general_restored!(), doubles_restored!(),
+        goes_on!(".save {{rfp, lr}}"),
+        "pop {{rfp, pc}}",
+        ".balign 4",
+        "9: .word stackgate_g(GOTTPOFF) + (9b - 8b - {ahead})",
+        ends!(),
+        asmcgocall = sym asmcgocall,
+        ahead = const PC_AHEAD,
+        m_out = const offset_of!(G<Arm>, m_out),
+        catch = const offset_of!(G<Arm>, catch),
+        m_g0_sp = const offset_of!(M<Arm>, g0.sched.sp),
+        previous = const offset_of!(CatchFrame, previous),
+        r4 = const offset_of!(CatchFrame, saved.r4),
+        r5 = const offset_of!(CatchFrame, saved.r5),
+        r6 = const offset_of!(CatchFrame, saved.r6),
+        ofp = const offset_of!(CatchFrame, saved) + SAVED_OFP,
+        r8 = const offset_of!(CatchFrame, saved.r8),
+        r9 = const offset_of!(CatchFrame, saved.r9),
+        r10 = const offset_of!(CatchFrame, saved.r10),
+        d8 = const offset_of!(CatchFrame, saved.d8),
+        link = const offset_of!(CatchFrame, saved.link),
+        pc = const offset_of!(CatchFrame, pc),
+        size = const size_of::<CatchFrame>(),
+    )
+}
+
+/// Drops every frame down to `catch`, on both stacks, and makes its `asmcgocall_catch` return with `value`
+/// in `*thrown`.
+///
+/// Nothing of what is dropped runs: no destructor, no context release. That is the caller's affair.
+///
+/// Runs on a managed stack. Go: `unwindm` and the jump of `recovery`.
+///
+/// # Safety
+/// `catch` is in the chain that begins at the current g's `catch`; the current g is one that `resume` runs.
+///
+/// # Registers
+/// In: `r0` catch, `r1` value. Does not return.
+#[unsafe(naked)]
+#[unsafe(export_name = "stackgate_throw_to")]
+pub unsafe extern "C" fn throw_to(catch: *mut CatchFrame /* r0 */, value: usize /* r1 */) -> ! {
+    naked_asm!(
+        begins!(),
+        // The system stack begins again where it did when the catch was made. On curg all the while.
+        "mrc p15, 0, r12, c13, c0, 3",
+        "ldr r3, 9f",
+        "8: add r3, pc",
+        "ldr r3, [r3]",
+        "ldr r2, [r12, r3]",
+        "ldr r3, [r2, #{m_out}]",
+        "ldr r12, [r0, #{g0_sp}]",
+        "str r12, [r3, #{m_g0_sp}]",
+        "ldr r12, [r0, #{previous}]",
+        "str r12, [r2, #{catch}]",
+        "ldr r12, [r0, #{thrown}]",
+        "str r1, [r12]",
+
+        // From here on this is asmcgocall_catch, at its end.
+        "mov sp, r0",                          ".cfi_def_cfa sp, {size}",
+        record_saved!(), doubles_saved!(), general_saved!(),
+        goes_on!(".save {{rfp, lr}}" ".vsave {{d8-d15}}" ".save {{r4-r11}}" ".pad #{r4}"),
+        "pop {{r0-r11}}",                      ".cfi_adjust_cfa_offset -{d8}", general_restored!(),
+        goes_on!(".save {{rfp, lr}}" ".vsave {{d8-d15}}"),
+        "vpop {{d8-d15}}",                     ".cfi_adjust_cfa_offset {d8} - {link}", doubles_restored!(),
+        goes_on!(".save {{rfp, lr}}"),
+        "pop {{rfp, lr}}",                     ".cfi_adjust_cfa_offset {link} - {size}", record_restored!(), goes_on!(),
+        "mov r0, #0",
+        // Not by lr: no call of the return predictor's stack matches it.
+        "mov r12, lr",
+        "bx r12",
+        ".balign 4",
+        "9: .word stackgate_g(GOTTPOFF) + (9b - 8b - {ahead})",
+        ends!(),
+        ahead = const PC_AHEAD,
+        m_out = const offset_of!(G<Arm>, m_out),
+        catch = const offset_of!(G<Arm>, catch),
+        m_g0_sp = const offset_of!(M<Arm>, g0.sched.sp),
+        previous = const offset_of!(CatchFrame, previous),
+        g0_sp = const offset_of!(CatchFrame, g0_sp),
+        thrown = const offset_of!(CatchFrame, thrown),
+        r4 = const offset_of!(CatchFrame, saved.r4),
+        r5 = const offset_of!(CatchFrame, saved.r5),
+        r6 = const offset_of!(CatchFrame, saved.r6),
+        ofp = const offset_of!(CatchFrame, saved) + SAVED_OFP,
+        r8 = const offset_of!(CatchFrame, saved.r8),
+        r9 = const offset_of!(CatchFrame, saved.r9),
+        r10 = const offset_of!(CatchFrame, saved.r10),
+        d8 = const offset_of!(CatchFrame, saved.d8),
+        link = const offset_of!(CatchFrame, saved.link),
+        pc = const offset_of!(CatchFrame, pc),
+        size = const size_of::<CatchFrame>(),
+    )
+}
+
+/// Runs managed code on the system stack: `fn(arg)`. Go: `systemstack`.
+///
+/// From a managed g as [`asmcgocall`], with the same frame; on g0, on gsignal and without a g a tail call.
+///
+/// Runs on any stack; uses nothing of a managed one. Safe in a signal handler.
+///
+/// # Safety
+/// As [`asmcgocall`].
+///
+/// # Registers
+/// In: `r0` fn, `r1` arg. Clobbered: what a C call clobbers.
+#[unsafe(naked)]
+#[unsafe(export_name = "stackgate_systemstack")]
+pub unsafe extern "C" fn systemstack(func: SystemFn /* r0 */, arg: *mut c_void /* r1 */) {
+    naked_asm!(
+        begins!(),
+        "mrc p15, 0, r3, c13, c0, 3",
+        "ldr r12, 9f",
+        "8: add r12, pc",
+        "ldr r12, [r12]",
+        "add r3, r3, r12",
+        "ldr r2, [r3]",
+        "ldr r12, [r2, #{m_out}]",
+        "cmp r12, #0",
+        "beq 3f",
+
+        // g0 is current. The AsmcgocallFrame.
+        "str r12, [r3]",
+        "ldr r12, [r12, #{g0_sp}]",
+        "str sp, [r12, #-{word}]!",
+        "str ofp, [r12, #-{word}]!",
+        "stmdb r12!, {{r2, r3, rfp, lr}}",
+
+        "mov sp, r12",
+        goes_on!(".save {{ofp, sp}}" ".save {{rfp, lr}}" ".pad #{link}"),
+        ".cfi_escape {cfa_is}, {cfa_len}, {breg_sp}, {sp_lo}, {sp_hi}, {deref}",
+        ".cfi_escape {reg_at}, {rfp_dwarf}, {breg_len}, {breg_sp}, {link_lo}, {link_hi}",
+        ".cfi_escape {reg_at}, {lr_dwarf}, {breg_len}, {breg_sp}, {pc_lo}, {pc_hi}",
+        ".cfi_escape {reg_at}, {ofp_dwarf}, {breg_len}, {breg_sp}, {other_lo}, {other_hi}",
+        "add rfp, sp, #{link}",
+        "mov r12, r0",
+        "mov r0, r1",
+        "blx r12",
+
+        "ldm sp, {{r2, r3, rfp, lr}}",         record_restored!(), goes_on!(".save {{ofp, sp}}" ".pad #{other}"),
+        "ldr ofp, [sp, #{other}]",             ".cfi_restore ofp", goes_on!(".save {{sp}}" ".pad #{sp}"),
+        "ldr sp, [sp, #{sp}]",                 ".cfi_def_cfa sp, 0", goes_on!(),
+        "str r2, [r3]",
+        "bx lr",
+
+        // On a system stack already: it goes on as fn.
+        "3:",
+        "mov r12, r0",
+        "mov r0, r1",
+        "bx r12",
+        ".balign 4",
+        "9: .word stackgate_g(GOTTPOFF) + (9b - 8b - {ahead})",
+        ends!(),
+        ahead = const PC_AHEAD,
+        word = const WORD,
+        m_out = const offset_of!(G<Arm>, m_out),
+        g0_sp = const offset_of!(M<Arm>, g0.sched.sp),
+        link = const offset_of!(AsmcgocallFrame, link),
+        other = const offset_of!(AsmcgocallFrame, other),
+        sp = const offset_of!(AsmcgocallFrame, sp),
+        cfa_is = const DW_CFA_DEF_CFA_EXPRESSION, cfa_len = const CFA_WORD_LEN,
+        reg_at = const DW_CFA_EXPRESSION, breg_len = const BREG_LEN,
+        deref = const DW_OP_DEREF, breg_sp = const breg(SP.dwarf),
+        rfp_dwarf = const FP.dwarf, ofp_dwarf = const OTHER_FP.dwarf, lr_dwarf = const LR.dwarf,
+        sp_lo = const leb_lo(offset_of!(AsmcgocallFrame, sp) as i64),
+        sp_hi = const leb_hi(offset_of!(AsmcgocallFrame, sp) as i64),
+        link_lo = const leb_lo(offset_of!(AsmcgocallFrame, link) as i64),
+        link_hi = const leb_hi(offset_of!(AsmcgocallFrame, link) as i64),
+        pc_lo = const leb_lo(offset_of!(AsmcgocallFrame, pc) as i64),
+        pc_hi = const leb_hi(offset_of!(AsmcgocallFrame, pc) as i64),
+        other_lo = const leb_lo(offset_of!(AsmcgocallFrame, other) as i64),
+        other_hi = const leb_hi(offset_of!(AsmcgocallFrame, other) as i64),
+    )
+}
+
+/// Leaves the current g, which then is parked, and runs `fn(g)` on the system stack for good. Go: `mcall`.
+///
+/// `fn` ends by `gogo`, on this g or another. What runs when this g is resumed is the return from `mcall`.
+///
+/// Runs on a managed stack, of which it uses 104 bytes.
+///
+/// # Safety
+/// The current g is one that `resume` or `gogo` runs, and is not below C frames of this m. `fn` does not
+/// return.
+///
+/// # Registers
+/// In: `r0` fn. Clobbered, when it returns: what a C call clobbers. At `fn`'s entry: `r0` g.
+#[unsafe(naked)]
+#[unsafe(export_name = "stackgate_mcall")]
+pub unsafe extern "C" fn mcall(func: McallFn /* r0 */) {
+    naked_asm!(
+        begins!(),
+        // The SwitchFrame.
+        "push {{rfp, lr}}",                    ".cfi_adjust_cfa_offset {size} - {link}", record_saved!(),
+        goes_on!(".save {{rfp, lr}}"),
+        "vpush {{d8-d15}}",                    ".cfi_adjust_cfa_offset {link} - {d8}", doubles_saved!(),
+        goes_on!(".save {{rfp, lr}}" ".vsave {{d8-d15}}"),
+        "push {{r4-r11}}",                     ".cfi_adjust_cfa_offset {d8}", general_saved!(),
+        goes_on!(".save {{rfp, lr}}" ".vsave {{d8-d15}}" ".save {{r4-r11}}"),
+        "add rfp, sp, #{link}",
+
+        // Where park's return is, is mcall's. The gobuf is the g's beginning.
+        "mrc p15, 0, r4, c13, c0, 3",
+        "ldr r5, 9f",
+        "8: add r5, pc",
+        "ldr r5, [r5]",
+        "ldr r1, [r4, r5]",
+        "ldr r2, [r1, #{m_out}]",
+        "mov r6, sp",
+        "ldr lr, 7f",
+        "6: add lr, pc",
+        "stm r1, {{r6, rfp, lr}}",
+
+        // g0 is current, nothing runs on this m, and this g has no m.
+        "str r2, [r4, r5]",
+        "mov r3, #0",
+        "str r3, [r2, #{curg}]",
+        "str r3, [r1, #{m_out}]",
+        "ldr sp, [r2, #{g0_sp}]",
+        // On g0, at the SwitchFrame of the last `resume`: the same layout, so that nothing changes for who
+        // unwinds. The frame records begin anew: the g may run on another thread in a moment.
+        "add rfp, sp, #{link}",
+        "mov r12, r0",
+        "mov r0, r1",
+        "blx r12",
+        "udf #0",
+        ".balign 4",
+        "9: .word stackgate_g(GOTTPOFF) + (9b - 8b - {ahead})",
+        "7: .word stackgate_parked - (6b + {ahead})",
+        ends!(),
+        ahead = const PC_AHEAD,
+        m_out = const offset_of!(G<Arm>, m_out),
+        g0_sp = const offset_of!(M<Arm>, g0.sched.sp),
+        curg = const offset_of!(M<Arm>, curg),
+        r4 = const offset_of!(SwitchFrame, saved.r4),
+        r5 = const offset_of!(SwitchFrame, saved.r5),
+        r6 = const offset_of!(SwitchFrame, saved.r6),
+        ofp = const offset_of!(SwitchFrame, saved) + SAVED_OFP,
+        r8 = const offset_of!(SwitchFrame, saved.r8),
+        r9 = const offset_of!(SwitchFrame, saved.r9),
+        r10 = const offset_of!(SwitchFrame, saved.r10),
+        d8 = const offset_of!(SwitchFrame, saved.d8),
+        link = const offset_of!(SwitchFrame, saved.link),
+        pc = const offset_of!(SwitchFrame, pc),
+        size = const size_of::<SwitchFrame>(),
+    )
+}
+
+/// Runs a parked g on this m, with `value` as what its `park` returns, and does not come back. Go: `gogo`.
+///
+/// The system stack is used again from `g0.sched.sp`, where the last `resume` left it.
+///
+/// Runs on a system stack, of which it uses 8 bytes.
+///
+/// # Safety
+/// The current g is a g0 whose m runs nothing, and `resume` has been called on this m and has not returned.
+/// `g` is parked, and no other thread runs it.
+///
+/// # Registers
+/// In: `r0` g, `r1` value. Does not return.
+#[unsafe(naked)]
+#[unsafe(export_name = "stackgate_gogo")]
+pub unsafe extern "C" fn gogo(g: *mut G<Arm> /* r0 */, value: usize /* r1 */) -> ! {
+    naked_asm!(
+        begins!(),
+        // For unwinders: both registers are the g's a moment before SP is.
+        "push {{rfp, lr}}",                    ".cfi_def_cfa_offset 8", ".cfi_offset rfp, -8", ".cfi_offset lr, -4",
+        goes_on!(".save {{rfp, lr}}"),
+        "mrc p15, 0, r12, c13, c0, 3",
+        "ldr r3, 9f",
+        "8: add r3, pc",
+        "ldr r3, [r3]",
+        "add r12, r12, r3",
+        "ldr r3, [r12]",
+        // What unwinders follow from the g's first frame.
+        "ldr r2, [r0, #{top}]",
+        "ldr lr, [r3, #{g0_sp}]",
+        "str lr, [r2, #{parent} - {base}]",
+        "str r3, [r0, #{m_out}]",
+        "str r0, [r3, #{curg}]",
+
+        // The g's own SP, frame pointer and PC; with SP it is as if the jump had been made already.
+        "mov r2, r0",
+        "mov r0, r1",
+        "ldm r2, {{r1, rfp, lr}}",
+        "mov sp, r1",                          ".cfi_def_cfa sp, 0", record_restored!(), goes_on!(),
+        "str r2, [r12]",
+        "mov r12, lr",
+        "bx r12",
+        ".balign 4",
+        "9: .word stackgate_g(GOTTPOFF) + (9b - 8b - {ahead})",
+        ends!(),
+        ahead = const PC_AHEAD,
+        m_out = const offset_of!(G<Arm>, m_out),
+        top = const offset_of!(G<Arm>, stack) + offset_of!(Stack<Arm>, top),
+        g0_sp = const offset_of!(M<Arm>, g0.sched.sp),
+        curg = const offset_of!(M<Arm>, curg),
+        base = const size_of::<BaseFrame>(),
+        parent = const offset_of!(BaseFrame, parent),
+    )
+}
+
+/// Runs a parked g on this m until it parks or its function returns. In: the word that its `park` returns;
+/// out: the word that it parks with. A call, which `park` ends by a return: the CPU predicts both.
+///
+/// Runs on a system stack, of which it uses 104 bytes. Go: `execute` and the end of `mcall`, in one.
+///
+/// # Safety
+/// The current g is a g0 whose m runs nothing. `g` is parked, and no other thread runs it.
+///
+/// # Registers
+/// In: `r0` g, `r1` value. Out: `r0`. Clobbered: what a C call clobbers.
+#[unsafe(naked)]
+#[unsafe(export_name = "stackgate_resume")]
+pub unsafe extern "C" fn resume(g: *mut G<Arm> /* r0 */, value: usize /* r1 */) -> usize /* r0 */ {
+    naked_asm!(
+        begins!(),
+        // The SwitchFrame.
+        "push {{rfp, lr}}",                    ".cfi_adjust_cfa_offset {size} - {link}", record_saved!(),
+        goes_on!(".save {{rfp, lr}}"),
+        "vpush {{d8-d15}}",                    ".cfi_adjust_cfa_offset {link} - {d8}", doubles_saved!(),
+        goes_on!(".save {{rfp, lr}}" ".vsave {{d8-d15}}"),
+        "push {{r4-r11}}",                     ".cfi_adjust_cfa_offset {d8}", general_saved!(),
+        goes_on!(".save {{rfp, lr}}" ".vsave {{d8-d15}}" ".save {{r4-r11}}"),
+
+        // The system stack is used from here on by what this g calls, and unwinders come here from its
+        // first frame.
+        "mrc p15, 0, r12, c13, c0, 3",
+        "ldr r4, 9f",
+        "8: add r4, pc",
+        "ldr r4, [r4]",
+        "ldr r3, [r12, r4]",
+        "str sp, [r3, #{g0_sp}]",
+        "ldr r2, [r0, #{top}]",
+        "str sp, [r2, #{parent} - {base}]",
+        "str r3, [r0, #{m_out}]",
+        "str r0, [r3, #{curg}]",
+
+        // The g's own SP last; it is as if the jump had been made already.
+        "mov r2, r0",
+        "mov r0, r1",
+        "ldm r2, {{r1, rfp, lr}}",
+        "mov sp, r1",                          ".cfi_def_cfa sp, 0", record_restored!(), doubles_restored!(),
+        general_restored!(), goes_on!(),
+        "str r2, [r12, r4]",
+        // Not by lr, which the return predictor would take for a return.
+        "mov r12, lr",
+        "bx r12",
+        ".balign 4",
+        "9: .word stackgate_g(GOTTPOFF) + (9b - 8b - {ahead})",
+        ends!(),
+        ahead = const PC_AHEAD,
+        m_out = const offset_of!(G<Arm>, m_out),
+        top = const offset_of!(G<Arm>, stack) + offset_of!(Stack<Arm>, top),
+        g0_sp = const offset_of!(M<Arm>, g0.sched.sp),
+        curg = const offset_of!(M<Arm>, curg),
+        base = const size_of::<BaseFrame>(),
+        parent = const offset_of!(BaseFrame, parent),
+        r4 = const offset_of!(SwitchFrame, saved.r4),
+        r5 = const offset_of!(SwitchFrame, saved.r5),
+        r6 = const offset_of!(SwitchFrame, saved.r6),
+        ofp = const offset_of!(SwitchFrame, saved) + SAVED_OFP,
+        r8 = const offset_of!(SwitchFrame, saved.r8),
+        r9 = const offset_of!(SwitchFrame, saved.r9),
+        r10 = const offset_of!(SwitchFrame, saved.r10),
+        d8 = const offset_of!(SwitchFrame, saved.d8),
+        link = const offset_of!(SwitchFrame, saved.link),
+        pc = const offset_of!(SwitchFrame, pc),
+        size = const size_of::<SwitchFrame>(),
+    )
+}
+
+/// Parks the current g: the `resume` that runs it returns `value`. Returns what the next `resume` of this g
+/// passes, perhaps on another thread.
+///
+/// Runs on a managed stack, of which it uses 104 bytes. Go: `gopark`.
+///
+/// # Safety
+/// The current g is one that `resume` or `gogo` runs, and is not below C frames of this m.
+///
+/// # Registers
+/// In: `r0` value. Out: `r0`. Clobbered: what a C call clobbers.
+#[unsafe(naked)]
+#[unsafe(export_name = "stackgate_park")]
+pub unsafe extern "C" fn park(value: usize /* r0 */) -> usize /* r0 */ {
+    naked_asm!(
+        begins!(),
+        // The SwitchFrame.
+        "push {{rfp, lr}}",                    ".cfi_adjust_cfa_offset {size} - {link}", record_saved!(),
+        goes_on!(".save {{rfp, lr}}"),
+        "vpush {{d8-d15}}",                    ".cfi_adjust_cfa_offset {link} - {d8}", doubles_saved!(),
+        goes_on!(".save {{rfp, lr}}" ".vsave {{d8-d15}}"),
+        "push {{r4-r11}}",                     ".cfi_adjust_cfa_offset {d8}", general_saved!(),
+        goes_on!(".save {{rfp, lr}}" ".vsave {{d8-d15}}" ".save {{r4-r11}}"),
+        "add rfp, sp, #{link}",
+
+        // The gobuf is the g's beginning.
+        "mrc p15, 0, r4, c13, c0, 3",
+        "ldr r5, 9f",
+        "8: add r5, pc",
+        "ldr r5, [r5]",
+        "ldr r1, [r4, r5]",
+        "ldr r2, [r1, #{m_out}]",
+        "mov r6, sp",
+        "ldr lr, 7f",
+        "6: add lr, pc",
+        "stm r1, {{r6, rfp, lr}}",
+
+        // g0 is current, nothing runs on this m, and this g has no m.
+        "str r2, [r4, r5]",
+        "mov r3, #0",
+        "str r3, [r2, #{curg}]",
+        "str r3, [r1, #{m_out}]",
+        "ldr sp, [r2, #{g0_sp}]",
+
+        // On g0, in resume's SwitchFrame: the same layout, so the rules above describe it as well.
+        "pop {{r4-r11}}",                      ".cfi_adjust_cfa_offset -{d8}", general_restored!(),
+        goes_on!(".save {{rfp, lr}}" ".vsave {{d8-d15}}"),
+        "vpop {{d8-d15}}",                     ".cfi_adjust_cfa_offset {d8} - {link}", doubles_restored!(),
+        goes_on!(".save {{rfp, lr}}"),
+        "pop {{rfp, pc}}",
+        ".balign 4",
+        "9: .word stackgate_g(GOTTPOFF) + (9b - 8b - {ahead})",
+        "7: .word stackgate_parked - (6b + {ahead})",
+        ends!(),
+        ahead = const PC_AHEAD,
+        m_out = const offset_of!(G<Arm>, m_out),
+        g0_sp = const offset_of!(M<Arm>, g0.sched.sp),
+        curg = const offset_of!(M<Arm>, curg),
+        r4 = const offset_of!(SwitchFrame, saved.r4),
+        r5 = const offset_of!(SwitchFrame, saved.r5),
+        r6 = const offset_of!(SwitchFrame, saved.r6),
+        ofp = const offset_of!(SwitchFrame, saved) + SAVED_OFP,
+        r8 = const offset_of!(SwitchFrame, saved.r8),
+        r9 = const offset_of!(SwitchFrame, saved.r9),
+        r10 = const offset_of!(SwitchFrame, saved.r10),
+        d8 = const offset_of!(SwitchFrame, saved.d8),
+        link = const offset_of!(SwitchFrame, saved.link),
+        pc = const offset_of!(SwitchFrame, pc),
+        size = const size_of::<SwitchFrame>(),
+    )
+}
+
+/// Where a g that `park` or `mcall` left goes on: it returns from them.
+///
+/// Not a function: `resume` and `gogo` jump here, on the g's stack, with SP at its [`SwitchFrame`] and the
+/// word for it in `r0`.
+///
+/// # Safety
+/// Only the address is used.
+#[unsafe(naked)]
+#[unsafe(export_name = "stackgate_park_return")]
+pub(crate) unsafe extern "C" fn park_return() {
+    naked_asm!(
+        begins!(),
+        ".cfi_def_cfa sp, {size}",
+        record_saved!(), doubles_saved!(), general_saved!(),
+        goes_on!(".save {{rfp, lr}}" ".vsave {{d8-d15}}" ".save {{r4-r11}}"),
+        // An unwinder looks one byte before the address that `resume` jumps to.
+        "nop",
+        // A function to the linker, so that its address says the state.
+        ".globl stackgate_parked", ".hidden stackgate_parked", ".type stackgate_parked, %function",
+        "stackgate_parked:",
+        "pop {{r4-r11}}",                      ".cfi_adjust_cfa_offset -{d8}", general_restored!(),
+        goes_on!(".save {{rfp, lr}}" ".vsave {{d8-d15}}"),
+        "vpop {{d8-d15}}",                     ".cfi_adjust_cfa_offset {d8} - {link}", doubles_restored!(),
+        goes_on!(".save {{rfp, lr}}"),
+        "pop {{rfp, lr}}",                     ".cfi_adjust_cfa_offset {link} - {size}", record_restored!(), goes_on!(),
+        // Not by lr: the call was made long ago, perhaps on another CPU.
+        "mov r12, lr",
+        "bx r12",
+        ends!(),
+        r4 = const offset_of!(SwitchFrame, saved.r4),
+        r5 = const offset_of!(SwitchFrame, saved.r5),
+        r6 = const offset_of!(SwitchFrame, saved.r6),
+        ofp = const offset_of!(SwitchFrame, saved) + SAVED_OFP,
+        r8 = const offset_of!(SwitchFrame, saved.r8),
+        r9 = const offset_of!(SwitchFrame, saved.r9),
+        r10 = const offset_of!(SwitchFrame, saved.r10),
+        d8 = const offset_of!(SwitchFrame, saved.d8),
+        link = const offset_of!(SwitchFrame, saved.link),
+        pc = const offset_of!(SwitchFrame, pc),
+        size = const size_of::<SwitchFrame>(),
+    )
+}
+
+/// Where a g's first `resume` arrives: runs its function, then parks it for the last time.
+///
+/// Not a function: `resume` and `gogo` jump here, on the g's stack, with SP at its [`BaseFrame`] and the word
+/// for it in `r0`. Unwinders go on in the `resume` that runs this g, whose frame `parent` designates.
+///
+/// # Safety
+/// Only the address is used.
+#[unsafe(naked)]
+#[unsafe(export_name = "stackgate_g_start")]
+pub unsafe extern "C" fn g_start() {
+    naked_asm!(
+        begins!(),
+        ".cfi_escape {cfa_is}, {cfa_len}, {breg_sp}, {parent_lo}, {parent_hi}, {deref}, {plus}, {size_lo}, {size_hi}",
+        record_saved!(), doubles_saved!(), general_saved!(),
+        goes_on!(".save {{rfp, lr}}" ".vsave {{d8-d15}}" ".save {{r4-r11}}" ".save {{sp}}" ".pad #{parent}"),
+        // An unwinder looks one byte before the address that `resume` jumps to.
+        "nop",
+        // A function to the linker, so that its address says the state.
+        ".globl stackgate_g_begin", ".hidden stackgate_g_begin", ".type stackgate_g_begin, %function",
+        "stackgate_g_begin:",
+        "ldr r12, [sp, #{entry}]",
+        "blx r12",
+
+        // On curg, which ends. From here on this is park, and nobody comes back.
+        "mrc p15, 0, r12, c13, c0, 3",
+        "ldr r3, 9f",
+        "8: add r3, pc",
+        "ldr r3, [r3]",
+        "add r12, r12, r3",
+        "ldr r1, [r12]",
+        "ldr r2, [r1, #{m_out}]",
+        "mov r3, #{finished}",
+        "str r3, [r1, #{state}]",
+        "str r2, [r12]",
+        "mov r3, #0",
+        "str r3, [r2, #{curg}]",
+        "str r3, [r1, #{m_out}]",
+        "ldr sp, [r2, #{g0_sp}]",              ".cfi_def_cfa sp, {size}",
+        goes_on!(".save {{rfp, lr}}" ".vsave {{d8-d15}}" ".save {{r4-r11}}"),
+        "pop {{r4-r11}}",                      ".cfi_adjust_cfa_offset -{d8}", general_restored!(),
+        goes_on!(".save {{rfp, lr}}" ".vsave {{d8-d15}}"),
+        "vpop {{d8-d15}}",                     ".cfi_adjust_cfa_offset {d8} - {link}", doubles_restored!(),
+        goes_on!(".save {{rfp, lr}}"),
+        "pop {{rfp, pc}}",
+        ".balign 4",
+        "9: .word stackgate_g(GOTTPOFF) + (9b - 8b - {ahead})",
+        ends!(),
+        ahead = const PC_AHEAD,
+        entry = const offset_of!(BaseFrame, entry),
+        parent = const offset_of!(BaseFrame, parent),
+        m_out = const offset_of!(G<Arm>, m_out),
+        state = const offset_of!(G<Arm>, state),
+        finished = const crate::GState::Finished as usize,
+        g0_sp = const offset_of!(M<Arm>, g0.sched.sp),
+        curg = const offset_of!(M<Arm>, curg),
+        r4 = const offset_of!(SwitchFrame, saved.r4),
+        r5 = const offset_of!(SwitchFrame, saved.r5),
+        r6 = const offset_of!(SwitchFrame, saved.r6),
+        ofp = const offset_of!(SwitchFrame, saved) + SAVED_OFP,
+        r8 = const offset_of!(SwitchFrame, saved.r8),
+        r9 = const offset_of!(SwitchFrame, saved.r9),
+        r10 = const offset_of!(SwitchFrame, saved.r10),
+        d8 = const offset_of!(SwitchFrame, saved.d8),
+        link = const offset_of!(SwitchFrame, saved.link),
+        pc = const offset_of!(SwitchFrame, pc),
+        size = const size_of::<SwitchFrame>(),
+        cfa_is = const DW_CFA_DEF_CFA_EXPRESSION, cfa_len = const CFA_DEREF_LEN,
+        deref = const DW_OP_DEREF, plus = const DW_OP_PLUS_UCONST, breg_sp = const breg(SP.dwarf),
+        parent_lo = const leb_lo(offset_of!(BaseFrame, parent) as i64),
+        parent_hi = const leb_hi(offset_of!(BaseFrame, parent) as i64),
+        size_lo = const leb_lo(size_of::<SwitchFrame>() as i64),
+        size_hi = const leb_hi(size_of::<SwitchFrame>() as i64),
+    )
+}
+
+unsafe extern "C" {
+    /// Where a callback's managed function returns to: a return address that says "C lies below here". In
+    /// Thumb code its bit 0 is set, as in every return address.
+    #[link_name = "stackgate_callback_return"]
+    pub static callback_return: [u8; 0];
+    /// Where the first `resume` of a g jumps to, in [`g_start`].
+    #[link_name = "stackgate_g_begin"]
+    pub static g_begin: [u8; 0];
+}
+
+/// Runs managed code on curg, called from C: `fn(frame, framesize, ctxt)`. Go: `cgocallback`.
+///
+/// For managed code that obeys the C ABI; [`crosscall2`] is for code that keeps no register. The
+/// [`CallbackFrame`] on the system stack holds all there is to know; on curg lie only the [`CallbackEntry`],
+/// whose frame record continues curg's own chain, and what the managed code itself puts there. `ctxt` is the
+/// traceback context of the C frames below, 0 for none.
+///
+/// A callback on a thread without a g, on a g other than g0, or on an m that runs nothing goes to
+/// [`CALLBACK_ELSEWHERE`].
+///
+/// Runs on a system stack, of which it uses 32 bytes, and of curg's 16. Not for signal handlers.
+///
+/// # Safety
+/// `fn` may be called with these arguments on curg's stack.
+///
+/// # Registers
+/// In: `r0` fn, `r1` frame, `r2` framesize, `r3` ctxt. Clobbered: what a C call clobbers, and what `fn`
+/// clobbers beside that. At `fn`'s entry: `r0` frame, `r1` framesize, `r2` ctxt; SP a multiple of 8; FPSCR
+/// as C left it.
+#[unsafe(naked)]
+#[unsafe(export_name = "stackgate_cgocallback")]
+pub unsafe extern "C" fn cgocallback(
+    func: CallbackFn,   /* r0 */
+    frame: *mut c_void, /* r1 */
+    framesize: usize,   /* r2 */
+    ctxt: usize,        /* r3 */
+) {
+    naked_asm!(
+        begins!(),
+        // The upper half of the CallbackFrame: C's frame record, and two registers to work with.
+        "push {{r4, r5, rfp, lr}}",            ".cfi_def_cfa_offset {size} - {r4}", ".cfi_offset r4, {r4} - {size}",
+        ".cfi_offset r5, {r5} - {size}", record_saved!(), goes_on!(".save {{r4, r5, rfp, lr}}"),
+
+        // May this g be called back, and is there a g to run it?
+        "mrc p15, 0, r12, c13, c0, 3",
+        "ldr r4, 9f",
+        "8: add r4, pc",
+        "ldr r4, [r4]",
+        "add r12, r12, r4",
+        "ldr r4, [r12]",
+        "ldr r5, [r4, #{m_in}]",
+        "cmp r5, #0",
+        "beq 3f",
+        "ldr r4, [r5, #{curg}]",
+        "cmp r4, #0",
+        "beq 3f",
+
+        // The lower half: g0_sp, m, g, ctxt. The AsmcgocallFrame that this callback came through ends at
+        // g0_sp.
+        "ldr lr, [r5, #{m_g0_sp}]",
+        "push {{r3, r4, r5, lr}}",             ".cfi_def_cfa_offset {size}", goes_on!(".save {{r4, r5, rfp, lr}}" ".pad #{r4}"),
+        // It is complete: publish it. Then curg is current, then SP goes to its stack: r4 and r12 are its
+        // `link` and `pc`, lr its SP.
+        "str sp, [r5, #{m_g0_sp}]",
+        "str r4, [r12]",
+        "ldmdb lr, {{r4, r5, r12, lr}}",
+        "mov r12, r0",
+        "mov r0, r1",
+        "mov r1, r2",
+        "mov r2, r3",
+        "mov r3, sp",                          ".cfi_def_cfa_register r3",
+        "bic lr, lr, #7",
+        "mov sp, lr",                          goes_on!(".save {{r4, r5, rfp, lr}}" ".pad #{r4}" ".movsp r3"),
+
+        // On curg. The CallbackEntry from its upper end: pc, link; func, callback. rfp is C's until its record
+        // is complete.
+        "push {{r4, r5}}",
+        "push {{r3, r12}}",
+        // From here on the CFA is the upper end of the CallbackFrame that `callback` designates.
+        ".cfi_escape {cfa_is}, {cfa_len}, {breg_sp}, {cb_lo}, {cb_hi}, {deref}, {plus}, {size_lo}, {size_hi}",
+        goes_on!(".save {{r4, r5, rfp, lr}}" ".pad #{r4}" ".save {{sp}}"),
+        "add rfp, sp, #{entry_link}",
+        "blx r12",
+        // A function to the linker, so that its address has bit 0 as a return address has.
+        ".globl stackgate_callback_return", ".hidden stackgate_callback_return",
+        ".type stackgate_callback_return, %function",
+        "stackgate_callback_return:",
+
+        // On curg, and only SP is known. g0 is current again, the frame is taken back, then SP leaves: r2 is
+        // the m, lr is g0_sp.
+        "ldr r3, [sp, #{callback}]",
+        "ldm r3, {{r0, r1, r2, lr}}",
+        "mrc p15, 0, r12, c13, c0, 3",
+        "ldr r0, 7f",
+        "6: add r0, pc",
+        "ldr r0, [r0]",
+        "str r2, [r12, r0]",
+        "str lr, [r2, #{m_g0_sp}]",
+        "mov sp, r3",                          ".cfi_def_cfa sp, {size}", goes_on!(".save {{r4, r5, rfp, lr}}" ".pad #{r4}"),
+        "pop {{r0-r5, rfp, pc}}",
+
+        // On g0, or on whatever stack C runs. The registers are as they came.
+        "3:",                                  ".cfi_def_cfa sp, {size} - {r4}", goes_on!(".save {{r4, r5, rfp, lr}}"),
+        "pop {{r4, r5, rfp, lr}}",             ".cfi_def_cfa_offset 0", ".cfi_restore r4", ".cfi_restore r5",
+        record_restored!(), goes_on!(),
+        "ldr r12, 5f",
+        "4: add r12, pc",
+        "ldr r12, [r12]",
+        "bx r12",
+        ".balign 4",
+        "9: .word stackgate_g(GOTTPOFF) + (9b - 8b - {ahead})",
+        "7: .word stackgate_g(GOTTPOFF) + (7b - 6b - {ahead})",
+        "5: .word {elsewhere} - (4b + {ahead})",
+        ends!(),
+        elsewhere = sym CALLBACK_ELSEWHERE,
+        ahead = const PC_AHEAD,
+        m_in = const offset_of!(G<Arm>, m_in),
+        curg = const offset_of!(M<Arm>, curg),
+        m_g0_sp = const offset_of!(M<Arm>, g0.sched.sp),
+        r4 = const offset_of!(CallbackFrame, r4),
+        r5 = const offset_of!(CallbackFrame, r5),
+        link = const offset_of!(CallbackFrame, link),
+        pc = const offset_of!(CallbackFrame, pc),
+        size = const size_of::<CallbackFrame>(),
+        callback = const offset_of!(CallbackEntry, callback),
+        entry_link = const offset_of!(CallbackEntry, link),
+        cfa_is = const DW_CFA_DEF_CFA_EXPRESSION, cfa_len = const CFA_DEREF_LEN,
+        deref = const DW_OP_DEREF, plus = const DW_OP_PLUS_UCONST, breg_sp = const breg(SP.dwarf),
+        cb_lo = const leb_lo(offset_of!(CallbackEntry, callback) as i64),
+        cb_hi = const leb_hi(offset_of!(CallbackEntry, callback) as i64),
+        size_lo = const leb_lo(size_of::<CallbackFrame>() as i64),
+        size_hi = const leb_hi(size_of::<CallbackFrame>() as i64),
+    )
+}
+// The pushes of cgocallback, from each frame's upper end down.
+pushes!(CallbackFrame: pc, link, r5, r4, g0_sp, m, g, ctxt);
+pushes!(CallbackEntry: pc, link, func, callback);
+
+/// C's way into managed code that keeps no register: saves all that C expects back, then [`cgocallback`].
+/// Go: `crosscall2`.
+///
+/// Runs on a system stack, of which it uses 112 bytes beside those of `cgocallback`. Not for signal handlers.
+///
+/// # Safety
+/// As [`cgocallback`].
+///
+/// # Registers
+/// In: `r0` fn, `r1` a, `r2` n, `r3` ctxt. Clobbered: what a C call clobbers. At `fn`'s entry: as
+/// [`cgocallback`]; n is a word.
+#[unsafe(naked)]
+#[unsafe(export_name = "stackgate_crosscall2")]
+pub unsafe extern "C" fn crosscall2(
+    func: CallbackFn, /* r0 */
+    a: *mut c_void,   /* r1 */
+    n: c_int,         /* r2 */
+    ctxt: usize,      /* r3 */
+) {
+    naked_asm!(
+        begins!(),
+        // r2 and r3 fill the two words that are crosscall1's, and come back for nothing.
+        "push {{rfp, lr}}",                    ".cfi_adjust_cfa_offset {size} - {link}", record_saved!(),
+        goes_on!(".save {{rfp, lr}}"),
+        "vpush {{d8-d15}}",                    ".cfi_adjust_cfa_offset {link} - {d8}", doubles_saved!(),
+        goes_on!(".save {{rfp, lr}}" ".vsave {{d8-d15}}"),
+        "push {{r2-r11}}",                     ".cfi_adjust_cfa_offset {d8}", general_saved!(),
+        goes_on!(".save {{rfp, lr}}" ".vsave {{d8-d15}}" ".save {{r4-r11}}" ".pad #{r4}"),
+        "add rfp, sp, #{link}",
+
+        "bl {cgocallback}",
+
+        "pop {{r2-r11}}",                      ".cfi_adjust_cfa_offset -{d8}", general_restored!(),
+        goes_on!(".save {{rfp, lr}}" ".vsave {{d8-d15}}"),
+        "vpop {{d8-d15}}",                     ".cfi_adjust_cfa_offset {d8} - {link}", doubles_restored!(),
+        goes_on!(".save {{rfp, lr}}"),
+        "pop {{rfp, pc}}",
+        ends!(),
+        cgocallback = sym cgocallback,
+        r4 = const offset_of!(Crosscall2Frame, saved.r4),
+        r5 = const offset_of!(Crosscall2Frame, saved.r5),
+        r6 = const offset_of!(Crosscall2Frame, saved.r6),
+        ofp = const offset_of!(Crosscall2Frame, saved) + SAVED_OFP,
+        r8 = const offset_of!(Crosscall2Frame, saved.r8),
+        r9 = const offset_of!(Crosscall2Frame, saved.r9),
+        r10 = const offset_of!(Crosscall2Frame, saved.r10),
+        d8 = const offset_of!(Crosscall2Frame, saved.d8),
+        link = const offset_of!(Crosscall2Frame, saved.link),
+        pc = const offset_of!(Crosscall2Frame, pc),
+        size = const size_of::<Crosscall2Frame>(),
+    )
+}
+
+/// [`crosscall2`] with three arguments, as C code that knows no context calls it: the context is 0.
+///
+/// Go takes the missing fourth argument from whatever the register holds.
+///
+/// Runs on a system stack. Not for signal handlers.
+///
+/// # Safety
+/// As [`crosscall2`].
+///
+/// # Registers
+/// In: `r0` fn, `r1` a, `r2` n. Clobbered: what a C call clobbers.
+#[unsafe(naked)]
+#[unsafe(export_name = "stackgate_crosscall2_panic")]
+pub unsafe extern "C" fn crosscall2_panic(
+    func: CallbackFn, /* r0 */
+    a: *mut c_void,   /* r1 */
+    n: c_int,         /* r2 */
+) {
+    naked_asm!(
+        begins!(),
+        "mov r3, #0",
+        "b {crosscall2}",
+        ends!(),
+        crosscall2 = sym crosscall2,
+    )
+}
+
+/// A thread's entry: makes the g0 `g` current, runs `fn(g)` where it stands, and gives C back its registers
+/// and the thread its former g. Go: `crosscall1`.
+///
+/// Runs on the thread's own stack, of which it uses 112 bytes. Not for signal handlers.
+///
+/// # Safety
+/// `g` is a g0 that no other thread uses; `fn` may be called with it.
+///
+/// # Registers
+/// In: `r0` fn, `r1` g. Clobbered: what a C call clobbers, whatever `fn` clobbers.
+#[unsafe(naked)]
+#[unsafe(export_name = "stackgate_crosscall1")]
+pub unsafe extern "C" fn crosscall1(func: ThreadFn /* r0 */, g: *mut G<Arm> /* r1 */) {
+    naked_asm!(
+        begins!(),
+        // The former g and its place, in r2 and r3, lie in the words below what C expects back.
+        "mrc p15, 0, r3, c13, c0, 3",
+        "ldr r12, 9f",
+        "8: add r12, pc",
+        "ldr r12, [r12]",
+        "add r3, r3, r12",
+        "ldr r2, [r3]",
+        "push {{rfp, lr}}",                    ".cfi_adjust_cfa_offset {size} - {link}", record_saved!(),
+        goes_on!(".save {{rfp, lr}}"),
+        "vpush {{d8-d15}}",                    ".cfi_adjust_cfa_offset {link} - {d8}", doubles_saved!(),
+        goes_on!(".save {{rfp, lr}}" ".vsave {{d8-d15}}"),
+        "push {{r2-r11}}",                     ".cfi_adjust_cfa_offset {d8}", general_saved!(),
+        goes_on!(".save {{rfp, lr}}" ".vsave {{d8-d15}}" ".save {{r4-r11}}" ".pad #{r4}"),
+        "add rfp, sp, #{link}",
+
+        "str r1, [r3]",
+        "mov r12, r0",
+        "mov r0, r1",
+        "blx r12",
+
+        "pop {{r2-r11}}",                      ".cfi_adjust_cfa_offset -{d8}", general_restored!(),
+        goes_on!(".save {{rfp, lr}}" ".vsave {{d8-d15}}"),
+        "str r2, [r3]",
+        "vpop {{d8-d15}}",                     ".cfi_adjust_cfa_offset {d8} - {link}", doubles_restored!(),
+        goes_on!(".save {{rfp, lr}}"),
+        "pop {{rfp, pc}}",
+        ".balign 4",
+        "9: .word stackgate_g(GOTTPOFF) + (9b - 8b - {ahead})",
+        ends!(),
+        ahead = const PC_AHEAD,
+        r4 = const offset_of!(Crosscall2Frame, saved.r4),
+        r5 = const offset_of!(Crosscall2Frame, saved.r5),
+        r6 = const offset_of!(Crosscall2Frame, saved.r6),
+        ofp = const offset_of!(Crosscall2Frame, saved) + SAVED_OFP,
+        r8 = const offset_of!(Crosscall2Frame, saved.r8),
+        r9 = const offset_of!(Crosscall2Frame, saved.r9),
+        r10 = const offset_of!(Crosscall2Frame, saved.r10),
+        d8 = const offset_of!(Crosscall2Frame, saved.d8),
+        link = const offset_of!(Crosscall2Frame, saved.link),
+        pc = const offset_of!(Crosscall2Frame, pc),
+        size = const size_of::<Crosscall2Frame>(),
+    )
+}
