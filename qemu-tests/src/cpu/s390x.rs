@@ -1,0 +1,321 @@
+//! Register tests on s390x.
+
+use core::arch::naked_asm;
+use core::ffi::{c_int, c_void};
+
+/// The callee-saved registers of the C ABI, in the order of a pattern's words.
+pub const KEPT: &[&str] = &[
+    "r6", "r7", "r8", "r9", "r10", "r11", "r12", "r13", "f8", "f9", "f10", "f11", "f12", "f13", "f14", "f15",
+];
+
+/// A word for each register of [`KEPT`].
+pub type Pattern = [u64; KEPT.len()];
+
+/// Calls `f(args...)` with `pattern` in the callee-saved registers, and stores what they hold after.
+///
+/// # Safety
+/// `f` is a C function of up to four words.
+#[unsafe(naked)]
+pub unsafe extern "C" fn with_pattern(
+    f: usize,                /* r2 */
+    args: *const [usize; 4], /* r3 */
+    pattern: *const Pattern, /* r4 */
+    seen: *mut Pattern,      /* r5 */
+) -> usize {
+    naked_asm!(
+        ".cfi_startproc",
+        "stmg %r6, %r15, 48(%r15)",
+        ".cfi_rel_offset %r6, 48", ".cfi_rel_offset %r7, 56", ".cfi_rel_offset %r8, 64",
+        ".cfi_rel_offset %r9, 72", ".cfi_rel_offset %r10, 80", ".cfi_rel_offset %r11, 88",
+        ".cfi_rel_offset %r12, 96", ".cfi_rel_offset %r13, 104", ".cfi_rel_offset %r14, 112",
+        ".cfi_rel_offset %r15, 120",
+        // A frame, behind which lie f8 to f15 and `seen`.
+        "lgr %r1, %r15",
+        "aghi %r15, -232",                ".cfi_adjust_cfa_offset 232",
+        "stg %r1, 0(%r15)",
+        "std %f8, 160(%r15)",             ".cfi_rel_offset %f8, 160",
+        "std %f9, 168(%r15)",             ".cfi_rel_offset %f9, 168",
+        "std %f10, 176(%r15)",            ".cfi_rel_offset %f10, 176",
+        "std %f11, 184(%r15)",            ".cfi_rel_offset %f11, 184",
+        "std %f12, 192(%r15)",            ".cfi_rel_offset %f12, 192",
+        "std %f13, 200(%r15)",            ".cfi_rel_offset %f13, 200",
+        "std %f14, 208(%r15)",            ".cfi_rel_offset %f14, 208",
+        "std %f15, 216(%r15)",            ".cfi_rel_offset %f15, 216",
+        "stg %r5, 224(%r15)",
+
+        "lmg %r6, %r13, 0(%r4)",
+        "ld %f8, 64(%r4)",
+        "ld %f9, 72(%r4)",
+        "ld %f10, 80(%r4)",
+        "ld %f11, 88(%r4)",
+        "ld %f12, 96(%r4)",
+        "ld %f13, 104(%r4)",
+        "ld %f14, 112(%r4)",
+        "ld %f15, 120(%r4)",
+        "lgr %r1, %r2",
+        "lmg %r2, %r5, 0(%r3)",
+        "basr %r14, %r1",
+
+        "lg %r1, 224(%r15)",
+        "stmg %r6, %r13, 0(%r1)",
+        "std %f8, 64(%r1)",
+        "std %f9, 72(%r1)",
+        "std %f10, 80(%r1)",
+        "std %f11, 88(%r1)",
+        "std %f12, 96(%r1)",
+        "std %f13, 104(%r1)",
+        "std %f14, 112(%r1)",
+        "std %f15, 120(%r1)",
+
+        "ld %f8, 160(%r15)",              ".cfi_restore %f8",
+        "ld %f9, 168(%r15)",              ".cfi_restore %f9",
+        "ld %f10, 176(%r15)",             ".cfi_restore %f10",
+        "ld %f11, 184(%r15)",             ".cfi_restore %f11",
+        "ld %f12, 192(%r15)",             ".cfi_restore %f12",
+        "ld %f13, 200(%r15)",             ".cfi_restore %f13",
+        "ld %f14, 208(%r15)",             ".cfi_restore %f14",
+        "ld %f15, 216(%r15)",             ".cfi_restore %f15",
+        "lmg %r6, %r15, 280(%r15)",       ".cfi_adjust_cfa_offset -232",
+        ".cfi_restore %r6", ".cfi_restore %r7", ".cfi_restore %r8", ".cfi_restore %r9", ".cfi_restore %r10",
+        ".cfi_restore %r11", ".cfi_restore %r12", ".cfi_restore %r13", ".cfi_restore %r14", ".cfi_restore %r15",
+        "br %r14",
+        ".cfi_endproc",
+    )
+}
+
+/// Writes something else into every register that a C function may change. Returns 7.
+///
+/// The vector registers need an instruction set that Rust's target does not assume, and which QEMU has.
+///
+/// # Safety
+/// The CPU has the vector facility.
+#[unsafe(naked)]
+pub unsafe extern "C" fn clobber_volatile(arg: *mut c_void) -> c_int {
+    naked_asm!(
+        ".cfi_startproc",
+        // v16 to v31: vector generate byte mask.
+        ".insn vri, 0xe70000000044, %v16, 0x1111, 0, 0",
+        ".insn vri, 0xe70000000044, %v17, 0x2222, 0, 0",
+        ".insn vri, 0xe70000000044, %v18, 0x3333, 0, 0",
+        ".insn vri, 0xe70000000044, %v19, 0x4444, 0, 0",
+        ".insn vri, 0xe70000000044, %v20, 0x5555, 0, 0",
+        ".insn vri, 0xe70000000044, %v21, 0x6666, 0, 0",
+        ".insn vri, 0xe70000000044, %v22, 0x7777, 0, 0",
+        ".insn vri, 0xe70000000044, %v23, 0x8888, 0, 0",
+        ".insn vri, 0xe70000000044, %v24, 0x9999, 0, 0",
+        ".insn vri, 0xe70000000044, %v25, 0xaaaa, 0, 0",
+        ".insn vri, 0xe70000000044, %v26, 0xbbbb, 0, 0",
+        ".insn vri, 0xe70000000044, %v27, 0xcccc, 0, 0",
+        ".insn vri, 0xe70000000044, %v28, 0xdddd, 0, 0",
+        ".insn vri, 0xe70000000044, %v29, 0xeeee, 0, 0",
+        ".insn vri, 0xe70000000044, %v30, 0x1234, 0, 0",
+        ".insn vri, 0xe70000000044, %v31, 0x4321, 0, 0",
+        "lghi %r0, 0x7171",
+        "ldgr %f0, %r0", "ldgr %f1, %r0", "ldgr %f2, %r0", "ldgr %f3, %r0",
+        "ldgr %f4, %r0", "ldgr %f5, %r0", "ldgr %f6, %r0", "ldgr %f7, %r0",
+        // a0 and a1 are the thread pointer.
+        "sar %a2, %r0", "sar %a3, %r0", "sar %a4, %r0", "sar %a5, %r0", "sar %a6, %r0", "sar %a7, %r0",
+        "sar %a8, %r0", "sar %a9, %r0", "sar %a10, %r0", "sar %a11, %r0", "sar %a12, %r0", "sar %a13, %r0",
+        "sar %a14, %r0", "sar %a15, %r0",
+        "lgr %r1, %r14",                  ".cfi_register %r14, %r1",
+        "lghi %r0, 0x1010",
+        "lghi %r3, 0x3030",
+        "lghi %r4, 0x4040",
+        "lghi %r5, 0x5050",
+        "lghi %r14, 0x6060",
+        // An int result is sign-extended; what calls this for an int may look at no more.
+        "lghi %r2, 7",
+        "ltgr %r0, %r0",
+        "br %r1",
+        ".cfi_endproc",
+    )
+}
+
+/// What managed code without callee-saved registers does: stores `n` and `ctxt` in the two words at `frame`,
+/// then changes every register but SP and the thread pointer.
+///
+/// # Safety
+/// `frame` is valid for two words.
+#[unsafe(naked)]
+pub unsafe extern "C" fn clobber_everything(frame: *mut c_void, n: usize, ctxt: usize) {
+    naked_asm!(
+        ".cfi_startproc",
+        "stmg %r3, %r4, 0(%r2)",
+        "lghi %r6, 0x0606",
+        "lghi %r7, 0x0707",
+        "lghi %r8, 0x0808",
+        "lghi %r9, 0x0909",
+        "lghi %r10, 0x1010",
+        "lghi %r11, 0x1111",
+        "lghi %r12, 0x1212",
+        "lghi %r13, 0x1313",
+        "ldgr %f8, %r6", "ldgr %f9, %r7", "ldgr %f10, %r8", "ldgr %f11, %r9",
+        "ldgr %f12, %r10", "ldgr %f13, %r11", "ldgr %f14, %r12", "ldgr %f15, %r13",
+        "jg {volatile}",
+        ".cfi_endproc",
+        volatile = sym clobber_volatile,
+    )
+}
+
+/// What a C function finds at its entry: SP, the back chain word, the program mask, the floating-point control
+/// register.
+///
+/// # Safety
+/// `arg` is valid for eight words.
+#[unsafe(naked)]
+pub unsafe extern "C" fn entry_state(arg: *mut [usize; 8]) -> c_int {
+    naked_asm!(
+        ".cfi_startproc",
+        "stg %r15, 0(%r2)",
+        "lg %r1, 0(%r15)",
+        "stg %r1, 8(%r2)",
+        // The condition code and the program mask go to bits 24 to 31 of the lower word.
+        "lghi %r1, 0",
+        "ipm %r1",
+        "stg %r1, 16(%r2)",
+        "lghi %r1, 0",
+        "efpc %r1",
+        "stg %r1, 24(%r2)",
+        "lghi %r2, 0",
+        "br %r14",
+        ".cfi_endproc",
+    )
+}
+
+/// The part of `word` that the register with this index in [`KEPT`] can hold.
+pub fn representable(_index: usize, word: u64) -> u64 {
+    word
+}
+
+/// Calls `f(arg)` through `ccall`.
+///
+/// # Safety
+/// As `asmcgocall`.
+#[unsafe(naked)]
+pub unsafe extern "C" fn ccall_one(
+    f: stackgate::CFn, /* r2 */
+    arg: *mut c_void,  /* r3 */
+) -> c_int {
+    naked_asm!(
+        ".cfi_startproc",
+        "lgr %r1, %r2",
+        "lgr %r2, %r3",
+        "jg {ccall}",
+        ".cfi_endproc",
+        ccall = sym stackgate::arch::ccall,
+    )
+}
+
+/// What SP is a multiple of where a call is made.
+pub const SP_ALIGN: usize = 8;
+/// What remains of that at the callee's entry.
+pub const SP_AT_ENTRY: usize = 0;
+
+/// Checks what [`entry_state`] found, beside SP: the back chain goes on at another frame, the program mask is
+/// zero (ABI 1.2.1.1), and so is the floating-point control register, which nobody here has changed.
+pub fn check_entry(what: &str, state: &[usize; 8]) {
+    crate::check!(state[1] != 0 && state[1] != state[0], "{what}: back chain {:#x}", state[1]);
+    crate::check_eq!(state[1] % SP_ALIGN, 0, "{what}: back chain {:#x}", state[1]);
+    crate::check_eq!(state[2] >> 24 & 0xf, 0, "{what}: program mask");
+    crate::check_eq!(state[3], 0, "{what}: fpc");
+}
+
+/// A task's function that calls `block.f(block.arg)` through `asmcgocall` and survives that its stack is
+/// moved meanwhile. Its CFA is defined by r11, which designates its own frame. It keeps no back chain.
+///
+/// # Safety
+/// `block` is the address of a [`Movable`](crate::cases::moved::Movable) off the task's stack.
+#[unsafe(naked)]
+pub unsafe extern "C" fn movable(block: usize /* r2 */) -> usize /* r2 */ {
+    naked_asm!(
+        ".cfi_startproc",
+        "stmg %r11, %r14, 88(%r15)",
+        ".cfi_rel_offset %r11, 88", ".cfi_rel_offset %r12, 96", ".cfi_rel_offset %r13, 104",
+        ".cfi_rel_offset %r14, 112", ".cfi_val_offset %r15, -160",
+        "aghi %r15, -184",                ".cfi_adjust_cfa_offset 184",
+        "mvghi 0(%r15), 0",
+        "lgr %r11, %r15",                 ".cfi_def_cfa_register %r11",
+        "stg %r2, 160(%r11)",
+        "lgfi %r1, 0x11223344",
+        "stg %r1, 168(%r11)",
+        "lgfi %r1, 0x55667788",
+        "stg %r1, 176(%r11)",
+        "lg %r3, {arg}(%r2)",
+        "lg %r2, {f}(%r2)",
+        "brasl %r14, {asmcgocall}",
+        "lg %r1, 160(%r11)",
+        "lgfr %r2, %r2",
+        "stg %r2, {result}(%r1)",
+        "mvc {locals}(16,%r1), 168(%r11)",
+        "lay %r15, 184(%r11)",            ".cfi_def_cfa %r15, 160",
+        "lmg %r11, %r14, 88(%r15)",
+        ".cfi_restore %r11", ".cfi_restore %r12", ".cfi_restore %r13", ".cfi_restore %r14",
+        "br %r14",
+        ".cfi_endproc",
+        asmcgocall = sym stackgate::arch::asmcgocall,
+        f = const core::mem::offset_of!(crate::cases::moved::Movable, f),
+        arg = const core::mem::offset_of!(crate::cases::moved::Movable, arg),
+        result = const core::mem::offset_of!(crate::cases::moved::Movable, result),
+        locals = const core::mem::offset_of!(crate::cases::moved::Movable, locals),
+    )
+}
+
+/// A callback that calls `f(job)` through `asmcgocall`, and holds no address of its own stack.
+///
+/// # Safety
+/// `f` is the address of a C function that takes `job`.
+#[unsafe(naked)]
+pub unsafe extern "C" fn movable_callback(job: *mut c_void, f: usize, ctxt: usize) {
+    naked_asm!(
+        ".cfi_startproc",
+        "stg %r14, 112(%r15)",            ".cfi_rel_offset %r14, 112", ".cfi_val_offset %r15, -160",
+        "aghi %r15, -160",                ".cfi_adjust_cfa_offset 160",
+        "mvghi 0(%r15), 0",
+        "lgr %r1, %r2",
+        "lgr %r2, %r3",
+        "lgr %r3, %r1",
+        "brasl %r14, {asmcgocall}",
+        "aghi %r15, 160",                 ".cfi_adjust_cfa_offset -160",
+        "lg %r14, 112(%r15)",             ".cfi_restore %r14",
+        "br %r14",
+        ".cfi_endproc",
+        asmcgocall = sym stackgate::arch::asmcgocall,
+    )
+}
+
+/// Repairs the back chains of [`movable`] and [`movable_callback`] in a stack that has been copied: they keep
+/// none.
+///
+/// # Safety
+/// None.
+pub unsafe fn relink(_limit: *mut u8, _top: *mut u8, _old_limit: *mut u8, _old_top: *mut u8) {}
+
+/// Calls `f(arg)` through `asmcgocall` from a frame that is `size` bytes larger than usual.
+///
+/// # Safety
+/// `size` is a multiple of 16 that the stack has room for.
+#[unsafe(naked)]
+pub unsafe extern "C" fn variable_frame(
+    size: usize,       /* r2 */
+    f: stackgate::CFn, /* r3 */
+    arg: *mut c_void,  /* r4 */
+) -> c_int {
+    naked_asm!(
+        ".cfi_startproc",
+        "stmg %r11, %r15, 88(%r15)",
+        ".cfi_rel_offset %r11, 88", ".cfi_rel_offset %r12, 96", ".cfi_rel_offset %r13, 104",
+        ".cfi_rel_offset %r14, 112", ".cfi_rel_offset %r15, 120",
+        "lgr %r11, %r15",                 ".cfi_def_cfa_register %r11",
+        "sgr %r15, %r2",
+        "aghi %r15, -160",
+        "stg %r11, 0(%r15)",
+        "lgr %r2, %r3",
+        "lgr %r3, %r4",
+        "brasl %r14, {asmcgocall}",
+        "lmg %r11, %r15, 88(%r11)",       ".cfi_def_cfa %r15, 160",
+        ".cfi_restore %r11", ".cfi_restore %r12", ".cfi_restore %r13", ".cfi_restore %r14", ".cfi_restore %r15",
+        "br %r14",
+        ".cfi_endproc",
+        asmcgocall = sym stackgate::arch::asmcgocall,
+    )
+}
