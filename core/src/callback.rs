@@ -1,8 +1,9 @@
 //! Calls from C: the initialisation gate, the way in for exported functions, and what cannot be let in.
 
-use crate::platform::{fatal, platform};
+use crate::platform::{errno_location, fatal, platform};
 use crate::task::is;
-use crate::{M, current_g, traceback};
+use crate::traceback::{self, ContextArg, ContextFn};
+use crate::{M, current_g};
 use core::ffi::c_void;
 use core::fmt;
 use core::sync::atomic::{AtomicU32, AtomicUsize, Ordering};
@@ -109,17 +110,33 @@ fn wait() {
 /// `managed` may be called with these arguments on a managed stack.
 #[inline]
 pub unsafe fn enter(managed: CallbackFn, block: *mut c_void, size: usize) {
-    let errno = platform().and_then(|p| p.errno());
-    // SAFETY: errno is this thread's; it stays so until C returns.
-    let saved = errno.map(|at| unsafe { *at });
+    let errno = errno_location();
+    // SAFETY: errno is this thread's, and stays where it is.
+    let saved = unsafe { errno.read_volatile() };
     wait_runtime_init_done();
-    let ctxt = traceback::acquire_context();
-    // SAFETY: by the caller.
-    unsafe { arch::cgocallback(managed, block, size, ctxt) };
-    traceback::release_context(ctxt);
-    if let (Some(at), Some(value)) = (errno, saved) {
-        // SAFETY: as above.
-        unsafe { *at = value };
+    match traceback::context_function() {
+        // SAFETY: by the caller.
+        None => unsafe { arch::cgocallback(managed, block, size, 0) },
+        // SAFETY: by the caller.
+        Some(context) => unsafe { enter_with_context(context, managed, block, size) },
+    }
+    // SAFETY: as above.
+    unsafe { errno.write_volatile(saved) };
+}
+
+/// The rest of [`enter`] where contexts are made: the function that makes one also gets it back.
+#[inline(never)]
+unsafe fn enter_with_context(context: ContextFn, managed: CallbackFn, block: *mut c_void, size: usize) {
+    let mut arg = ContextArg { context: 0 };
+    // SAFETY: who set the function vouches for it; the rest by the caller.
+    unsafe {
+        context(&raw mut arg);
+        let ctxt = arg.context;
+        arch::cgocallback(managed, block, size, ctxt);
+        if ctxt != 0 {
+            arg.context = ctxt;
+            context(&raw mut arg);
+        }
     }
 }
 

@@ -48,7 +48,7 @@ pub mod traceback;
 
 pub use callback::{InitError, enter, notify_runtime_init_done, runtime_init_begin, wait_runtime_init_done};
 pub use cgocall::{cgocall, on_system_stack};
-pub use platform::{Platform, PlatformError, platform, set_platform};
+pub use platform::{ErrnoFn, Platform, PlatformError, platform, set_platform};
 pub use stackgate_arch as arch;
 pub use stackgate_arch::{
     CFn, CallbackFn, EntryFn, GState, asmcgocall, cgocallback, crosscall2, systemstack,

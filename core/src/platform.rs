@@ -1,8 +1,8 @@
 //! What stackgate asks of the system it runs on, off its hot paths.
 
 use crate::once::Once;
-use core::ffi::c_int;
-use core::sync::atomic::AtomicU32;
+use core::ffi::{c_int, c_void};
+use core::sync::atomic::{AtomicI32, AtomicPtr, AtomicU32, Ordering};
 
 /// The services of an operating system or a board. `stackgate-libc` implements it for hosted targets.
 ///
@@ -25,8 +25,28 @@ pub trait Platform: Sync {
     /// Wakes every thread that sleeps on `word`.
     fn wake(&self, word: &AtomicU32);
 
-    /// Where C keeps this thread's `errno`, if the system has one. Must be safe in a signal handler.
-    fn errno(&self) -> Option<*mut c_int>;
+    /// The function that says where C keeps a thread's `errno`, if the system has one. A function, and not
+    /// the answer, because every callback asks.
+    fn errno(&self) -> Option<ErrnoFn>;
+}
+
+/// Says where C keeps the calling thread's `errno`. Runs on any stack; safe in a signal handler.
+pub type ErrnoFn = unsafe extern "C" fn() -> *mut c_int;
+
+/// Where callbacks find `errno`: the platform's function, or one that names a word for all and nobody.
+static ERRNO: AtomicPtr<c_void> = AtomicPtr::new(no_errno as *mut c_void);
+
+unsafe extern "C" fn no_errno() -> *mut c_int {
+    static NOBODYS: AtomicI32 = AtomicI32::new(0);
+    NOBODYS.as_ptr()
+}
+
+/// Where C keeps this thread's `errno`; where C keeps none, a word that nobody reads.
+#[inline(always)]
+pub(crate) fn errno_location() -> *mut c_int {
+    let location = ERRNO.load(Ordering::Relaxed);
+    // SAFETY: only functions of this type are stored, and they may be called anywhere.
+    unsafe { core::mem::transmute::<*mut c_void, ErrnoFn>(location)() }
 }
 
 static PLATFORM: Once<&'static dyn Platform> = Once::new();
@@ -56,7 +76,13 @@ impl core::fmt::Display for PlatformError {
 /// # Errors
 /// [`PlatformError::AlreadySet`] on every call but the first.
 pub fn set_platform(platform: &'static dyn Platform) -> Result<(), PlatformError> {
-    if PLATFORM.set(platform) { Ok(()) } else { Err(PlatformError::AlreadySet) }
+    if !PLATFORM.set(platform) {
+        return Err(PlatformError::AlreadySet);
+    }
+    if let Some(errno) = platform.errno() {
+        ERRNO.store(errno as *mut c_void, Ordering::Relaxed);
+    }
+    Ok(())
 }
 
 /// The platform, once it is set.

@@ -2,7 +2,7 @@
 
 use core::ffi::{c_int, c_void};
 use core::sync::atomic::{AtomicU32, Ordering};
-use stackgate::Platform;
+use stackgate::{ErrnoFn, Platform};
 
 unsafe extern "C" {
     fn __errno_location() -> *mut c_int;
@@ -50,8 +50,7 @@ impl Platform for Hosted {
 
     fn wake(&self, _word: &AtomicU32) {}
 
-    fn errno(&self) -> Option<*mut c_int> {
-        // SAFETY: may be called anywhere.
-        Some(unsafe { __errno_location() })
+    fn errno(&self) -> Option<ErrnoFn> {
+        Some(__errno_location)
     }
 }

@@ -61,3 +61,5 @@ pub use tables::{MAX_UNWIND_TABLES, UnwindTables, register_tables};
 #[doc(hidden)]
 pub use walk::fill;
 pub use walk::{MAX_C_FRAMES, MAX_FRAMES, Pc, Stop, Traceback, Walker, callers, callers_pcs};
+
+pub(crate) use set::context_function;

@@ -138,6 +138,14 @@ pub unsafe fn set_cgo_traceback(
     }
 }
 
+/// The context function, if there is one.
+#[inline(always)]
+pub(crate) fn context_function() -> Option<ContextFn> {
+    let context = CONTEXT.load(Ordering::Acquire);
+    // SAFETY: only `set_cgo_traceback` writes the word, from a ContextFn or null.
+    unsafe { transmute::<*mut c_void, Option<ContextFn>>(context) }
+}
+
 /// Asks the context function to describe the C frames that are about to call managed code. 0 when there is no
 /// function, or nothing to describe.
 ///

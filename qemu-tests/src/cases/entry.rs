@@ -14,11 +14,16 @@ unsafe extern "C" fn state_in_c(state: *mut c_void) -> c_int {
     unsafe { entry_state(state.cast()) }
 }
 
+/// Checks what a crossing's callee finds.
 fn checked(what: &str, run: impl FnOnce(*mut State)) {
+    found(what, true, run);
+}
+
+fn found(what: &str, crossing: bool, run: impl FnOnce(*mut State)) {
     let mut state: State = [0; 8];
     run(&raw mut state);
     check_eq!(state[0] % cpu::SP_ALIGN, cpu::SP_AT_ENTRY, "{what}: SP {:#x}", state[0]);
-    cpu::check_entry(what, &state);
+    cpu::check_entry(what, &state, crossing);
 }
 
 /// `entry_state` itself is the C function, so that nothing comes between.
@@ -41,7 +46,7 @@ fn as_system_fn() -> stackgate::arch::SystemFn {
 
 fn plain_call() {
     // The test itself: what a compiler's own call looks like.
-    checked("a plain call", |state| {
+    found("a plain call", false, |state| {
         // SAFETY: takes a State.
         unsafe { entry_state(state) };
     });

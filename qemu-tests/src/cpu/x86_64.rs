@@ -199,12 +199,17 @@ pub const SP_ALIGN: usize = 16;
 /// What remains of that at the callee's entry: the return address lies there.
 pub const SP_AT_ENTRY: usize = 8;
 
-/// Checks what [`entry_state`] found, beside SP: the direction flag is clear (psABI 3.2.1), and the frame
-/// pointer designates a record that lies above SP or, at the end of a chain, elsewhere.
-pub fn check_entry(what: &str, state: &[usize; 8]) {
+/// Checks what [`entry_state`] found, beside SP: the direction flag is clear (psABI 3.2.1), and after a
+/// crossing rbp designates the crossing's record, which lies close above SP.
+pub fn check_entry(what: &str, state: &[usize; 8], crossing: bool) {
     const DIRECTION: usize = 1 << 10;
     crate::check_eq!(state[2] & DIRECTION, 0, "{what}: DF");
-    crate::check_eq!(state[1] % size_of::<usize>(), 0, "{what}: rbp {:#x}", state[1]);
+    if crossing {
+        let record: *const [usize; 2] = core::ptr::with_exposed_provenance(state[1]);
+        crate::check!((state[0]..state[0] + 256).contains(&record.addr()), "{what}: rbp {record:?}");
+        // SAFETY: the stack above SP, which the test stands on.
+        crate::check!(unsafe { (*record)[1] } != 0, "{what}: the record has a return address");
+    }
 }
 
 /// A task's function that calls `block.f(block.arg)` through `asmcgocall` and survives that its stack is

@@ -1,0 +1,153 @@
+//! Repeats one operation, so that its guest instructions can be counted: `count --list`, `count OP N`.
+
+use core::ffi::{c_int, c_void};
+use core::hint::black_box;
+use qemu_tests::setup::{Task, adopted, in_c, in_task};
+use stackgate::{arch, cgocall, enter};
+
+unsafe extern "C" fn empty(_: *mut c_void) -> c_int {
+    0
+}
+
+unsafe extern "C" fn empty_managed(_: *mut c_void, _: usize, _: usize) {}
+
+unsafe extern "C" fn empty_system(_: *mut c_void) {}
+
+stackgate::export! {
+    /// The least that C can call.
+    pub extern "C" fn count_exported() {}
+
+    /// A word in, a word out.
+    pub extern "C" fn count_exported_word(word: isize) -> isize { word }
+}
+
+/// Repeats `$body` `n` times in a task.
+macro_rules! task {
+    ($n:ident, $body:expr) => {
+        in_task(|| for _ in 0..$n { $body; })
+    };
+}
+
+/// Repeats `$body` `n` times in C that a task called.
+macro_rules! c {
+    ($n:ident, $body:expr) => {
+        in_task(|| in_c(|| for _ in 0..$n { $body; }))
+    };
+}
+
+unsafe extern "C" fn parks(_: usize) -> usize {
+    loop {
+        // SAFETY: in a task, not below C.
+        unsafe { arch::park(0) };
+    }
+}
+
+/// Calls C that calls back, `levels` deep.
+fn nested(levels: usize) {
+    unsafe extern "C" fn c(levels: *mut c_void) -> c_int {
+        // SAFETY: C below a task.
+        unsafe { enter(managed, levels, 0) };
+        0
+    }
+    unsafe extern "C" fn managed(levels: *mut c_void, _: usize, _: usize) {
+        let levels = levels.addr();
+        if levels > 0 {
+            // SAFETY: `c` takes a number.
+            unsafe { cgocall(c, core::ptr::without_provenance_mut(levels - 1)) };
+        }
+    }
+    // SAFETY: `c` takes a number.
+    unsafe { cgocall(c, core::ptr::without_provenance_mut(levels)) };
+}
+
+type Operation = (&'static str, fn(usize));
+
+const OPERATIONS: &[Operation] = &[
+    // SAFETY: `empty` takes anything.
+    ("C call", |n| task!(n, unsafe { black_box(empty as stackgate::CFn)(core::ptr::null_mut()) })),
+    // SAFETY: as above.
+    ("asmcgocall", |n| task!(n, unsafe { arch::asmcgocall(empty, core::ptr::null_mut()) })),
+    // SAFETY: as above.
+    ("systemstack", |n| task!(n, unsafe { arch::systemstack(empty_system, core::ptr::null_mut()) })),
+    // SAFETY: as above.
+    ("cgocall", |n| task!(n, unsafe { cgocall(empty, core::ptr::null_mut()) })),
+    // SAFETY: `empty_managed` takes anything.
+    ("cgocallback", |n| c!(n, unsafe { arch::cgocallback(empty_managed, core::ptr::null_mut(), 0, 0) })),
+    // SAFETY: as above.
+    ("crosscall2", |n| c!(n, unsafe { arch::crosscall2(empty_managed, core::ptr::null_mut(), 0, 0) })),
+    ("callback", |n| c!(n, count_exported())),
+    ("callback, word to word", |n| c!(n, black_box(count_exported_word(black_box(3))))),
+    ("callback with a context", |n| {
+        traceback_hooks();
+        c!(n, count_exported());
+    }),
+    ("nesting, per level", |n| {
+        in_task_of(n * 512 + (64 << 10), move || nested(n));
+    }),
+    ("resume and park", |n| {
+        adopted(|_| {
+            let mut task = Task::new(16 << 10, parks);
+            for _ in 0..n {
+                // SAFETY: parked, and nobody else has it.
+                unsafe { arch::resume(&raw mut *task.g, 0) };
+            }
+        });
+    }),
+];
+
+/// Sets a context function that does as little as one can.
+fn traceback_hooks() {
+    unsafe extern "C" fn context(arg: *mut stackgate::traceback::ContextArg) {
+        // SAFETY: stackgate passes one.
+        let arg = unsafe { &mut *arg };
+        if arg.context == 0 {
+            arg.context = 1;
+        }
+    }
+    // SAFETY: the function is what it has to be.
+    unsafe { stackgate::traceback::set_cgo_traceback(0, None, Some(context), None) }.expect("the first set");
+}
+
+/// Runs `f` in a task on a stack of `size` bytes, on a thread with as much.
+fn in_task_of(size: usize, f: impl FnOnce() + Send + 'static) {
+    unsafe extern "C" fn entry(f: usize) -> usize {
+        let f: *mut Option<Box<dyn FnOnce() + Send>> = core::ptr::with_exposed_provenance_mut(f);
+        // SAFETY: `in_task_of` passes it, and waits.
+        unsafe { (*f).take() }.expect("the function")();
+        0
+    }
+    let mut f: Option<Box<dyn FnOnce() + Send>> = Some(Box::new(f));
+    std::thread::Builder::new()
+        .stack_size(size + (64 << 10))
+        .spawn(move || {
+            adopted(|_| Task::new(size & !15, entry).resume((&raw mut f).expose_provenance()));
+        })
+        .expect("a thread")
+        .join()
+        .expect("the function");
+}
+
+fn main() -> std::process::ExitCode {
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    match arguments.iter().map(String::as_str).collect::<Vec<_>>()[..] {
+        ["--list"] => {
+            for (name, _) in OPERATIONS {
+                println!("{name}");
+            }
+            0.into()
+        }
+        [name, n] => {
+            let (Some((_, run)), Ok(n)) = (OPERATIONS.iter().find(|(known, _)| *known == name), n.parse()) else {
+                eprintln!("no operation is called {name}, or {n} is not a number: count --list names them");
+                return 2.into();
+            };
+            stackgate::set_platform(&stackgate_libc::Hosted).expect("the first platform");
+            run(n);
+            0.into()
+        }
+        _ => {
+            eprintln!("usage: count --list | count OPERATION N");
+            2.into()
+        }
+    }
+}
