@@ -51,6 +51,9 @@ pub struct Options<'a> {
 /// Instructions of one operation on one CPU, by (operation, CPU).
 type Counts = BTreeMap<(String, &'static str), f64>;
 
+/// The same, as it is read from the kept table.
+type Kept = BTreeMap<(String, String), f64>;
+
 /// A CPU ready to count on.
 struct Counter<'a> {
     kit: &'a Kit,
@@ -345,7 +348,7 @@ fn markdown(ops: &[String], targets: &[&'static Target], counts: &Counts, compil
 }
 
 /// Reads the kept table: our counts by operation and CPU name, and the line of compilers.
-fn parse_markdown(text: &str) -> Result<(BTreeMap<(String, String), f64>, String)> {
+fn parse_markdown(text: &str) -> Result<(Kept, String)> {
     let compilers = text.lines().find_map(|line| line.strip_prefix("Compilers: ")).unwrap_or("");
     let mut table = text.lines().filter_map(|line| line.strip_prefix("| ")?.strip_suffix(" |"));
     let head: Vec<_> = table.next().context("there is no table in it")?.split(" | ").collect();
@@ -387,7 +390,7 @@ fn compare_with_kept(counts: &Counts, counters: &[Counter<'_>], only: Option<&st
     Ok(found)
 }
 
-fn differences(kept: &BTreeMap<(String, String), f64>, counts: &Counts, only: Option<&str>) -> Vec<String> {
+fn differences(kept: &Kept, counts: &Counts, only: Option<&str>) -> Vec<String> {
     let mut found = Vec::new();
     for ((op, cpu), now) in counts {
         let noise = figure(op).map_or(0.0, |f| f.noise);
@@ -441,7 +444,7 @@ mod tests {
 
     #[test]
     fn one_instruction_more_or_an_operation_less_is_found() {
-        let kept: BTreeMap<_, _> = [(("asmcgocall".to_owned(), "arm".to_owned()), 30.0)].into();
+        let kept: Kept = [(("asmcgocall".to_owned(), "arm".to_owned()), 30.0)].into();
         assert_eq!(differences(&kept, &counts(&[("asmcgocall", "arm", 31.0)]), None).len(), 1);
         assert_eq!(differences(&kept, &counts(&[("mine", "arm", 31.0)]), None).len(), 2);
         assert_eq!(differences(&kept, &counts(&[("mine", "arm", 31.0)]), Some("mine")).len(), 1);
