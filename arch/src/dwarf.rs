@@ -22,8 +22,10 @@ pub const DW_OP_BREG0: u8 = 0x70;
 
 /// Bytes of a `breg` operation with the two-byte offset used here.
 pub const BREG_LEN: u8 = 3;
+/// Bytes of the expression `breg(offset); deref`.
+pub const DEREF_LEN: u8 = BREG_LEN + 1;
 /// Bytes of the expression `breg(offset); deref; plus_uconst n` with two-byte operands.
-pub const CFA_DEREF_LEN: u8 = BREG_LEN + 1 + 3;
+pub const CFA_DEREF_LEN: u8 = DEREF_LEN + 3;
 
 /// The operation that pushes register `dwarf` plus an offset.
 pub const fn breg(dwarf: u16) -> u8 {

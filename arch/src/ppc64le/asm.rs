@@ -1,0 +1,1855 @@
+//! The crossings of ppc64le, in the order of the contract in the crate's documentation.
+//!
+//! Reading aid: `{name}` in an instruction is the offset of the field of that name in the frame that the
+//! function's documentation shows, or in the structure that the operand list at its end names. In comments,
+//! "on g0" and "on curg" say which stack SP is on.
+//!
+//! Three rules of this CPU shape every function:
+//!
+//! * A frame begins with its back chain, and `stdu` writes it and moves SP in one. A crossing builds the frame
+//!   on the other stack first, back chain included, and moves SP to it when it is complete: the chain is true
+//!   at every instruction.
+//! * A function saves its return address, and the condition register if it changes fields 2 to 4, in its
+//!   caller's frame: `{caller_lr}` and `{caller_cr}`. That place stays true until the caller calls again, so
+//!   the call frame information names it to the end of the function.
+//! * r2 is the TOC pointer of the code that runs. Who calls through a pointer saves r2 in its own frame,
+//!   passes the function's address in r12 and takes r2 back by the instruction after the call, where libgcc's
+//!   unwinder looks for it. A tail call through a pointer would leave the function's r2 to a caller that
+//!   expects its own, so there is none here.
+
+use super::frame::*;
+use crate::dwarf::*;
+use crate::g::NO_G;
+use crate::{CALLBACK_ELSEWHERE, CFn, CallbackFn, G, M, McallFn, Stack, SystemFn, ThreadFn};
+use core::arch::{global_asm, naked_asm};
+use core::ffi::{c_int, c_void};
+use core::mem::offset_of;
+
+// The current g: one word of static TLS for each thread, in the initial-exec model, so that reading it is
+// three instructions, is safe in a signal handler and works in a shared library that is loaded at start.
+global_asm!(
+    ".pushsection .tdata, \"awT\", %progbits",
+    ".balign 8",
+    ".globl stackgate_g",
+    ".hidden stackgate_g",
+    ".type stackgate_g, %object",
+    ".size stackgate_g, 8",
+    "stackgate_g: .quad {no_g}",
+    ".popsection",
+    no_g = sym NO_G,
+);
+
+/// Begins a function that needs the TOC. Who comes through a pointer enters here, with the function's address
+/// in r12; who calls it by name and shares its TOC enters two instructions later. ABI 2.3.2.1, 3.4.1.
+#[rustfmt::skip]
+macro_rules! global_entry { ($name:literal) => { concat!(
+    "addis %r2, %r12, .TOC. - ", $name, "@ha\n",
+    "addi %r2, %r2, .TOC. - ", $name, "@l\n",
+    ".localentry ", $name, ", . - ", $name,
+) } }
+/// Loads the current g's place into a register; after it `rN, stackgate_g@tls` is the address of the current
+/// g. The mark `@tls` is what lets the linker turn the pair into the thread pointer and an offset.
+#[rustfmt::skip]
+macro_rules! g_place { ($to:literal) => { concat!(
+    "addis ", $to, ", %r2, stackgate_g@got@tprel@ha\n",
+    "ld ", $to, ", stackgate_g@got@tprel@l(", $to, ")",
+) } }
+/// [`naked_asm!`] for a function that saves or restores all of [`CalleeSaved`]: it has the offsets of the
+/// registers in the frame it names, and emits nothing.
+macro_rules! naked_asm_saved {
+    ($frame:ident: $($asm:tt)*) => {
+        naked_asm!(
+            $($asm)*
+            size = const size_of::<$frame>(),
+            caller_lr = const offset_of!(FrameHeader, linkage.lr),
+            caller_cr = const offset_of!(FrameHeader, linkage.cr),
+            // From the lower six vector registers to the upper six.
+            six = const offset_of!($frame, saved.v26) - offset_of!($frame, saved.v20),
+            r14 = const offset_of!($frame, saved.r14),
+            r15 = const offset_of!($frame, saved.r15),
+            r16 = const offset_of!($frame, saved.r16),
+            r17 = const offset_of!($frame, saved.r17),
+            r18 = const offset_of!($frame, saved.r18),
+            r19 = const offset_of!($frame, saved.r19),
+            r20 = const offset_of!($frame, saved.r20),
+            r21 = const offset_of!($frame, saved.r21),
+            r22 = const offset_of!($frame, saved.r22),
+            r23 = const offset_of!($frame, saved.r23),
+            r24 = const offset_of!($frame, saved.r24),
+            r25 = const offset_of!($frame, saved.r25),
+            r26 = const offset_of!($frame, saved.r26),
+            r27 = const offset_of!($frame, saved.r27),
+            r28 = const offset_of!($frame, saved.r28),
+            r29 = const offset_of!($frame, saved.r29),
+            r30 = const offset_of!($frame, saved.r30),
+            r31 = const offset_of!($frame, saved.r31),
+            f14 = const offset_of!($frame, saved.f14),
+            f15 = const offset_of!($frame, saved.f15),
+            f16 = const offset_of!($frame, saved.f16),
+            f17 = const offset_of!($frame, saved.f17),
+            f18 = const offset_of!($frame, saved.f18),
+            f19 = const offset_of!($frame, saved.f19),
+            f20 = const offset_of!($frame, saved.f20),
+            f21 = const offset_of!($frame, saved.f21),
+            f22 = const offset_of!($frame, saved.f22),
+            f23 = const offset_of!($frame, saved.f23),
+            f24 = const offset_of!($frame, saved.f24),
+            f25 = const offset_of!($frame, saved.f25),
+            f26 = const offset_of!($frame, saved.f26),
+            f27 = const offset_of!($frame, saved.f27),
+            f28 = const offset_of!($frame, saved.f28),
+            f29 = const offset_of!($frame, saved.f29),
+            f30 = const offset_of!($frame, saved.f30),
+            f31 = const offset_of!($frame, saved.f31),
+            v20 = const offset_of!($frame, saved.v20),
+            v21 = const offset_of!($frame, saved.v21),
+            v22 = const offset_of!($frame, saved.v22),
+            v23 = const offset_of!($frame, saved.v23),
+            v24 = const offset_of!($frame, saved.v24),
+            v25 = const offset_of!($frame, saved.v25),
+            v26 = const offset_of!($frame, saved.v26),
+            v27 = const offset_of!($frame, saved.v27),
+            v28 = const offset_of!($frame, saved.v28),
+            v29 = const offset_of!($frame, saved.v29),
+            v30 = const offset_of!($frame, saved.v30),
+            v31 = const offset_of!($frame, saved.v31),
+        )
+    };
+}
+
+/// The current g, or null when the thread has none.
+///
+/// Runs on any stack; safe in a signal handler. Go: `getg`.
+///
+/// # Safety
+/// None beyond the declaration: it reads one word of the thread.
+///
+/// # Registers
+/// Out: `r3`. Clobbered: `r4`, `cr0`.
+#[unsafe(naked)]
+#[unsafe(export_name = "stackgate_getg")]
+pub unsafe extern "C" fn getg() -> *mut G<Ppc64le> /* r3 */ {
+    naked_asm!(
+        ".cfi_startproc",
+        global_entry!("stackgate_getg"),
+        g_place!("%r3"),
+        "ldx %r3, %r3, stackgate_g@tls",
+        // The g that stands for none is null to everybody else.
+        "addis %r4, %r2, {no_g}@got@ha",
+        "ld %r4, {no_g}@got@l(%r4)",
+        "cmpld %r3, %r4",
+        "iseleq %r3, 0, %r3",
+        "blr",
+        ".cfi_endproc",
+        no_g = sym NO_G,
+    )
+}
+
+/// Makes `g` current; null for none.
+///
+/// Runs on any stack; safe in a signal handler that gives back what it found. Go: `setg`.
+///
+/// # Safety
+/// `g` is null or stays valid for as long as it is current, and SP is on its stack.
+///
+/// # Registers
+/// In: `r3`. Clobbered: `r3`, `r4`, `r9`, `cr0`.
+#[unsafe(naked)]
+#[unsafe(export_name = "stackgate_setg")]
+pub unsafe extern "C" fn setg(g: *mut G<Ppc64le> /* r3 */) {
+    naked_asm!(
+        ".cfi_startproc",
+        global_entry!("stackgate_setg"),
+        "addis %r4, %r2, {no_g}@got@ha",
+        "ld %r4, {no_g}@got@l(%r4)",
+        "cmpldi %r3, 0",
+        "iseleq %r3, %r4, %r3",
+        g_place!("%r9"),
+        "stdx %r3, %r9, stackgate_g@tls",
+        "blr",
+        ".cfi_endproc",
+        no_g = sym NO_G,
+    )
+}
+
+/// Calls C on the system stack: `fn(arg)`. Go: `asmcgocall`.
+///
+/// Four paths: from a managed g it switches to g0's stack; on g0, on gsignal and without a g it calls where
+/// it stands. While C runs, g0 is current and an [`AsmcgocallFrame`] lies directly below `g0.sched.sp`. C's
+/// own callee-saved registers are C's affair; only `r31` is kept here, because C would save it at a place
+/// that nobody can find again when the managed stack moves.
+///
+/// Runs on any stack; uses of a managed one only the return address's place in the caller's frame. Safe in a
+/// signal handler.
+///
+/// # Safety
+/// `fn` may be called with `arg`. The current g is a g that `resume` runs, a g0, a gsignal, or none.
+///
+/// # Registers
+/// In: `r3` fn, `r4` arg. Out: `r3`. Clobbered: what a C call clobbers.
+/// At `fn`'s entry: `r3` arg; `r12` and CTR fn; SP a multiple of 16, with a frame header at it whose back
+/// chain is true; `r2` ours, which fn's global entry replaces; FPSCR and VSCR as the caller left them.
+#[unsafe(naked)]
+#[unsafe(export_name = "stackgate_asmcgocall")]
+pub unsafe extern "C" fn asmcgocall(func: CFn /* r3 */, arg: *mut c_void /* r4 */) -> c_int /* r3 */ {
+    naked_asm!(
+        ".cfi_startproc",
+        global_entry!("stackgate_asmcgocall"),
+        "mflr %r0",
+        "std %r0, {caller_lr}(%r1)",            ".cfi_offset lr, {caller_lr}",
+        // Does this g call away from its stack?
+        g_place!("%r9"),
+        "ldx %r10, %r9, stackgate_g@tls",
+        "ld %r11, {m_out}(%r10)",
+        "cmpdi %r11, 0",
+        "beq 3f",
+
+        // g0 is current before anything of its stack is in use. An m's address is its g0's.
+        "stdx %r11, %r9, stackgate_g@tls",
+        // The AsmcgocallFrame, below g0's SP; then SP goes to it.
+        "ld %r8, {g0_sp}(%r11)",
+        "std %r1, {sp} - {call}(%r8)",
+        "std %r10, {g} - {call}(%r8)",
+        "std %r31, {r31} - {call}(%r8)",
+        "addi %r1, %r8, -{call}",
+        // On g0. From here on the CFA is the word `sp`, and r31 is in `r31`.
+        ".cfi_escape {cfa_is}, {deref_len}, {breg_r1}, {sp_lo}, {sp_hi}, {deref}",
+        ".cfi_escape {reg_at}, {r31_dwarf}, {breg_len}, {breg_r1}, {r31_lo}, {r31_hi}",
+
+        "std %r2, {toc}(%r1)",
+        "mtctr %r3",
+        "mr %r12, %r3",
+        "mr %r3, %r4",
+        "bctrl",
+        "ld %r2, {toc}(%r1)",
+
+        // On g0, C has returned. Leave its stack, then give up g0. The managed stack may have moved since:
+        // `sp` and `r31` have been rewritten then, g has not moved.
+        "ld %r10, {g}(%r1)",
+        "ld %r31, {r31}(%r1)",                  ".cfi_restore %r31",
+        "ld %r1, {sp}(%r1)",                    ".cfi_def_cfa %r1, 0",
+        g_place!("%r9"),
+        "stdx %r10, %r9, stackgate_g@tls",
+        "ld %r0, {caller_lr}(%r1)",
+        "mtlr %r0",
+        "blr",
+
+        // On g0, gsignal or a stack that no g knows.
+        "3:",
+        "stdu %r1, -{header}(%r1)",             ".cfi_def_cfa_offset {header}",
+        "std %r2, {toc}(%r1)",
+        "mtctr %r3",
+        "mr %r12, %r3",
+        "mr %r3, %r4",
+        "bctrl",
+        "ld %r2, {toc}(%r1)",
+        "addi %r1, %r1, {header}",              ".cfi_def_cfa_offset 0",
+        "ld %r0, {caller_lr}(%r1)",
+        "mtlr %r0",
+        "blr",
+        ".cfi_endproc",
+        m_out = const offset_of!(G<Ppc64le>, m_out),
+        g0_sp = const offset_of!(M<Ppc64le>, g0.sched.sp),
+        call = const size_of::<AsmcgocallFrame>(),
+        sp = const offset_of!(AsmcgocallFrame, sp),
+        toc = const offset_of!(AsmcgocallFrame, linkage.toc),
+        g = const offset_of!(AsmcgocallFrame, g),
+        r31 = const offset_of!(AsmcgocallFrame, r31),
+        header = const size_of::<FrameHeader>(),
+        caller_lr = const offset_of!(FrameHeader, linkage.lr),
+        cfa_is = const DW_CFA_DEF_CFA_EXPRESSION, deref_len = const DEREF_LEN,
+        reg_at = const DW_CFA_EXPRESSION, breg_len = const BREG_LEN,
+        deref = const DW_OP_DEREF, breg_r1 = const breg(R1.dwarf), r31_dwarf = const R31.dwarf,
+        sp_lo = const leb_lo(offset_of!(AsmcgocallFrame, sp) as i64),
+        sp_hi = const leb_hi(offset_of!(AsmcgocallFrame, sp) as i64),
+        r31_lo = const leb_lo(offset_of!(AsmcgocallFrame, r31) as i64),
+        r31_hi = const leb_hi(offset_of!(AsmcgocallFrame, r31) as i64),
+    )
+}
+
+/// Calls any C function on the system stack, its argument registers untouched. For JITs and typed wrappers.
+///
+/// As [`asmcgocall`], but the function is in `r11` and takes whatever the argument registers hold (`r3` to
+/// `r10`, `f1` to `f13`, `v2` to `v13`); arguments on the stack are not passed on. Every result register
+/// comes back as C left it. `r11` and not `r12`, which holds the address of `ccall` itself when it is called
+/// through a pointer.
+///
+/// Runs on any stack; uses of a managed one only the return address's place in the caller's frame. Safe in a
+/// signal handler. Go has no such function.
+///
+/// # Safety
+/// As [`asmcgocall`]; not callable from Rust, since the function is in a scratch register.
+///
+/// # Registers
+/// In: `r11` fn, and fn's arguments. Out: fn's results. Clobbered: what a C call clobbers.
+/// At `fn`'s entry: as [`asmcgocall`].
+#[unsafe(naked)]
+#[unsafe(export_name = "stackgate_ccall")]
+pub unsafe extern "C" fn ccall() {
+    naked_asm!(
+        ".cfi_startproc",
+        global_entry!("stackgate_ccall"),
+        "mflr %r0",
+        "std %r0, {caller_lr}(%r1)",            ".cfi_offset lr, {caller_lr}",
+        // Only r0, r11 and r12 are free, and r0 is no base: CTR takes the function.
+        "mtctr %r11",
+        g_place!("%r11"),
+        "ldx %r12, %r11, stackgate_g@tls",
+        "mr %r0, %r12",
+        "ld %r12, {m_out}(%r12)",
+        "cmpdi %r12, 0",
+        "beq 3f",
+
+        // As asmcgocall.
+        "stdx %r12, %r11, stackgate_g@tls",
+        "ld %r12, {g0_sp}(%r12)",
+        "std %r1, {sp} - {call}(%r12)",
+        "std %r0, {g} - {call}(%r12)",
+        "std %r31, {r31} - {call}(%r12)",
+        "addi %r1, %r12, -{call}",
+        // On g0.
+        ".cfi_escape {cfa_is}, {deref_len}, {breg_r1}, {sp_lo}, {sp_hi}, {deref}",
+        ".cfi_escape {reg_at}, {r31_dwarf}, {breg_len}, {breg_r1}, {r31_lo}, {r31_hi}",
+        "std %r2, {toc}(%r1)",
+        "mfctr %r12",
+        "bctrl",
+        "ld %r2, {toc}(%r1)",
+
+        // On g0, C has returned; r3, r4, f1 to f8 and v2 to v9 are its results.
+        "ld %r10, {g}(%r1)",
+        "ld %r31, {r31}(%r1)",                  ".cfi_restore %r31",
+        "ld %r1, {sp}(%r1)",                    ".cfi_def_cfa %r1, 0",
+        g_place!("%r9"),
+        "stdx %r10, %r9, stackgate_g@tls",
+        "ld %r0, {caller_lr}(%r1)",
+        "mtlr %r0",
+        "blr",
+
+        // On g0, gsignal or a stack that no g knows.
+        "3:",
+        "stdu %r1, -{header}(%r1)",             ".cfi_def_cfa_offset {header}",
+        "std %r2, {toc}(%r1)",
+        "mfctr %r12",
+        "bctrl",
+        "ld %r2, {toc}(%r1)",
+        "addi %r1, %r1, {header}",              ".cfi_def_cfa_offset 0",
+        "ld %r0, {caller_lr}(%r1)",
+        "mtlr %r0",
+        "blr",
+        ".cfi_endproc",
+        m_out = const offset_of!(G<Ppc64le>, m_out),
+        g0_sp = const offset_of!(M<Ppc64le>, g0.sched.sp),
+        call = const size_of::<AsmcgocallFrame>(),
+        sp = const offset_of!(AsmcgocallFrame, sp),
+        toc = const offset_of!(AsmcgocallFrame, linkage.toc),
+        g = const offset_of!(AsmcgocallFrame, g),
+        r31 = const offset_of!(AsmcgocallFrame, r31),
+        header = const size_of::<FrameHeader>(),
+        caller_lr = const offset_of!(FrameHeader, linkage.lr),
+        cfa_is = const DW_CFA_DEF_CFA_EXPRESSION, deref_len = const DEREF_LEN,
+        reg_at = const DW_CFA_EXPRESSION, breg_len = const BREG_LEN,
+        deref = const DW_OP_DEREF, breg_r1 = const breg(R1.dwarf), r31_dwarf = const R31.dwarf,
+        sp_lo = const leb_lo(offset_of!(AsmcgocallFrame, sp) as i64),
+        sp_hi = const leb_hi(offset_of!(AsmcgocallFrame, sp) as i64),
+        r31_lo = const leb_lo(offset_of!(AsmcgocallFrame, r31) as i64),
+        r31_hi = const leb_hi(offset_of!(AsmcgocallFrame, r31) as i64),
+    )
+}
+
+/// As [`asmcgocall`], and a throw lands here: [`throw_to`] with this call's [`CatchFrame`] makes it return a
+/// second time, with the thrown word in `*thrown`.
+///
+/// The C frames that a throw drops may hold the caller's callee-saved registers, so all of them are saved.
+/// `*thrown` is 0 after a return without a throw; a throw of 0 is the thrower's mistake.
+///
+/// Runs on a managed stack, of which it uses 544 bytes. Go: what `defer` and `recover` around a cgo call do.
+///
+/// # Safety
+/// As [`asmcgocall`], and the current g is one that `resume` runs. `thrown` is valid until this returns.
+///
+/// # Registers
+/// In: `r3` fn, `r4` arg, `r5` thrown. Out: `r3`. Clobbered: what a C call clobbers.
+#[unsafe(naked)]
+#[unsafe(export_name = "stackgate_asmcgocall_catch")]
+pub unsafe extern "C" fn asmcgocall_catch(
+    func: CFn,          /* r3 */
+    arg: *mut c_void,   /* r4 */
+    thrown: *mut usize, /* r5 */
+) -> c_int /* r3 */ {
+    naked_asm_saved!(CatchFrame:
+        ".cfi_startproc",
+        global_entry!("stackgate_asmcgocall_catch"),
+        // The CatchFrame, and what goes into the caller's.
+        "mflr %r0",
+        "std %r0, {caller_lr}(%r1)",            ".cfi_offset lr, {caller_lr}",
+        "mfcr %r12",
+        "stw %r12, {caller_cr}(%r1)",           ".cfi_offset cr2, {caller_cr}", ".cfi_offset cr3, {caller_cr}", ".cfi_offset cr4, {caller_cr}",
+        "stdu %r1, -{size}(%r1)",               ".cfi_def_cfa_offset {size}",
+        "std %r14, {r14}(%r1)",                 ".cfi_rel_offset %r14, {r14}",
+        "std %r15, {r15}(%r1)",                 ".cfi_rel_offset %r15, {r15}",
+        "std %r16, {r16}(%r1)",                 ".cfi_rel_offset %r16, {r16}",
+        "std %r17, {r17}(%r1)",                 ".cfi_rel_offset %r17, {r17}",
+        "std %r18, {r18}(%r1)",                 ".cfi_rel_offset %r18, {r18}",
+        "std %r19, {r19}(%r1)",                 ".cfi_rel_offset %r19, {r19}",
+        "std %r20, {r20}(%r1)",                 ".cfi_rel_offset %r20, {r20}",
+        "std %r21, {r21}(%r1)",                 ".cfi_rel_offset %r21, {r21}",
+        "std %r22, {r22}(%r1)",                 ".cfi_rel_offset %r22, {r22}",
+        "std %r23, {r23}(%r1)",                 ".cfi_rel_offset %r23, {r23}",
+        "std %r24, {r24}(%r1)",                 ".cfi_rel_offset %r24, {r24}",
+        "std %r25, {r25}(%r1)",                 ".cfi_rel_offset %r25, {r25}",
+        "std %r26, {r26}(%r1)",                 ".cfi_rel_offset %r26, {r26}",
+        "std %r27, {r27}(%r1)",                 ".cfi_rel_offset %r27, {r27}",
+        "std %r28, {r28}(%r1)",                 ".cfi_rel_offset %r28, {r28}",
+        "std %r29, {r29}(%r1)",                 ".cfi_rel_offset %r29, {r29}",
+        "std %r30, {r30}(%r1)",                 ".cfi_rel_offset %r30, {r30}",
+        "std %r31, {r31}(%r1)",                 ".cfi_rel_offset %r31, {r31}",
+        "stfd %f14, {f14}(%r1)",                ".cfi_rel_offset %f14, {f14}",
+        "stfd %f15, {f15}(%r1)",                ".cfi_rel_offset %f15, {f15}",
+        "stfd %f16, {f16}(%r1)",                ".cfi_rel_offset %f16, {f16}",
+        "stfd %f17, {f17}(%r1)",                ".cfi_rel_offset %f17, {f17}",
+        "stfd %f18, {f18}(%r1)",                ".cfi_rel_offset %f18, {f18}",
+        "stfd %f19, {f19}(%r1)",                ".cfi_rel_offset %f19, {f19}",
+        "stfd %f20, {f20}(%r1)",                ".cfi_rel_offset %f20, {f20}",
+        "stfd %f21, {f21}(%r1)",                ".cfi_rel_offset %f21, {f21}",
+        "stfd %f22, {f22}(%r1)",                ".cfi_rel_offset %f22, {f22}",
+        "stfd %f23, {f23}(%r1)",                ".cfi_rel_offset %f23, {f23}",
+        "stfd %f24, {f24}(%r1)",                ".cfi_rel_offset %f24, {f24}",
+        "stfd %f25, {f25}(%r1)",                ".cfi_rel_offset %f25, {f25}",
+        "stfd %f26, {f26}(%r1)",                ".cfi_rel_offset %f26, {f26}",
+        "stfd %f27, {f27}(%r1)",                ".cfi_rel_offset %f27, {f27}",
+        "stfd %f28, {f28}(%r1)",                ".cfi_rel_offset %f28, {f28}",
+        "stfd %f29, {f29}(%r1)",                ".cfi_rel_offset %f29, {f29}",
+        "stfd %f30, {f30}(%r1)",                ".cfi_rel_offset %f30, {f30}",
+        "stfd %f31, {f31}(%r1)",                ".cfi_rel_offset %f31, {f31}",
+        "li %r7, {v20}",
+        "li %r8, {v21}",
+        "li %r9, {v22}",
+        "li %r10, {v23}",
+        "li %r11, {v24}",
+        "li %r0, {v25}",
+        "addi %r12, %r1, {six}",
+        "stvx %v20, %r1, %r7",                  ".cfi_rel_offset %v20, {v20}",
+        "stvx %v21, %r1, %r8",                  ".cfi_rel_offset %v21, {v21}",
+        "stvx %v22, %r1, %r9",                  ".cfi_rel_offset %v22, {v22}",
+        "stvx %v23, %r1, %r10",                 ".cfi_rel_offset %v23, {v23}",
+        "stvx %v24, %r1, %r11",                 ".cfi_rel_offset %v24, {v24}",
+        "stvx %v25, %r1, %r0",                  ".cfi_rel_offset %v25, {v25}",
+        "stvx %v26, %r12, %r7",                 ".cfi_rel_offset %v26, {v26}",
+        "stvx %v27, %r12, %r8",                 ".cfi_rel_offset %v27, {v27}",
+        "stvx %v28, %r12, %r9",                 ".cfi_rel_offset %v28, {v28}",
+        "stvx %v29, %r12, %r10",                ".cfi_rel_offset %v29, {v29}",
+        "stvx %v30, %r12, %r11",                ".cfi_rel_offset %v30, {v30}",
+        "stvx %v31, %r12, %r0",                 ".cfi_rel_offset %v31, {v31}",
+
+        // Where a throw writes, and how much of the system stack it drops.
+        "li %r6, 0",
+        "std %r6, 0(%r5)",
+        "std %r5, {thrown}(%r1)",
+        g_place!("%r9"),
+        "ldx %r31, %r9, stackgate_g@tls",
+        "ld %r6, {m_out}(%r31)",
+        "ld %r6, {m_g0_sp}(%r6)",
+        "std %r6, {g0_sp}(%r1)",
+        "ld %r6, {catch}(%r31)",
+        "std %r6, {previous}(%r1)",
+
+        // Complete: publish it, call, take it back. C keeps r31.
+        "std %r1, {catch}(%r31)",
+        "bl {asmcgocall}",
+        "nop",
+        "ld %r6, {previous}(%r1)",
+        "std %r6, {catch}(%r31)",
+
+        // C gave back every register but the one that was used here.
+        "ld %r31, {r31}(%r1)",                  ".cfi_restore %r31",
+        "addi %r1, %r1, {size}",                ".cfi_def_cfa_offset 0",
+        "ld %r0, {caller_lr}(%r1)",
+        "mtlr %r0",
+        "blr",
+        ".cfi_endproc",
+        asmcgocall = sym asmcgocall,
+        m_out = const offset_of!(G<Ppc64le>, m_out),
+        catch = const offset_of!(G<Ppc64le>, catch),
+        m_g0_sp = const offset_of!(M<Ppc64le>, g0.sched.sp),
+        previous = const offset_of!(CatchFrame, previous),
+        g0_sp = const offset_of!(CatchFrame, g0_sp),
+        thrown = const offset_of!(CatchFrame, thrown),
+    )
+}
+
+/// Drops every frame down to `catch`, on both stacks, and makes its `asmcgocall_catch` return with `value`
+/// in `*thrown`.
+///
+/// Nothing of what is dropped runs: no destructor, no context release. That is the caller's affair.
+///
+/// Runs on a managed stack. Go: `unwindm` and the jump of `recovery`.
+///
+/// # Safety
+/// `catch` is in the chain that begins at the current g's `catch`; the current g is one that `resume` runs.
+///
+/// # Registers
+/// In: `r3` catch, `r4` value. Does not return.
+#[unsafe(naked)]
+#[unsafe(export_name = "stackgate_throw_to")]
+pub unsafe extern "C" fn throw_to(catch: *mut CatchFrame /* r3 */, value: usize /* r4 */) -> ! {
+    naked_asm_saved!(CatchFrame:
+        ".cfi_startproc",
+        global_entry!("stackgate_throw_to"),
+        // The system stack begins again where it did when the catch was made. On curg all the while.
+        g_place!("%r9"),
+        "ldx %r10, %r9, stackgate_g@tls",
+        "ld %r11, {m_out}(%r10)",
+        "ld %r5, {g0_sp}(%r3)",
+        "std %r5, {m_g0_sp}(%r11)",
+        "ld %r5, {previous}(%r3)",
+        "std %r5, {catch}(%r10)",
+        "ld %r5, {thrown}(%r3)",
+        "std %r4, 0(%r5)",
+
+        // From here on this is asmcgocall_catch, at its end.
+        "mr %r1, %r3",                          ".cfi_def_cfa %r1, {size}",
+        ".cfi_offset lr, {caller_lr}",
+        ".cfi_offset cr2, {caller_cr}", ".cfi_offset cr3, {caller_cr}", ".cfi_offset cr4, {caller_cr}",
+        ".cfi_rel_offset %r14, {r14}", ".cfi_rel_offset %r15, {r15}", ".cfi_rel_offset %r16, {r16}",
+        ".cfi_rel_offset %r17, {r17}", ".cfi_rel_offset %r18, {r18}", ".cfi_rel_offset %r19, {r19}",
+        ".cfi_rel_offset %r20, {r20}", ".cfi_rel_offset %r21, {r21}", ".cfi_rel_offset %r22, {r22}",
+        ".cfi_rel_offset %r23, {r23}", ".cfi_rel_offset %r24, {r24}", ".cfi_rel_offset %r25, {r25}",
+        ".cfi_rel_offset %r26, {r26}", ".cfi_rel_offset %r27, {r27}", ".cfi_rel_offset %r28, {r28}",
+        ".cfi_rel_offset %r29, {r29}", ".cfi_rel_offset %r30, {r30}", ".cfi_rel_offset %r31, {r31}",
+        ".cfi_rel_offset %f14, {f14}", ".cfi_rel_offset %f15, {f15}", ".cfi_rel_offset %f16, {f16}",
+        ".cfi_rel_offset %f17, {f17}", ".cfi_rel_offset %f18, {f18}", ".cfi_rel_offset %f19, {f19}",
+        ".cfi_rel_offset %f20, {f20}", ".cfi_rel_offset %f21, {f21}", ".cfi_rel_offset %f22, {f22}",
+        ".cfi_rel_offset %f23, {f23}", ".cfi_rel_offset %f24, {f24}", ".cfi_rel_offset %f25, {f25}",
+        ".cfi_rel_offset %f26, {f26}", ".cfi_rel_offset %f27, {f27}", ".cfi_rel_offset %f28, {f28}",
+        ".cfi_rel_offset %f29, {f29}", ".cfi_rel_offset %f30, {f30}", ".cfi_rel_offset %f31, {f31}",
+        ".cfi_rel_offset %v20, {v20}", ".cfi_rel_offset %v21, {v21}", ".cfi_rel_offset %v22, {v22}",
+        ".cfi_rel_offset %v23, {v23}", ".cfi_rel_offset %v24, {v24}", ".cfi_rel_offset %v25, {v25}",
+        ".cfi_rel_offset %v26, {v26}", ".cfi_rel_offset %v27, {v27}", ".cfi_rel_offset %v28, {v28}",
+        ".cfi_rel_offset %v29, {v29}", ".cfi_rel_offset %v30, {v30}", ".cfi_rel_offset %v31, {v31}",
+        "ld %r14, {r14}(%r1)",                  ".cfi_restore %r14",
+        "ld %r15, {r15}(%r1)",                  ".cfi_restore %r15",
+        "ld %r16, {r16}(%r1)",                  ".cfi_restore %r16",
+        "ld %r17, {r17}(%r1)",                  ".cfi_restore %r17",
+        "ld %r18, {r18}(%r1)",                  ".cfi_restore %r18",
+        "ld %r19, {r19}(%r1)",                  ".cfi_restore %r19",
+        "ld %r20, {r20}(%r1)",                  ".cfi_restore %r20",
+        "ld %r21, {r21}(%r1)",                  ".cfi_restore %r21",
+        "ld %r22, {r22}(%r1)",                  ".cfi_restore %r22",
+        "ld %r23, {r23}(%r1)",                  ".cfi_restore %r23",
+        "ld %r24, {r24}(%r1)",                  ".cfi_restore %r24",
+        "ld %r25, {r25}(%r1)",                  ".cfi_restore %r25",
+        "ld %r26, {r26}(%r1)",                  ".cfi_restore %r26",
+        "ld %r27, {r27}(%r1)",                  ".cfi_restore %r27",
+        "ld %r28, {r28}(%r1)",                  ".cfi_restore %r28",
+        "ld %r29, {r29}(%r1)",                  ".cfi_restore %r29",
+        "ld %r30, {r30}(%r1)",                  ".cfi_restore %r30",
+        "ld %r31, {r31}(%r1)",                  ".cfi_restore %r31",
+        "lfd %f14, {f14}(%r1)",                 ".cfi_restore %f14",
+        "lfd %f15, {f15}(%r1)",                 ".cfi_restore %f15",
+        "lfd %f16, {f16}(%r1)",                 ".cfi_restore %f16",
+        "lfd %f17, {f17}(%r1)",                 ".cfi_restore %f17",
+        "lfd %f18, {f18}(%r1)",                 ".cfi_restore %f18",
+        "lfd %f19, {f19}(%r1)",                 ".cfi_restore %f19",
+        "lfd %f20, {f20}(%r1)",                 ".cfi_restore %f20",
+        "lfd %f21, {f21}(%r1)",                 ".cfi_restore %f21",
+        "lfd %f22, {f22}(%r1)",                 ".cfi_restore %f22",
+        "lfd %f23, {f23}(%r1)",                 ".cfi_restore %f23",
+        "lfd %f24, {f24}(%r1)",                 ".cfi_restore %f24",
+        "lfd %f25, {f25}(%r1)",                 ".cfi_restore %f25",
+        "lfd %f26, {f26}(%r1)",                 ".cfi_restore %f26",
+        "lfd %f27, {f27}(%r1)",                 ".cfi_restore %f27",
+        "lfd %f28, {f28}(%r1)",                 ".cfi_restore %f28",
+        "lfd %f29, {f29}(%r1)",                 ".cfi_restore %f29",
+        "lfd %f30, {f30}(%r1)",                 ".cfi_restore %f30",
+        "lfd %f31, {f31}(%r1)",                 ".cfi_restore %f31",
+        "li %r7, {v20}",
+        "li %r8, {v21}",
+        "li %r9, {v22}",
+        "li %r10, {v23}",
+        "li %r11, {v24}",
+        "li %r0, {v25}",
+        "addi %r12, %r1, {six}",
+        "lvx %v20, %r1, %r7",                   ".cfi_restore %v20",
+        "lvx %v21, %r1, %r8",                   ".cfi_restore %v21",
+        "lvx %v22, %r1, %r9",                   ".cfi_restore %v22",
+        "lvx %v23, %r1, %r10",                  ".cfi_restore %v23",
+        "lvx %v24, %r1, %r11",                  ".cfi_restore %v24",
+        "lvx %v25, %r1, %r0",                   ".cfi_restore %v25",
+        "lvx %v26, %r12, %r7",                  ".cfi_restore %v26",
+        "lvx %v27, %r12, %r8",                  ".cfi_restore %v27",
+        "lvx %v28, %r12, %r9",                  ".cfi_restore %v28",
+        "lvx %v29, %r12, %r10",                 ".cfi_restore %v29",
+        "lvx %v30, %r12, %r11",                 ".cfi_restore %v30",
+        "lvx %v31, %r12, %r0",                  ".cfi_restore %v31",
+        "addi %r1, %r1, {size}",                ".cfi_def_cfa_offset 0",
+        "lwz %r12, {caller_cr}(%r1)",
+        "mtocrf 0x20, %r12",                    ".cfi_restore cr2",
+        "mtocrf 0x10, %r12",                    ".cfi_restore cr3",
+        "mtocrf 0x08, %r12",                    ".cfi_restore cr4",
+        "li %r3, 0",
+        // Through CTR and not LR: no call of the link stack matches it.
+        "ld %r0, {caller_lr}(%r1)",
+        "mtctr %r0",
+        "bctr",
+        ".cfi_endproc",
+        m_out = const offset_of!(G<Ppc64le>, m_out),
+        catch = const offset_of!(G<Ppc64le>, catch),
+        m_g0_sp = const offset_of!(M<Ppc64le>, g0.sched.sp),
+        previous = const offset_of!(CatchFrame, previous),
+        g0_sp = const offset_of!(CatchFrame, g0_sp),
+        thrown = const offset_of!(CatchFrame, thrown),
+    )
+}
+
+/// Runs managed code on the system stack: `fn(arg)`. Go: `systemstack`.
+///
+/// From a managed g as [`asmcgocall`], with the same frame; on g0, on gsignal and without a g a call where it
+/// stands. No tail call: `fn` may have another TOC pointer than the caller, who expects its own back.
+///
+/// Runs on any stack; uses of a managed one only the return address's place in the caller's frame. Safe in a
+/// signal handler.
+///
+/// # Safety
+/// As [`asmcgocall`].
+///
+/// # Registers
+/// In: `r3` fn, `r4` arg. Clobbered: what a C call clobbers. At `fn`'s entry: as [`asmcgocall`].
+#[unsafe(naked)]
+#[unsafe(export_name = "stackgate_systemstack")]
+pub unsafe extern "C" fn systemstack(func: SystemFn /* r3 */, arg: *mut c_void /* r4 */) {
+    naked_asm!(
+        ".cfi_startproc",
+        global_entry!("stackgate_systemstack"),
+        "mflr %r0",
+        "std %r0, {caller_lr}(%r1)",            ".cfi_offset lr, {caller_lr}",
+        g_place!("%r9"),
+        "ldx %r10, %r9, stackgate_g@tls",
+        "ld %r11, {m_out}(%r10)",
+        "cmpdi %r11, 0",
+        "beq 3f",
+
+        "stdx %r11, %r9, stackgate_g@tls",
+        // The AsmcgocallFrame.
+        "ld %r8, {g0_sp}(%r11)",
+        "std %r1, {sp} - {call}(%r8)",
+        "std %r10, {g} - {call}(%r8)",
+        "std %r31, {r31} - {call}(%r8)",
+        "addi %r1, %r8, -{call}",
+        // On g0.
+        ".cfi_escape {cfa_is}, {deref_len}, {breg_r1}, {sp_lo}, {sp_hi}, {deref}",
+        ".cfi_escape {reg_at}, {r31_dwarf}, {breg_len}, {breg_r1}, {r31_lo}, {r31_hi}",
+
+        "std %r2, {toc}(%r1)",
+        "mtctr %r3",
+        "mr %r12, %r3",
+        "mr %r3, %r4",
+        "bctrl",
+        "ld %r2, {toc}(%r1)",
+
+        "ld %r10, {g}(%r1)",
+        "ld %r31, {r31}(%r1)",                  ".cfi_restore %r31",
+        "ld %r1, {sp}(%r1)",                    ".cfi_def_cfa %r1, 0",
+        g_place!("%r9"),
+        "stdx %r10, %r9, stackgate_g@tls",
+        "ld %r0, {caller_lr}(%r1)",
+        "mtlr %r0",
+        "blr",
+
+        // On a system stack already.
+        "3:",
+        "stdu %r1, -{header}(%r1)",             ".cfi_def_cfa_offset {header}",
+        "std %r2, {toc}(%r1)",
+        "mtctr %r3",
+        "mr %r12, %r3",
+        "mr %r3, %r4",
+        "bctrl",
+        "ld %r2, {toc}(%r1)",
+        "addi %r1, %r1, {header}",              ".cfi_def_cfa_offset 0",
+        "ld %r0, {caller_lr}(%r1)",
+        "mtlr %r0",
+        "blr",
+        ".cfi_endproc",
+        m_out = const offset_of!(G<Ppc64le>, m_out),
+        g0_sp = const offset_of!(M<Ppc64le>, g0.sched.sp),
+        call = const size_of::<AsmcgocallFrame>(),
+        sp = const offset_of!(AsmcgocallFrame, sp),
+        toc = const offset_of!(AsmcgocallFrame, linkage.toc),
+        g = const offset_of!(AsmcgocallFrame, g),
+        r31 = const offset_of!(AsmcgocallFrame, r31),
+        header = const size_of::<FrameHeader>(),
+        caller_lr = const offset_of!(FrameHeader, linkage.lr),
+        cfa_is = const DW_CFA_DEF_CFA_EXPRESSION, deref_len = const DEREF_LEN,
+        reg_at = const DW_CFA_EXPRESSION, breg_len = const BREG_LEN,
+        deref = const DW_OP_DEREF, breg_r1 = const breg(R1.dwarf), r31_dwarf = const R31.dwarf,
+        sp_lo = const leb_lo(offset_of!(AsmcgocallFrame, sp) as i64),
+        sp_hi = const leb_hi(offset_of!(AsmcgocallFrame, sp) as i64),
+        r31_lo = const leb_lo(offset_of!(AsmcgocallFrame, r31) as i64),
+        r31_hi = const leb_hi(offset_of!(AsmcgocallFrame, r31) as i64),
+    )
+}
+
+/// Leaves the current g, which then is parked, and runs `fn(g)` on the system stack for good. Go: `mcall`.
+///
+/// `fn` ends by `gogo`, on this g or another. What runs when this g is resumed is the return from `mcall`.
+///
+/// Runs on a managed stack, of which it uses 512 bytes.
+///
+/// # Safety
+/// The current g is one that `resume` or `gogo` runs, and is not below C frames of this m. `fn` does not
+/// return.
+///
+/// # Registers
+/// In: `r3` fn. Clobbered, when it returns: what a C call clobbers. At `fn`'s entry: `r3` g; `r12` and CTR fn.
+#[unsafe(naked)]
+#[unsafe(export_name = "stackgate_mcall")]
+pub unsafe extern "C" fn mcall(func: McallFn /* r3 */) {
+    naked_asm_saved!(SwitchFrame:
+        ".cfi_startproc",
+        global_entry!("stackgate_mcall"),
+        // The SwitchFrame, and what goes into the caller's.
+        "mflr %r0",
+        "std %r0, {caller_lr}(%r1)",            ".cfi_offset lr, {caller_lr}",
+        "mfcr %r12",
+        "stw %r12, {caller_cr}(%r1)",           ".cfi_offset cr2, {caller_cr}", ".cfi_offset cr3, {caller_cr}", ".cfi_offset cr4, {caller_cr}",
+        "stdu %r1, -{size}(%r1)",               ".cfi_def_cfa_offset {size}",
+        "std %r14, {r14}(%r1)",                 ".cfi_rel_offset %r14, {r14}",
+        "std %r15, {r15}(%r1)",                 ".cfi_rel_offset %r15, {r15}",
+        "std %r16, {r16}(%r1)",                 ".cfi_rel_offset %r16, {r16}",
+        "std %r17, {r17}(%r1)",                 ".cfi_rel_offset %r17, {r17}",
+        "std %r18, {r18}(%r1)",                 ".cfi_rel_offset %r18, {r18}",
+        "std %r19, {r19}(%r1)",                 ".cfi_rel_offset %r19, {r19}",
+        "std %r20, {r20}(%r1)",                 ".cfi_rel_offset %r20, {r20}",
+        "std %r21, {r21}(%r1)",                 ".cfi_rel_offset %r21, {r21}",
+        "std %r22, {r22}(%r1)",                 ".cfi_rel_offset %r22, {r22}",
+        "std %r23, {r23}(%r1)",                 ".cfi_rel_offset %r23, {r23}",
+        "std %r24, {r24}(%r1)",                 ".cfi_rel_offset %r24, {r24}",
+        "std %r25, {r25}(%r1)",                 ".cfi_rel_offset %r25, {r25}",
+        "std %r26, {r26}(%r1)",                 ".cfi_rel_offset %r26, {r26}",
+        "std %r27, {r27}(%r1)",                 ".cfi_rel_offset %r27, {r27}",
+        "std %r28, {r28}(%r1)",                 ".cfi_rel_offset %r28, {r28}",
+        "std %r29, {r29}(%r1)",                 ".cfi_rel_offset %r29, {r29}",
+        "std %r30, {r30}(%r1)",                 ".cfi_rel_offset %r30, {r30}",
+        "std %r31, {r31}(%r1)",                 ".cfi_rel_offset %r31, {r31}",
+        "stfd %f14, {f14}(%r1)",                ".cfi_rel_offset %f14, {f14}",
+        "stfd %f15, {f15}(%r1)",                ".cfi_rel_offset %f15, {f15}",
+        "stfd %f16, {f16}(%r1)",                ".cfi_rel_offset %f16, {f16}",
+        "stfd %f17, {f17}(%r1)",                ".cfi_rel_offset %f17, {f17}",
+        "stfd %f18, {f18}(%r1)",                ".cfi_rel_offset %f18, {f18}",
+        "stfd %f19, {f19}(%r1)",                ".cfi_rel_offset %f19, {f19}",
+        "stfd %f20, {f20}(%r1)",                ".cfi_rel_offset %f20, {f20}",
+        "stfd %f21, {f21}(%r1)",                ".cfi_rel_offset %f21, {f21}",
+        "stfd %f22, {f22}(%r1)",                ".cfi_rel_offset %f22, {f22}",
+        "stfd %f23, {f23}(%r1)",                ".cfi_rel_offset %f23, {f23}",
+        "stfd %f24, {f24}(%r1)",                ".cfi_rel_offset %f24, {f24}",
+        "stfd %f25, {f25}(%r1)",                ".cfi_rel_offset %f25, {f25}",
+        "stfd %f26, {f26}(%r1)",                ".cfi_rel_offset %f26, {f26}",
+        "stfd %f27, {f27}(%r1)",                ".cfi_rel_offset %f27, {f27}",
+        "stfd %f28, {f28}(%r1)",                ".cfi_rel_offset %f28, {f28}",
+        "stfd %f29, {f29}(%r1)",                ".cfi_rel_offset %f29, {f29}",
+        "stfd %f30, {f30}(%r1)",                ".cfi_rel_offset %f30, {f30}",
+        "stfd %f31, {f31}(%r1)",                ".cfi_rel_offset %f31, {f31}",
+        "li %r7, {v20}",
+        "li %r8, {v21}",
+        "li %r9, {v22}",
+        "li %r10, {v23}",
+        "li %r11, {v24}",
+        "li %r0, {v25}",
+        "addi %r12, %r1, {six}",
+        "stvx %v20, %r1, %r7",                  ".cfi_rel_offset %v20, {v20}",
+        "stvx %v21, %r1, %r8",                  ".cfi_rel_offset %v21, {v21}",
+        "stvx %v22, %r1, %r9",                  ".cfi_rel_offset %v22, {v22}",
+        "stvx %v23, %r1, %r10",                 ".cfi_rel_offset %v23, {v23}",
+        "stvx %v24, %r1, %r11",                 ".cfi_rel_offset %v24, {v24}",
+        "stvx %v25, %r1, %r0",                  ".cfi_rel_offset %v25, {v25}",
+        "stvx %v26, %r12, %r7",                 ".cfi_rel_offset %v26, {v26}",
+        "stvx %v27, %r12, %r8",                 ".cfi_rel_offset %v27, {v27}",
+        "stvx %v28, %r12, %r9",                 ".cfi_rel_offset %v28, {v28}",
+        "stvx %v29, %r12, %r10",                ".cfi_rel_offset %v29, {v29}",
+        "stvx %v30, %r12, %r11",                ".cfi_rel_offset %v30, {v30}",
+        "stvx %v31, %r12, %r0",                 ".cfi_rel_offset %v31, {v31}",
+
+        // Where park's return is, is mcall's.
+        g_place!("%r9"),
+        "ldx %r10, %r9, stackgate_g@tls",
+        "ld %r8, {m_out}(%r10)",
+        "std %r1, {sched_sp}(%r10)",
+        "addis %r11, %r2, stackgate_parked@toc@ha",
+        "addi %r11, %r11, stackgate_parked@toc@l",
+        "std %r11, {sched_pc}(%r10)",
+
+        // g0 is current, nothing runs on this m, and this g has no m.
+        "stdx %r8, %r9, stackgate_g@tls",
+        "li %r11, 0",
+        "std %r11, {curg}(%r8)",
+        "std %r11, {m_out}(%r10)",
+        "ld %r1, {g0_sp}(%r8)",
+        // On g0, at the SwitchFrame of the last `resume`: the same layout, so that nothing changes for who
+        // unwinds. The back chain is resume's caller's: the g may run on another thread in a moment.
+        "std %r2, {toc}(%r1)",
+        "mtctr %r3",
+        "mr %r12, %r3",
+        "mr %r3, %r10",
+        "bctrl",
+        "ld %r2, {toc}(%r1)",
+        "trap",
+        ".cfi_endproc",
+        m_out = const offset_of!(G<Ppc64le>, m_out),
+        sched_sp = const offset_of!(G<Ppc64le>, sched.sp),
+        sched_pc = const offset_of!(G<Ppc64le>, sched.pc),
+        g0_sp = const offset_of!(M<Ppc64le>, g0.sched.sp),
+        curg = const offset_of!(M<Ppc64le>, curg),
+        toc = const offset_of!(SwitchFrame, linkage.toc),
+    )
+}
+
+/// Runs a parked g on this m, with `value` as what its `park` returns, and does not come back. Go: `gogo`.
+///
+/// The system stack is used again from `g0.sched.sp`, where the last `resume` left it.
+///
+/// Runs on a system stack.
+///
+/// # Safety
+/// The current g is a g0 whose m runs nothing, and `resume` has been called on this m and has not returned.
+/// `g` is parked, and no other thread runs it.
+///
+/// # Registers
+/// In: `r3` g, `r4` value. Does not return.
+#[unsafe(naked)]
+#[unsafe(export_name = "stackgate_gogo")]
+pub unsafe extern "C" fn gogo(g: *mut G<Ppc64le> /* r3 */, value: usize /* r4 */) -> ! {
+    naked_asm!(
+        ".cfi_startproc",
+        global_entry!("stackgate_gogo"),
+        g_place!("%r9"),
+        "ldx %r10, %r9, stackgate_g@tls",
+        // What unwinders follow from the g's first frame.
+        "ld %r5, {top}(%r3)",
+        "ld %r6, {g0_sp}(%r10)",
+        "std %r6, {parent} - {base}(%r5)",
+        "std %r10, {m_out}(%r3)",
+        "std %r3, {curg}(%r10)",
+
+        "ld %r12, {sched_pc}(%r3)",
+        "mtctr %r12",
+        "ld %r1, {sched_sp}(%r3)",              ".cfi_def_cfa %r1, 0", ".cfi_register lr, %r12",
+        "stdx %r3, %r9, stackgate_g@tls",
+        "mr %r3, %r4",
+        "bctr",
+        ".cfi_endproc",
+        m_out = const offset_of!(G<Ppc64le>, m_out),
+        top = const offset_of!(G<Ppc64le>, stack) + offset_of!(Stack<Ppc64le>, top),
+        sched_sp = const offset_of!(G<Ppc64le>, sched.sp),
+        sched_pc = const offset_of!(G<Ppc64le>, sched.pc),
+        g0_sp = const offset_of!(M<Ppc64le>, g0.sched.sp),
+        curg = const offset_of!(M<Ppc64le>, curg),
+        base = const size_of::<BaseFrame>(),
+        parent = const offset_of!(BaseFrame, parent),
+    )
+}
+
+/// Runs a parked g on this m until it parks or its function returns. In: the word that its `park` returns;
+/// out: the word that it parks with. A call, which `park` ends by a return: the CPU predicts both.
+///
+/// Runs on a system stack, of which it uses 512 bytes. Go: `execute` and the end of `mcall`, in one.
+///
+/// # Safety
+/// The current g is a g0 whose m runs nothing. `g` is parked, and no other thread runs it.
+///
+/// # Registers
+/// In: `r3` g, `r4` value. Out: `r3`. Clobbered: what a C call clobbers.
+/// Where the g goes on: `r3` value; `r12` and CTR its `sched.pc`; `r2` ours.
+#[unsafe(naked)]
+#[unsafe(export_name = "stackgate_resume")]
+pub unsafe extern "C" fn resume(g: *mut G<Ppc64le> /* r3 */, value: usize /* r4 */) -> usize /* r3 */ {
+    naked_asm_saved!(SwitchFrame:
+        ".cfi_startproc",
+        global_entry!("stackgate_resume"),
+        // The SwitchFrame, and what goes into the caller's.
+        "mflr %r0",
+        "std %r0, {caller_lr}(%r1)",            ".cfi_offset lr, {caller_lr}",
+        "mfcr %r12",
+        "stw %r12, {caller_cr}(%r1)",           ".cfi_offset cr2, {caller_cr}", ".cfi_offset cr3, {caller_cr}", ".cfi_offset cr4, {caller_cr}",
+        "stdu %r1, -{size}(%r1)",               ".cfi_def_cfa_offset {size}",
+        "std %r14, {r14}(%r1)",                 ".cfi_rel_offset %r14, {r14}",
+        "std %r15, {r15}(%r1)",                 ".cfi_rel_offset %r15, {r15}",
+        "std %r16, {r16}(%r1)",                 ".cfi_rel_offset %r16, {r16}",
+        "std %r17, {r17}(%r1)",                 ".cfi_rel_offset %r17, {r17}",
+        "std %r18, {r18}(%r1)",                 ".cfi_rel_offset %r18, {r18}",
+        "std %r19, {r19}(%r1)",                 ".cfi_rel_offset %r19, {r19}",
+        "std %r20, {r20}(%r1)",                 ".cfi_rel_offset %r20, {r20}",
+        "std %r21, {r21}(%r1)",                 ".cfi_rel_offset %r21, {r21}",
+        "std %r22, {r22}(%r1)",                 ".cfi_rel_offset %r22, {r22}",
+        "std %r23, {r23}(%r1)",                 ".cfi_rel_offset %r23, {r23}",
+        "std %r24, {r24}(%r1)",                 ".cfi_rel_offset %r24, {r24}",
+        "std %r25, {r25}(%r1)",                 ".cfi_rel_offset %r25, {r25}",
+        "std %r26, {r26}(%r1)",                 ".cfi_rel_offset %r26, {r26}",
+        "std %r27, {r27}(%r1)",                 ".cfi_rel_offset %r27, {r27}",
+        "std %r28, {r28}(%r1)",                 ".cfi_rel_offset %r28, {r28}",
+        "std %r29, {r29}(%r1)",                 ".cfi_rel_offset %r29, {r29}",
+        "std %r30, {r30}(%r1)",                 ".cfi_rel_offset %r30, {r30}",
+        "std %r31, {r31}(%r1)",                 ".cfi_rel_offset %r31, {r31}",
+        "stfd %f14, {f14}(%r1)",                ".cfi_rel_offset %f14, {f14}",
+        "stfd %f15, {f15}(%r1)",                ".cfi_rel_offset %f15, {f15}",
+        "stfd %f16, {f16}(%r1)",                ".cfi_rel_offset %f16, {f16}",
+        "stfd %f17, {f17}(%r1)",                ".cfi_rel_offset %f17, {f17}",
+        "stfd %f18, {f18}(%r1)",                ".cfi_rel_offset %f18, {f18}",
+        "stfd %f19, {f19}(%r1)",                ".cfi_rel_offset %f19, {f19}",
+        "stfd %f20, {f20}(%r1)",                ".cfi_rel_offset %f20, {f20}",
+        "stfd %f21, {f21}(%r1)",                ".cfi_rel_offset %f21, {f21}",
+        "stfd %f22, {f22}(%r1)",                ".cfi_rel_offset %f22, {f22}",
+        "stfd %f23, {f23}(%r1)",                ".cfi_rel_offset %f23, {f23}",
+        "stfd %f24, {f24}(%r1)",                ".cfi_rel_offset %f24, {f24}",
+        "stfd %f25, {f25}(%r1)",                ".cfi_rel_offset %f25, {f25}",
+        "stfd %f26, {f26}(%r1)",                ".cfi_rel_offset %f26, {f26}",
+        "stfd %f27, {f27}(%r1)",                ".cfi_rel_offset %f27, {f27}",
+        "stfd %f28, {f28}(%r1)",                ".cfi_rel_offset %f28, {f28}",
+        "stfd %f29, {f29}(%r1)",                ".cfi_rel_offset %f29, {f29}",
+        "stfd %f30, {f30}(%r1)",                ".cfi_rel_offset %f30, {f30}",
+        "stfd %f31, {f31}(%r1)",                ".cfi_rel_offset %f31, {f31}",
+        "li %r7, {v20}",
+        "li %r8, {v21}",
+        "li %r9, {v22}",
+        "li %r10, {v23}",
+        "li %r11, {v24}",
+        "li %r0, {v25}",
+        "addi %r12, %r1, {six}",
+        "stvx %v20, %r1, %r7",                  ".cfi_rel_offset %v20, {v20}",
+        "stvx %v21, %r1, %r8",                  ".cfi_rel_offset %v21, {v21}",
+        "stvx %v22, %r1, %r9",                  ".cfi_rel_offset %v22, {v22}",
+        "stvx %v23, %r1, %r10",                 ".cfi_rel_offset %v23, {v23}",
+        "stvx %v24, %r1, %r11",                 ".cfi_rel_offset %v24, {v24}",
+        "stvx %v25, %r1, %r0",                  ".cfi_rel_offset %v25, {v25}",
+        "stvx %v26, %r12, %r7",                 ".cfi_rel_offset %v26, {v26}",
+        "stvx %v27, %r12, %r8",                 ".cfi_rel_offset %v27, {v27}",
+        "stvx %v28, %r12, %r9",                 ".cfi_rel_offset %v28, {v28}",
+        "stvx %v29, %r12, %r10",                ".cfi_rel_offset %v29, {v29}",
+        "stvx %v30, %r12, %r11",                ".cfi_rel_offset %v30, {v30}",
+        "stvx %v31, %r12, %r0",                 ".cfi_rel_offset %v31, {v31}",
+
+        // The system stack is used from here on by what this g calls, and unwinders come here from its
+        // first frame.
+        g_place!("%r9"),
+        "ldx %r10, %r9, stackgate_g@tls",
+        "std %r1, {g0_sp}(%r10)",
+        "ld %r5, {top}(%r3)",
+        "std %r1, {parent} - {base}(%r5)",
+        "std %r10, {m_out}(%r3)",
+        "std %r3, {curg}(%r10)",
+
+        // The g's own SP last; it is as if the jump had been made already.
+        "ld %r12, {sched_pc}(%r3)",
+        "mtctr %r12",
+        "ld %r1, {sched_sp}(%r3)",              ".cfi_def_cfa %r1, 0", ".cfi_register lr, %r12",
+        ".cfi_same_value %r14", ".cfi_same_value %r15", ".cfi_same_value %r16", ".cfi_same_value %r17",
+        ".cfi_same_value %r18", ".cfi_same_value %r19", ".cfi_same_value %r20", ".cfi_same_value %r21",
+        ".cfi_same_value %r22", ".cfi_same_value %r23", ".cfi_same_value %r24", ".cfi_same_value %r25",
+        ".cfi_same_value %r26", ".cfi_same_value %r27", ".cfi_same_value %r28", ".cfi_same_value %r29",
+        ".cfi_same_value %r30", ".cfi_same_value %r31",
+        ".cfi_same_value %f14", ".cfi_same_value %f15", ".cfi_same_value %f16", ".cfi_same_value %f17",
+        ".cfi_same_value %f18", ".cfi_same_value %f19", ".cfi_same_value %f20", ".cfi_same_value %f21",
+        ".cfi_same_value %f22", ".cfi_same_value %f23", ".cfi_same_value %f24", ".cfi_same_value %f25",
+        ".cfi_same_value %f26", ".cfi_same_value %f27", ".cfi_same_value %f28", ".cfi_same_value %f29",
+        ".cfi_same_value %f30", ".cfi_same_value %f31",
+        ".cfi_same_value %v20", ".cfi_same_value %v21", ".cfi_same_value %v22", ".cfi_same_value %v23",
+        ".cfi_same_value %v24", ".cfi_same_value %v25", ".cfi_same_value %v26", ".cfi_same_value %v27",
+        ".cfi_same_value %v28", ".cfi_same_value %v29", ".cfi_same_value %v30", ".cfi_same_value %v31",
+        ".cfi_same_value cr2", ".cfi_same_value cr3", ".cfi_same_value cr4",
+        "stdx %r3, %r9, stackgate_g@tls",
+        "mr %r3, %r4",
+        "bctr",
+        ".cfi_endproc",
+        m_out = const offset_of!(G<Ppc64le>, m_out),
+        top = const offset_of!(G<Ppc64le>, stack) + offset_of!(Stack<Ppc64le>, top),
+        sched_sp = const offset_of!(G<Ppc64le>, sched.sp),
+        sched_pc = const offset_of!(G<Ppc64le>, sched.pc),
+        g0_sp = const offset_of!(M<Ppc64le>, g0.sched.sp),
+        curg = const offset_of!(M<Ppc64le>, curg),
+        base = const size_of::<BaseFrame>(),
+        parent = const offset_of!(BaseFrame, parent),
+    )
+}
+
+/// Parks the current g: the `resume` that runs it returns `value`. Returns what the next `resume` of this g
+/// passes, perhaps on another thread.
+///
+/// Runs on a managed stack, of which it uses 512 bytes. Go: `gopark`.
+///
+/// # Safety
+/// The current g is one that `resume` or `gogo` runs, and is not below C frames of this m.
+///
+/// # Registers
+/// In: `r3` value. Out: `r3`. Clobbered: what a C call clobbers.
+#[unsafe(naked)]
+#[unsafe(export_name = "stackgate_park")]
+pub unsafe extern "C" fn park(value: usize /* r3 */) -> usize /* r3 */ {
+    naked_asm_saved!(SwitchFrame:
+        ".cfi_startproc",
+        global_entry!("stackgate_park"),
+        // The SwitchFrame, and what goes into the caller's.
+        "mflr %r0",
+        "std %r0, {caller_lr}(%r1)",            ".cfi_offset lr, {caller_lr}",
+        "mfcr %r12",
+        "stw %r12, {caller_cr}(%r1)",           ".cfi_offset cr2, {caller_cr}", ".cfi_offset cr3, {caller_cr}", ".cfi_offset cr4, {caller_cr}",
+        "stdu %r1, -{size}(%r1)",               ".cfi_def_cfa_offset {size}",
+        "std %r14, {r14}(%r1)",                 ".cfi_rel_offset %r14, {r14}",
+        "std %r15, {r15}(%r1)",                 ".cfi_rel_offset %r15, {r15}",
+        "std %r16, {r16}(%r1)",                 ".cfi_rel_offset %r16, {r16}",
+        "std %r17, {r17}(%r1)",                 ".cfi_rel_offset %r17, {r17}",
+        "std %r18, {r18}(%r1)",                 ".cfi_rel_offset %r18, {r18}",
+        "std %r19, {r19}(%r1)",                 ".cfi_rel_offset %r19, {r19}",
+        "std %r20, {r20}(%r1)",                 ".cfi_rel_offset %r20, {r20}",
+        "std %r21, {r21}(%r1)",                 ".cfi_rel_offset %r21, {r21}",
+        "std %r22, {r22}(%r1)",                 ".cfi_rel_offset %r22, {r22}",
+        "std %r23, {r23}(%r1)",                 ".cfi_rel_offset %r23, {r23}",
+        "std %r24, {r24}(%r1)",                 ".cfi_rel_offset %r24, {r24}",
+        "std %r25, {r25}(%r1)",                 ".cfi_rel_offset %r25, {r25}",
+        "std %r26, {r26}(%r1)",                 ".cfi_rel_offset %r26, {r26}",
+        "std %r27, {r27}(%r1)",                 ".cfi_rel_offset %r27, {r27}",
+        "std %r28, {r28}(%r1)",                 ".cfi_rel_offset %r28, {r28}",
+        "std %r29, {r29}(%r1)",                 ".cfi_rel_offset %r29, {r29}",
+        "std %r30, {r30}(%r1)",                 ".cfi_rel_offset %r30, {r30}",
+        "std %r31, {r31}(%r1)",                 ".cfi_rel_offset %r31, {r31}",
+        "stfd %f14, {f14}(%r1)",                ".cfi_rel_offset %f14, {f14}",
+        "stfd %f15, {f15}(%r1)",                ".cfi_rel_offset %f15, {f15}",
+        "stfd %f16, {f16}(%r1)",                ".cfi_rel_offset %f16, {f16}",
+        "stfd %f17, {f17}(%r1)",                ".cfi_rel_offset %f17, {f17}",
+        "stfd %f18, {f18}(%r1)",                ".cfi_rel_offset %f18, {f18}",
+        "stfd %f19, {f19}(%r1)",                ".cfi_rel_offset %f19, {f19}",
+        "stfd %f20, {f20}(%r1)",                ".cfi_rel_offset %f20, {f20}",
+        "stfd %f21, {f21}(%r1)",                ".cfi_rel_offset %f21, {f21}",
+        "stfd %f22, {f22}(%r1)",                ".cfi_rel_offset %f22, {f22}",
+        "stfd %f23, {f23}(%r1)",                ".cfi_rel_offset %f23, {f23}",
+        "stfd %f24, {f24}(%r1)",                ".cfi_rel_offset %f24, {f24}",
+        "stfd %f25, {f25}(%r1)",                ".cfi_rel_offset %f25, {f25}",
+        "stfd %f26, {f26}(%r1)",                ".cfi_rel_offset %f26, {f26}",
+        "stfd %f27, {f27}(%r1)",                ".cfi_rel_offset %f27, {f27}",
+        "stfd %f28, {f28}(%r1)",                ".cfi_rel_offset %f28, {f28}",
+        "stfd %f29, {f29}(%r1)",                ".cfi_rel_offset %f29, {f29}",
+        "stfd %f30, {f30}(%r1)",                ".cfi_rel_offset %f30, {f30}",
+        "stfd %f31, {f31}(%r1)",                ".cfi_rel_offset %f31, {f31}",
+        "li %r7, {v20}",
+        "li %r8, {v21}",
+        "li %r9, {v22}",
+        "li %r10, {v23}",
+        "li %r11, {v24}",
+        "li %r0, {v25}",
+        "addi %r12, %r1, {six}",
+        "stvx %v20, %r1, %r7",                  ".cfi_rel_offset %v20, {v20}",
+        "stvx %v21, %r1, %r8",                  ".cfi_rel_offset %v21, {v21}",
+        "stvx %v22, %r1, %r9",                  ".cfi_rel_offset %v22, {v22}",
+        "stvx %v23, %r1, %r10",                 ".cfi_rel_offset %v23, {v23}",
+        "stvx %v24, %r1, %r11",                 ".cfi_rel_offset %v24, {v24}",
+        "stvx %v25, %r1, %r0",                  ".cfi_rel_offset %v25, {v25}",
+        "stvx %v26, %r12, %r7",                 ".cfi_rel_offset %v26, {v26}",
+        "stvx %v27, %r12, %r8",                 ".cfi_rel_offset %v27, {v27}",
+        "stvx %v28, %r12, %r9",                 ".cfi_rel_offset %v28, {v28}",
+        "stvx %v29, %r12, %r10",                ".cfi_rel_offset %v29, {v29}",
+        "stvx %v30, %r12, %r11",                ".cfi_rel_offset %v30, {v30}",
+        "stvx %v31, %r12, %r0",                 ".cfi_rel_offset %v31, {v31}",
+
+        g_place!("%r9"),
+        "ldx %r10, %r9, stackgate_g@tls",
+        "ld %r8, {m_out}(%r10)",
+        "std %r1, {sched_sp}(%r10)",
+        "addis %r11, %r2, stackgate_parked@toc@ha",
+        "addi %r11, %r11, stackgate_parked@toc@l",
+        "std %r11, {sched_pc}(%r10)",
+
+        // g0 is current, nothing runs on this m, and this g has no m.
+        "stdx %r8, %r9, stackgate_g@tls",
+        "li %r11, 0",
+        "std %r11, {curg}(%r8)",
+        "std %r11, {m_out}(%r10)",
+        "ld %r1, {g0_sp}(%r8)",
+
+        // On g0, in resume's SwitchFrame: the same layout, so the rules above describe it as well. r3 is
+        // what resume returns.
+        "ld %r14, {r14}(%r1)",                  ".cfi_restore %r14",
+        "ld %r15, {r15}(%r1)",                  ".cfi_restore %r15",
+        "ld %r16, {r16}(%r1)",                  ".cfi_restore %r16",
+        "ld %r17, {r17}(%r1)",                  ".cfi_restore %r17",
+        "ld %r18, {r18}(%r1)",                  ".cfi_restore %r18",
+        "ld %r19, {r19}(%r1)",                  ".cfi_restore %r19",
+        "ld %r20, {r20}(%r1)",                  ".cfi_restore %r20",
+        "ld %r21, {r21}(%r1)",                  ".cfi_restore %r21",
+        "ld %r22, {r22}(%r1)",                  ".cfi_restore %r22",
+        "ld %r23, {r23}(%r1)",                  ".cfi_restore %r23",
+        "ld %r24, {r24}(%r1)",                  ".cfi_restore %r24",
+        "ld %r25, {r25}(%r1)",                  ".cfi_restore %r25",
+        "ld %r26, {r26}(%r1)",                  ".cfi_restore %r26",
+        "ld %r27, {r27}(%r1)",                  ".cfi_restore %r27",
+        "ld %r28, {r28}(%r1)",                  ".cfi_restore %r28",
+        "ld %r29, {r29}(%r1)",                  ".cfi_restore %r29",
+        "ld %r30, {r30}(%r1)",                  ".cfi_restore %r30",
+        "ld %r31, {r31}(%r1)",                  ".cfi_restore %r31",
+        "lfd %f14, {f14}(%r1)",                 ".cfi_restore %f14",
+        "lfd %f15, {f15}(%r1)",                 ".cfi_restore %f15",
+        "lfd %f16, {f16}(%r1)",                 ".cfi_restore %f16",
+        "lfd %f17, {f17}(%r1)",                 ".cfi_restore %f17",
+        "lfd %f18, {f18}(%r1)",                 ".cfi_restore %f18",
+        "lfd %f19, {f19}(%r1)",                 ".cfi_restore %f19",
+        "lfd %f20, {f20}(%r1)",                 ".cfi_restore %f20",
+        "lfd %f21, {f21}(%r1)",                 ".cfi_restore %f21",
+        "lfd %f22, {f22}(%r1)",                 ".cfi_restore %f22",
+        "lfd %f23, {f23}(%r1)",                 ".cfi_restore %f23",
+        "lfd %f24, {f24}(%r1)",                 ".cfi_restore %f24",
+        "lfd %f25, {f25}(%r1)",                 ".cfi_restore %f25",
+        "lfd %f26, {f26}(%r1)",                 ".cfi_restore %f26",
+        "lfd %f27, {f27}(%r1)",                 ".cfi_restore %f27",
+        "lfd %f28, {f28}(%r1)",                 ".cfi_restore %f28",
+        "lfd %f29, {f29}(%r1)",                 ".cfi_restore %f29",
+        "lfd %f30, {f30}(%r1)",                 ".cfi_restore %f30",
+        "lfd %f31, {f31}(%r1)",                 ".cfi_restore %f31",
+        "li %r7, {v20}",
+        "li %r8, {v21}",
+        "li %r9, {v22}",
+        "li %r10, {v23}",
+        "li %r11, {v24}",
+        "li %r0, {v25}",
+        "addi %r12, %r1, {six}",
+        "lvx %v20, %r1, %r7",                   ".cfi_restore %v20",
+        "lvx %v21, %r1, %r8",                   ".cfi_restore %v21",
+        "lvx %v22, %r1, %r9",                   ".cfi_restore %v22",
+        "lvx %v23, %r1, %r10",                  ".cfi_restore %v23",
+        "lvx %v24, %r1, %r11",                  ".cfi_restore %v24",
+        "lvx %v25, %r1, %r0",                   ".cfi_restore %v25",
+        "lvx %v26, %r12, %r7",                  ".cfi_restore %v26",
+        "lvx %v27, %r12, %r8",                  ".cfi_restore %v27",
+        "lvx %v28, %r12, %r9",                  ".cfi_restore %v28",
+        "lvx %v29, %r12, %r10",                 ".cfi_restore %v29",
+        "lvx %v30, %r12, %r11",                 ".cfi_restore %v30",
+        "lvx %v31, %r12, %r0",                  ".cfi_restore %v31",
+        "addi %r1, %r1, {size}",                ".cfi_def_cfa_offset 0",
+        "lwz %r12, {caller_cr}(%r1)",
+        "mtocrf 0x20, %r12",                    ".cfi_restore cr2",
+        "mtocrf 0x10, %r12",                    ".cfi_restore cr3",
+        "mtocrf 0x08, %r12",                    ".cfi_restore cr4",
+        "ld %r0, {caller_lr}(%r1)",
+        "mtlr %r0",
+        "blr",
+        ".cfi_endproc",
+        m_out = const offset_of!(G<Ppc64le>, m_out),
+        sched_sp = const offset_of!(G<Ppc64le>, sched.sp),
+        sched_pc = const offset_of!(G<Ppc64le>, sched.pc),
+        g0_sp = const offset_of!(M<Ppc64le>, g0.sched.sp),
+        curg = const offset_of!(M<Ppc64le>, curg),
+    )
+}
+
+/// Where a g that `park` or `mcall` left goes on: it returns from them.
+///
+/// Not a function: `resume` and `gogo` jump here, on the g's stack, with SP at its [`SwitchFrame`], the word
+/// for it in `r3`, and our TOC pointer in `r2`, which is also what the callers of `park` and `mcall` expect
+/// back if they have it in common with them; others take their own back.
+///
+/// # Safety
+/// Only the address is used.
+#[unsafe(naked)]
+#[unsafe(export_name = "stackgate_park_return")]
+pub(crate) unsafe extern "C" fn park_return() {
+    naked_asm_saved!(SwitchFrame:
+        ".cfi_startproc",
+        ".cfi_def_cfa %r1, {size}",
+        ".cfi_offset lr, {caller_lr}",
+        ".cfi_offset cr2, {caller_cr}", ".cfi_offset cr3, {caller_cr}", ".cfi_offset cr4, {caller_cr}",
+        ".cfi_rel_offset %r14, {r14}", ".cfi_rel_offset %r15, {r15}", ".cfi_rel_offset %r16, {r16}",
+        ".cfi_rel_offset %r17, {r17}", ".cfi_rel_offset %r18, {r18}", ".cfi_rel_offset %r19, {r19}",
+        ".cfi_rel_offset %r20, {r20}", ".cfi_rel_offset %r21, {r21}", ".cfi_rel_offset %r22, {r22}",
+        ".cfi_rel_offset %r23, {r23}", ".cfi_rel_offset %r24, {r24}", ".cfi_rel_offset %r25, {r25}",
+        ".cfi_rel_offset %r26, {r26}", ".cfi_rel_offset %r27, {r27}", ".cfi_rel_offset %r28, {r28}",
+        ".cfi_rel_offset %r29, {r29}", ".cfi_rel_offset %r30, {r30}", ".cfi_rel_offset %r31, {r31}",
+        ".cfi_rel_offset %f14, {f14}", ".cfi_rel_offset %f15, {f15}", ".cfi_rel_offset %f16, {f16}",
+        ".cfi_rel_offset %f17, {f17}", ".cfi_rel_offset %f18, {f18}", ".cfi_rel_offset %f19, {f19}",
+        ".cfi_rel_offset %f20, {f20}", ".cfi_rel_offset %f21, {f21}", ".cfi_rel_offset %f22, {f22}",
+        ".cfi_rel_offset %f23, {f23}", ".cfi_rel_offset %f24, {f24}", ".cfi_rel_offset %f25, {f25}",
+        ".cfi_rel_offset %f26, {f26}", ".cfi_rel_offset %f27, {f27}", ".cfi_rel_offset %f28, {f28}",
+        ".cfi_rel_offset %f29, {f29}", ".cfi_rel_offset %f30, {f30}", ".cfi_rel_offset %f31, {f31}",
+        ".cfi_rel_offset %v20, {v20}", ".cfi_rel_offset %v21, {v21}", ".cfi_rel_offset %v22, {v22}",
+        ".cfi_rel_offset %v23, {v23}", ".cfi_rel_offset %v24, {v24}", ".cfi_rel_offset %v25, {v25}",
+        ".cfi_rel_offset %v26, {v26}", ".cfi_rel_offset %v27, {v27}", ".cfi_rel_offset %v28, {v28}",
+        ".cfi_rel_offset %v29, {v29}", ".cfi_rel_offset %v30, {v30}", ".cfi_rel_offset %v31, {v31}",
+        // An unwinder looks one byte before the address that `resume` jumps to.
+        "nop",
+        ".globl stackgate_parked", ".hidden stackgate_parked",
+        "stackgate_parked:",
+        "ld %r14, {r14}(%r1)",                  ".cfi_restore %r14",
+        "ld %r15, {r15}(%r1)",                  ".cfi_restore %r15",
+        "ld %r16, {r16}(%r1)",                  ".cfi_restore %r16",
+        "ld %r17, {r17}(%r1)",                  ".cfi_restore %r17",
+        "ld %r18, {r18}(%r1)",                  ".cfi_restore %r18",
+        "ld %r19, {r19}(%r1)",                  ".cfi_restore %r19",
+        "ld %r20, {r20}(%r1)",                  ".cfi_restore %r20",
+        "ld %r21, {r21}(%r1)",                  ".cfi_restore %r21",
+        "ld %r22, {r22}(%r1)",                  ".cfi_restore %r22",
+        "ld %r23, {r23}(%r1)",                  ".cfi_restore %r23",
+        "ld %r24, {r24}(%r1)",                  ".cfi_restore %r24",
+        "ld %r25, {r25}(%r1)",                  ".cfi_restore %r25",
+        "ld %r26, {r26}(%r1)",                  ".cfi_restore %r26",
+        "ld %r27, {r27}(%r1)",                  ".cfi_restore %r27",
+        "ld %r28, {r28}(%r1)",                  ".cfi_restore %r28",
+        "ld %r29, {r29}(%r1)",                  ".cfi_restore %r29",
+        "ld %r30, {r30}(%r1)",                  ".cfi_restore %r30",
+        "ld %r31, {r31}(%r1)",                  ".cfi_restore %r31",
+        "lfd %f14, {f14}(%r1)",                 ".cfi_restore %f14",
+        "lfd %f15, {f15}(%r1)",                 ".cfi_restore %f15",
+        "lfd %f16, {f16}(%r1)",                 ".cfi_restore %f16",
+        "lfd %f17, {f17}(%r1)",                 ".cfi_restore %f17",
+        "lfd %f18, {f18}(%r1)",                 ".cfi_restore %f18",
+        "lfd %f19, {f19}(%r1)",                 ".cfi_restore %f19",
+        "lfd %f20, {f20}(%r1)",                 ".cfi_restore %f20",
+        "lfd %f21, {f21}(%r1)",                 ".cfi_restore %f21",
+        "lfd %f22, {f22}(%r1)",                 ".cfi_restore %f22",
+        "lfd %f23, {f23}(%r1)",                 ".cfi_restore %f23",
+        "lfd %f24, {f24}(%r1)",                 ".cfi_restore %f24",
+        "lfd %f25, {f25}(%r1)",                 ".cfi_restore %f25",
+        "lfd %f26, {f26}(%r1)",                 ".cfi_restore %f26",
+        "lfd %f27, {f27}(%r1)",                 ".cfi_restore %f27",
+        "lfd %f28, {f28}(%r1)",                 ".cfi_restore %f28",
+        "lfd %f29, {f29}(%r1)",                 ".cfi_restore %f29",
+        "lfd %f30, {f30}(%r1)",                 ".cfi_restore %f30",
+        "lfd %f31, {f31}(%r1)",                 ".cfi_restore %f31",
+        "li %r7, {v20}",
+        "li %r8, {v21}",
+        "li %r9, {v22}",
+        "li %r10, {v23}",
+        "li %r11, {v24}",
+        "li %r0, {v25}",
+        "addi %r12, %r1, {six}",
+        "lvx %v20, %r1, %r7",                   ".cfi_restore %v20",
+        "lvx %v21, %r1, %r8",                   ".cfi_restore %v21",
+        "lvx %v22, %r1, %r9",                   ".cfi_restore %v22",
+        "lvx %v23, %r1, %r10",                  ".cfi_restore %v23",
+        "lvx %v24, %r1, %r11",                  ".cfi_restore %v24",
+        "lvx %v25, %r1, %r0",                   ".cfi_restore %v25",
+        "lvx %v26, %r12, %r7",                  ".cfi_restore %v26",
+        "lvx %v27, %r12, %r8",                  ".cfi_restore %v27",
+        "lvx %v28, %r12, %r9",                  ".cfi_restore %v28",
+        "lvx %v29, %r12, %r10",                 ".cfi_restore %v29",
+        "lvx %v30, %r12, %r11",                 ".cfi_restore %v30",
+        "lvx %v31, %r12, %r0",                  ".cfi_restore %v31",
+        "addi %r1, %r1, {size}",                ".cfi_def_cfa_offset 0",
+        "lwz %r12, {caller_cr}(%r1)",
+        "mtocrf 0x20, %r12",                    ".cfi_restore cr2",
+        "mtocrf 0x10, %r12",                    ".cfi_restore cr3",
+        "mtocrf 0x08, %r12",                    ".cfi_restore cr4",
+        // Through CTR and not LR: the call was made long ago, perhaps on another CPU.
+        "ld %r0, {caller_lr}(%r1)",
+        "mtctr %r0",
+        "bctr",
+        ".cfi_endproc",
+    )
+}
+
+/// Where a g's first `resume` arrives: runs its function, then parks it for the last time.
+///
+/// Not a function: `resume` and `gogo` jump here, on the g's stack, with SP at its [`BaseFrame`], the word for
+/// it in `r3`, and our TOC pointer in `r2`. Unwinders go on in the `resume` that runs this g, whose frame
+/// `parent` designates.
+///
+/// # Safety
+/// Only the address is used.
+#[unsafe(naked)]
+#[unsafe(export_name = "stackgate_g_start")]
+pub unsafe extern "C" fn g_start() {
+    naked_asm_saved!(SwitchFrame:
+        ".cfi_startproc",
+        ".cfi_escape {cfa_is}, {cfa_len}, {breg_r1}, {parent_lo}, {parent_hi}, {deref}, {plus}, {size_lo}, {size_hi}",
+        ".cfi_offset lr, {caller_lr}",
+        ".cfi_offset cr2, {caller_cr}", ".cfi_offset cr3, {caller_cr}", ".cfi_offset cr4, {caller_cr}",
+        ".cfi_offset %r14, {r14} - {size}", ".cfi_offset %r15, {r15} - {size}", ".cfi_offset %r16, {r16} - {size}",
+        ".cfi_offset %r17, {r17} - {size}", ".cfi_offset %r18, {r18} - {size}", ".cfi_offset %r19, {r19} - {size}",
+        ".cfi_offset %r20, {r20} - {size}", ".cfi_offset %r21, {r21} - {size}", ".cfi_offset %r22, {r22} - {size}",
+        ".cfi_offset %r23, {r23} - {size}", ".cfi_offset %r24, {r24} - {size}", ".cfi_offset %r25, {r25} - {size}",
+        ".cfi_offset %r26, {r26} - {size}", ".cfi_offset %r27, {r27} - {size}", ".cfi_offset %r28, {r28} - {size}",
+        ".cfi_offset %r29, {r29} - {size}", ".cfi_offset %r30, {r30} - {size}", ".cfi_offset %r31, {r31} - {size}",
+        ".cfi_offset %f14, {f14} - {size}", ".cfi_offset %f15, {f15} - {size}", ".cfi_offset %f16, {f16} - {size}",
+        ".cfi_offset %f17, {f17} - {size}", ".cfi_offset %f18, {f18} - {size}", ".cfi_offset %f19, {f19} - {size}",
+        ".cfi_offset %f20, {f20} - {size}", ".cfi_offset %f21, {f21} - {size}", ".cfi_offset %f22, {f22} - {size}",
+        ".cfi_offset %f23, {f23} - {size}", ".cfi_offset %f24, {f24} - {size}", ".cfi_offset %f25, {f25} - {size}",
+        ".cfi_offset %f26, {f26} - {size}", ".cfi_offset %f27, {f27} - {size}", ".cfi_offset %f28, {f28} - {size}",
+        ".cfi_offset %f29, {f29} - {size}", ".cfi_offset %f30, {f30} - {size}", ".cfi_offset %f31, {f31} - {size}",
+        ".cfi_offset %v20, {v20} - {size}", ".cfi_offset %v21, {v21} - {size}", ".cfi_offset %v22, {v22} - {size}",
+        ".cfi_offset %v23, {v23} - {size}", ".cfi_offset %v24, {v24} - {size}", ".cfi_offset %v25, {v25} - {size}",
+        ".cfi_offset %v26, {v26} - {size}", ".cfi_offset %v27, {v27} - {size}", ".cfi_offset %v28, {v28} - {size}",
+        ".cfi_offset %v29, {v29} - {size}", ".cfi_offset %v30, {v30} - {size}", ".cfi_offset %v31, {v31} - {size}",
+        // An unwinder looks one byte before the address that `resume` jumps to.
+        "nop",
+        ".globl stackgate_g_begin", ".hidden stackgate_g_begin",
+        "stackgate_g_begin:",
+        "ld %r12, {entry}(%r1)",
+        "mtctr %r12",
+        "std %r2, {toc}(%r1)",
+        "bctrl",
+        "ld %r2, {toc}(%r1)",
+
+        // On curg, which ends. From here on this is park, and nobody comes back.
+        g_place!("%r9"),
+        "ldx %r10, %r9, stackgate_g@tls",
+        "ld %r8, {m_out}(%r10)",
+        "li %r11, {finished}",
+        "std %r11, {state}(%r10)",
+        "stdx %r8, %r9, stackgate_g@tls",
+        "li %r11, 0",
+        "std %r11, {curg}(%r8)",
+        "std %r11, {m_out}(%r10)",
+        "ld %r1, {g0_sp}(%r8)",                 ".cfi_def_cfa %r1, {size}",
+        "ld %r14, {r14}(%r1)",                  ".cfi_restore %r14",
+        "ld %r15, {r15}(%r1)",                  ".cfi_restore %r15",
+        "ld %r16, {r16}(%r1)",                  ".cfi_restore %r16",
+        "ld %r17, {r17}(%r1)",                  ".cfi_restore %r17",
+        "ld %r18, {r18}(%r1)",                  ".cfi_restore %r18",
+        "ld %r19, {r19}(%r1)",                  ".cfi_restore %r19",
+        "ld %r20, {r20}(%r1)",                  ".cfi_restore %r20",
+        "ld %r21, {r21}(%r1)",                  ".cfi_restore %r21",
+        "ld %r22, {r22}(%r1)",                  ".cfi_restore %r22",
+        "ld %r23, {r23}(%r1)",                  ".cfi_restore %r23",
+        "ld %r24, {r24}(%r1)",                  ".cfi_restore %r24",
+        "ld %r25, {r25}(%r1)",                  ".cfi_restore %r25",
+        "ld %r26, {r26}(%r1)",                  ".cfi_restore %r26",
+        "ld %r27, {r27}(%r1)",                  ".cfi_restore %r27",
+        "ld %r28, {r28}(%r1)",                  ".cfi_restore %r28",
+        "ld %r29, {r29}(%r1)",                  ".cfi_restore %r29",
+        "ld %r30, {r30}(%r1)",                  ".cfi_restore %r30",
+        "ld %r31, {r31}(%r1)",                  ".cfi_restore %r31",
+        "lfd %f14, {f14}(%r1)",                 ".cfi_restore %f14",
+        "lfd %f15, {f15}(%r1)",                 ".cfi_restore %f15",
+        "lfd %f16, {f16}(%r1)",                 ".cfi_restore %f16",
+        "lfd %f17, {f17}(%r1)",                 ".cfi_restore %f17",
+        "lfd %f18, {f18}(%r1)",                 ".cfi_restore %f18",
+        "lfd %f19, {f19}(%r1)",                 ".cfi_restore %f19",
+        "lfd %f20, {f20}(%r1)",                 ".cfi_restore %f20",
+        "lfd %f21, {f21}(%r1)",                 ".cfi_restore %f21",
+        "lfd %f22, {f22}(%r1)",                 ".cfi_restore %f22",
+        "lfd %f23, {f23}(%r1)",                 ".cfi_restore %f23",
+        "lfd %f24, {f24}(%r1)",                 ".cfi_restore %f24",
+        "lfd %f25, {f25}(%r1)",                 ".cfi_restore %f25",
+        "lfd %f26, {f26}(%r1)",                 ".cfi_restore %f26",
+        "lfd %f27, {f27}(%r1)",                 ".cfi_restore %f27",
+        "lfd %f28, {f28}(%r1)",                 ".cfi_restore %f28",
+        "lfd %f29, {f29}(%r1)",                 ".cfi_restore %f29",
+        "lfd %f30, {f30}(%r1)",                 ".cfi_restore %f30",
+        "lfd %f31, {f31}(%r1)",                 ".cfi_restore %f31",
+        "li %r7, {v20}",
+        "li %r8, {v21}",
+        "li %r9, {v22}",
+        "li %r10, {v23}",
+        "li %r11, {v24}",
+        "li %r0, {v25}",
+        "addi %r12, %r1, {six}",
+        "lvx %v20, %r1, %r7",                   ".cfi_restore %v20",
+        "lvx %v21, %r1, %r8",                   ".cfi_restore %v21",
+        "lvx %v22, %r1, %r9",                   ".cfi_restore %v22",
+        "lvx %v23, %r1, %r10",                  ".cfi_restore %v23",
+        "lvx %v24, %r1, %r11",                  ".cfi_restore %v24",
+        "lvx %v25, %r1, %r0",                   ".cfi_restore %v25",
+        "lvx %v26, %r12, %r7",                  ".cfi_restore %v26",
+        "lvx %v27, %r12, %r8",                  ".cfi_restore %v27",
+        "lvx %v28, %r12, %r9",                  ".cfi_restore %v28",
+        "lvx %v29, %r12, %r10",                 ".cfi_restore %v29",
+        "lvx %v30, %r12, %r11",                 ".cfi_restore %v30",
+        "lvx %v31, %r12, %r0",                  ".cfi_restore %v31",
+        "addi %r1, %r1, {size}",                ".cfi_def_cfa_offset 0",
+        "lwz %r12, {caller_cr}(%r1)",
+        "mtocrf 0x20, %r12",                    ".cfi_restore cr2",
+        "mtocrf 0x10, %r12",                    ".cfi_restore cr3",
+        "mtocrf 0x08, %r12",                    ".cfi_restore cr4",
+        "ld %r0, {caller_lr}(%r1)",
+        "mtlr %r0",
+        "blr",
+        ".cfi_endproc",
+        entry = const offset_of!(BaseFrame, entry),
+        toc = const offset_of!(BaseFrame, linkage.toc),
+        m_out = const offset_of!(G<Ppc64le>, m_out),
+        state = const offset_of!(G<Ppc64le>, state),
+        finished = const crate::GState::Finished as usize,
+        g0_sp = const offset_of!(M<Ppc64le>, g0.sched.sp),
+        curg = const offset_of!(M<Ppc64le>, curg),
+        cfa_is = const DW_CFA_DEF_CFA_EXPRESSION, cfa_len = const CFA_DEREF_LEN,
+        deref = const DW_OP_DEREF, plus = const DW_OP_PLUS_UCONST, breg_r1 = const breg(R1.dwarf),
+        parent_lo = const leb_lo(offset_of!(BaseFrame, parent) as i64),
+        parent_hi = const leb_hi(offset_of!(BaseFrame, parent) as i64),
+        size_lo = const leb_lo(size_of::<SwitchFrame>() as i64),
+        size_hi = const leb_hi(size_of::<SwitchFrame>() as i64),
+    )
+}
+
+unsafe extern "C" {
+    /// Where a callback's managed function returns to: a return address that says "C lies below here".
+    #[link_name = "stackgate_callback_return"]
+    pub static callback_return: [u8; 0];
+    /// Where the first `resume` of a g jumps to, in [`g_start`].
+    #[link_name = "stackgate_g_begin"]
+    pub static g_begin: [u8; 0];
+}
+
+/// Runs managed code on curg, called from C: `fn(frame, framesize, ctxt)`. Go: `cgocallback`.
+///
+/// For managed code that obeys the C ABI; [`crosscall2`] is for code that keeps no register. The
+/// [`CallbackFrame`] on the system stack holds all there is to know; on curg lie only the [`CallbackEntry`],
+/// whose back chain continues curg's own, and what the managed code itself puts there. `ctxt` is the
+/// traceback context of the C frames below, 0 for none.
+///
+/// A callback on a thread without a g, on a g other than g0, or on an m that runs nothing goes to
+/// [`CALLBACK_ELSEWHERE`].
+///
+/// Runs on a system stack, of which it uses 64 bytes, and of curg's 48. Not for signal handlers.
+///
+/// # Safety
+/// `fn` may be called with these arguments on curg's stack.
+///
+/// # Registers
+/// In: `r3` fn, `r4` frame, `r5` framesize, `r6` ctxt. Clobbered: what a C call clobbers, and what `fn`
+/// clobbers beside that. At `fn`'s entry: `r3` frame, `r4` framesize, `r5` ctxt; the rest as [`asmcgocall`].
+#[unsafe(naked)]
+#[unsafe(export_name = "stackgate_cgocallback")]
+pub unsafe extern "C" fn cgocallback(
+    func: CallbackFn,   /* r3 */
+    frame: *mut c_void, /* r4 */
+    framesize: usize,   /* r5 */
+    ctxt: usize,        /* r6 */
+) {
+    naked_asm!(
+        ".cfi_startproc",
+        global_entry!("stackgate_cgocallback"),
+        "mflr %r0",
+        "std %r0, {caller_lr}(%r1)",            ".cfi_offset lr, {caller_lr}",
+        // May this g be called back, and is there a g to run it?
+        g_place!("%r9"),
+        "ldx %r10, %r9, stackgate_g@tls",
+        "ld %r11, {m_in}(%r10)",
+        "cmpdi %r11, 0",
+        "beq 3f",
+        "ld %r10, {curg}(%r11)",
+        "cmpdi %r10, 0",
+        "beq 3f",
+
+        // The CallbackFrame. The AsmcgocallFrame that this callback came through ends at g0_sp.
+        "ld %r8, {m_g0_sp}(%r11)",
+        "stdu %r1, -{size}(%r1)",               ".cfi_def_cfa_offset {size}",
+        "std %r8, {g0_sp}(%r1)",
+        "std %r10, {g}(%r1)",
+        "std %r6, {ctxt}(%r1)",
+        "std %r11, {m}(%r1)",
+        // It is complete: publish it.
+        "std %r1, {m_g0_sp}(%r11)",
+        // The CallbackEntry, below curg's SP, which is its back chain.
+        "ld %r8, {call_sp} - {call}(%r8)",
+        "stdu %r8, -{entry}(%r8)",
+        "std %r1, {callback}(%r8)",
+        "std %r3, {func}(%r8)",
+        "std %r2, {toc}(%r8)",
+        // SP goes to it, then g0 is given up.
+        "mr %r1, %r8",
+        // On curg. From here on the CFA is the upper end of the CallbackFrame that `callback` designates.
+        ".cfi_escape {cfa_is}, {cfa_len}, {breg_r1}, {cb_lo}, {cb_hi}, {deref}, {plus}, {size_lo}, {size_hi}",
+        "stdx %r10, %r9, stackgate_g@tls",
+
+        "mtctr %r3",
+        "mr %r12, %r3",
+        "mr %r3, %r4",
+        "mr %r4, %r5",
+        "mr %r5, %r6",
+        "bctrl",
+        ".globl stackgate_callback_return", ".hidden stackgate_callback_return",
+        "stackgate_callback_return:",
+        "ld %r2, {toc}(%r1)",
+
+        // On curg, and only SP is known. g0 is current again, the frame is taken back, then SP leaves.
+        "ld %r10, {callback}(%r1)",
+        "ld %r11, {m}(%r10)",
+        g_place!("%r9"),
+        "stdx %r11, %r9, stackgate_g@tls",
+        "ld %r8, {g0_sp}(%r10)",
+        "std %r8, {m_g0_sp}(%r11)",
+        "ld %r1, {link}(%r10)",                 ".cfi_def_cfa %r1, 0",
+        "ld %r0, {caller_lr}(%r1)",
+        "mtlr %r0",
+        "blr",
+
+        // On g0, or on whatever stack C runs. The arguments are as they came.
+        "3:",
+        "stdu %r1, -{header}(%r1)",             ".cfi_def_cfa_offset {header}",
+        "addis %r12, %r2, {elsewhere}@got@ha",
+        "ld %r12, {elsewhere}@got@l(%r12)",
+        "ld %r12, 0(%r12)",
+        "mtctr %r12",
+        "std %r2, {toc}(%r1)",
+        "bctrl",
+        "ld %r2, {toc}(%r1)",
+        "addi %r1, %r1, {header}",              ".cfi_def_cfa_offset 0",
+        "ld %r0, {caller_lr}(%r1)",
+        "mtlr %r0",
+        "blr",
+        ".cfi_endproc",
+        elsewhere = sym CALLBACK_ELSEWHERE,
+        m_in = const offset_of!(G<Ppc64le>, m_in),
+        curg = const offset_of!(M<Ppc64le>, curg),
+        m_g0_sp = const offset_of!(M<Ppc64le>, g0.sched.sp),
+        call = const size_of::<AsmcgocallFrame>(),
+        call_sp = const offset_of!(AsmcgocallFrame, sp),
+        size = const size_of::<CallbackFrame>(),
+        link = const offset_of!(CallbackFrame, link),
+        g0_sp = const offset_of!(CallbackFrame, g0_sp),
+        g = const offset_of!(CallbackFrame, g),
+        ctxt = const offset_of!(CallbackFrame, ctxt),
+        m = const offset_of!(CallbackFrame, m),
+        entry = const size_of::<CallbackEntry>(),
+        toc = const offset_of!(CallbackEntry, linkage.toc),
+        callback = const offset_of!(CallbackEntry, callback),
+        func = const offset_of!(CallbackEntry, func),
+        header = const size_of::<FrameHeader>(),
+        caller_lr = const offset_of!(FrameHeader, linkage.lr),
+        cfa_is = const DW_CFA_DEF_CFA_EXPRESSION, cfa_len = const CFA_DEREF_LEN,
+        deref = const DW_OP_DEREF, plus = const DW_OP_PLUS_UCONST, breg_r1 = const breg(R1.dwarf),
+        cb_lo = const leb_lo(offset_of!(CallbackEntry, callback) as i64),
+        cb_hi = const leb_hi(offset_of!(CallbackEntry, callback) as i64),
+        size_lo = const leb_lo(size_of::<CallbackFrame>() as i64),
+        size_hi = const leb_hi(size_of::<CallbackFrame>() as i64),
+    )
+}
+
+/// C's way into managed code that keeps no register: saves all that C expects back, then [`cgocallback`].
+/// Go: `crosscall2`.
+///
+/// Runs on a system stack, of which it uses 528 bytes beside those of `cgocallback`. Not for signal handlers.
+///
+/// # Safety
+/// As [`cgocallback`].
+///
+/// # Registers
+/// In: `r3` fn, `r4` a, `r5` n (its lower half), `r6` ctxt. Clobbered: what a C call clobbers. At `fn`'s
+/// entry: as [`cgocallback`], with n sign-extended. `fn` keeps SP, `r2` need not be kept, `r13` must.
+#[unsafe(naked)]
+#[unsafe(export_name = "stackgate_crosscall2")]
+pub unsafe extern "C" fn crosscall2(
+    func: CallbackFn, /* r3 */
+    a: *mut c_void,   /* r4 */
+    n: c_int,         /* r5 */
+    ctxt: usize,      /* r6 */
+) {
+    naked_asm_saved!(Crosscall2Frame:
+        ".cfi_startproc",
+        global_entry!("stackgate_crosscall2"),
+        // Where crosscall2_panic comes in, which shares the TOC.
+        ".globl stackgate_crosscall2_local", ".hidden stackgate_crosscall2_local",
+        "stackgate_crosscall2_local:",
+        "mflr %r0",
+        "std %r0, {caller_lr}(%r1)",            ".cfi_offset lr, {caller_lr}",
+        "mfcr %r12",
+        "stw %r12, {caller_cr}(%r1)",           ".cfi_offset cr2, {caller_cr}", ".cfi_offset cr3, {caller_cr}", ".cfi_offset cr4, {caller_cr}",
+        "stdu %r1, -{size}(%r1)",               ".cfi_def_cfa_offset {size}",
+        "std %r14, {r14}(%r1)",                 ".cfi_rel_offset %r14, {r14}",
+        "std %r15, {r15}(%r1)",                 ".cfi_rel_offset %r15, {r15}",
+        "std %r16, {r16}(%r1)",                 ".cfi_rel_offset %r16, {r16}",
+        "std %r17, {r17}(%r1)",                 ".cfi_rel_offset %r17, {r17}",
+        "std %r18, {r18}(%r1)",                 ".cfi_rel_offset %r18, {r18}",
+        "std %r19, {r19}(%r1)",                 ".cfi_rel_offset %r19, {r19}",
+        "std %r20, {r20}(%r1)",                 ".cfi_rel_offset %r20, {r20}",
+        "std %r21, {r21}(%r1)",                 ".cfi_rel_offset %r21, {r21}",
+        "std %r22, {r22}(%r1)",                 ".cfi_rel_offset %r22, {r22}",
+        "std %r23, {r23}(%r1)",                 ".cfi_rel_offset %r23, {r23}",
+        "std %r24, {r24}(%r1)",                 ".cfi_rel_offset %r24, {r24}",
+        "std %r25, {r25}(%r1)",                 ".cfi_rel_offset %r25, {r25}",
+        "std %r26, {r26}(%r1)",                 ".cfi_rel_offset %r26, {r26}",
+        "std %r27, {r27}(%r1)",                 ".cfi_rel_offset %r27, {r27}",
+        "std %r28, {r28}(%r1)",                 ".cfi_rel_offset %r28, {r28}",
+        "std %r29, {r29}(%r1)",                 ".cfi_rel_offset %r29, {r29}",
+        "std %r30, {r30}(%r1)",                 ".cfi_rel_offset %r30, {r30}",
+        "std %r31, {r31}(%r1)",                 ".cfi_rel_offset %r31, {r31}",
+        "stfd %f14, {f14}(%r1)",                ".cfi_rel_offset %f14, {f14}",
+        "stfd %f15, {f15}(%r1)",                ".cfi_rel_offset %f15, {f15}",
+        "stfd %f16, {f16}(%r1)",                ".cfi_rel_offset %f16, {f16}",
+        "stfd %f17, {f17}(%r1)",                ".cfi_rel_offset %f17, {f17}",
+        "stfd %f18, {f18}(%r1)",                ".cfi_rel_offset %f18, {f18}",
+        "stfd %f19, {f19}(%r1)",                ".cfi_rel_offset %f19, {f19}",
+        "stfd %f20, {f20}(%r1)",                ".cfi_rel_offset %f20, {f20}",
+        "stfd %f21, {f21}(%r1)",                ".cfi_rel_offset %f21, {f21}",
+        "stfd %f22, {f22}(%r1)",                ".cfi_rel_offset %f22, {f22}",
+        "stfd %f23, {f23}(%r1)",                ".cfi_rel_offset %f23, {f23}",
+        "stfd %f24, {f24}(%r1)",                ".cfi_rel_offset %f24, {f24}",
+        "stfd %f25, {f25}(%r1)",                ".cfi_rel_offset %f25, {f25}",
+        "stfd %f26, {f26}(%r1)",                ".cfi_rel_offset %f26, {f26}",
+        "stfd %f27, {f27}(%r1)",                ".cfi_rel_offset %f27, {f27}",
+        "stfd %f28, {f28}(%r1)",                ".cfi_rel_offset %f28, {f28}",
+        "stfd %f29, {f29}(%r1)",                ".cfi_rel_offset %f29, {f29}",
+        "stfd %f30, {f30}(%r1)",                ".cfi_rel_offset %f30, {f30}",
+        "stfd %f31, {f31}(%r1)",                ".cfi_rel_offset %f31, {f31}",
+        "li %r7, {v20}",
+        "li %r8, {v21}",
+        "li %r9, {v22}",
+        "li %r10, {v23}",
+        "li %r11, {v24}",
+        "li %r0, {v25}",
+        "addi %r12, %r1, {six}",
+        "stvx %v20, %r1, %r7",                  ".cfi_rel_offset %v20, {v20}",
+        "stvx %v21, %r1, %r8",                  ".cfi_rel_offset %v21, {v21}",
+        "stvx %v22, %r1, %r9",                  ".cfi_rel_offset %v22, {v22}",
+        "stvx %v23, %r1, %r10",                 ".cfi_rel_offset %v23, {v23}",
+        "stvx %v24, %r1, %r11",                 ".cfi_rel_offset %v24, {v24}",
+        "stvx %v25, %r1, %r0",                  ".cfi_rel_offset %v25, {v25}",
+        "stvx %v26, %r12, %r7",                 ".cfi_rel_offset %v26, {v26}",
+        "stvx %v27, %r12, %r8",                 ".cfi_rel_offset %v27, {v27}",
+        "stvx %v28, %r12, %r9",                 ".cfi_rel_offset %v28, {v28}",
+        "stvx %v29, %r12, %r10",                ".cfi_rel_offset %v29, {v29}",
+        "stvx %v30, %r12, %r11",                ".cfi_rel_offset %v30, {v30}",
+        "stvx %v31, %r12, %r0",                 ".cfi_rel_offset %v31, {v31}",
+
+        "extsw %r5, %r5",
+        "bl {cgocallback}",
+        "nop",
+
+        "ld %r14, {r14}(%r1)",                  ".cfi_restore %r14",
+        "ld %r15, {r15}(%r1)",                  ".cfi_restore %r15",
+        "ld %r16, {r16}(%r1)",                  ".cfi_restore %r16",
+        "ld %r17, {r17}(%r1)",                  ".cfi_restore %r17",
+        "ld %r18, {r18}(%r1)",                  ".cfi_restore %r18",
+        "ld %r19, {r19}(%r1)",                  ".cfi_restore %r19",
+        "ld %r20, {r20}(%r1)",                  ".cfi_restore %r20",
+        "ld %r21, {r21}(%r1)",                  ".cfi_restore %r21",
+        "ld %r22, {r22}(%r1)",                  ".cfi_restore %r22",
+        "ld %r23, {r23}(%r1)",                  ".cfi_restore %r23",
+        "ld %r24, {r24}(%r1)",                  ".cfi_restore %r24",
+        "ld %r25, {r25}(%r1)",                  ".cfi_restore %r25",
+        "ld %r26, {r26}(%r1)",                  ".cfi_restore %r26",
+        "ld %r27, {r27}(%r1)",                  ".cfi_restore %r27",
+        "ld %r28, {r28}(%r1)",                  ".cfi_restore %r28",
+        "ld %r29, {r29}(%r1)",                  ".cfi_restore %r29",
+        "ld %r30, {r30}(%r1)",                  ".cfi_restore %r30",
+        "ld %r31, {r31}(%r1)",                  ".cfi_restore %r31",
+        "lfd %f14, {f14}(%r1)",                 ".cfi_restore %f14",
+        "lfd %f15, {f15}(%r1)",                 ".cfi_restore %f15",
+        "lfd %f16, {f16}(%r1)",                 ".cfi_restore %f16",
+        "lfd %f17, {f17}(%r1)",                 ".cfi_restore %f17",
+        "lfd %f18, {f18}(%r1)",                 ".cfi_restore %f18",
+        "lfd %f19, {f19}(%r1)",                 ".cfi_restore %f19",
+        "lfd %f20, {f20}(%r1)",                 ".cfi_restore %f20",
+        "lfd %f21, {f21}(%r1)",                 ".cfi_restore %f21",
+        "lfd %f22, {f22}(%r1)",                 ".cfi_restore %f22",
+        "lfd %f23, {f23}(%r1)",                 ".cfi_restore %f23",
+        "lfd %f24, {f24}(%r1)",                 ".cfi_restore %f24",
+        "lfd %f25, {f25}(%r1)",                 ".cfi_restore %f25",
+        "lfd %f26, {f26}(%r1)",                 ".cfi_restore %f26",
+        "lfd %f27, {f27}(%r1)",                 ".cfi_restore %f27",
+        "lfd %f28, {f28}(%r1)",                 ".cfi_restore %f28",
+        "lfd %f29, {f29}(%r1)",                 ".cfi_restore %f29",
+        "lfd %f30, {f30}(%r1)",                 ".cfi_restore %f30",
+        "lfd %f31, {f31}(%r1)",                 ".cfi_restore %f31",
+        "li %r7, {v20}",
+        "li %r8, {v21}",
+        "li %r9, {v22}",
+        "li %r10, {v23}",
+        "li %r11, {v24}",
+        "li %r0, {v25}",
+        "addi %r12, %r1, {six}",
+        "lvx %v20, %r1, %r7",                   ".cfi_restore %v20",
+        "lvx %v21, %r1, %r8",                   ".cfi_restore %v21",
+        "lvx %v22, %r1, %r9",                   ".cfi_restore %v22",
+        "lvx %v23, %r1, %r10",                  ".cfi_restore %v23",
+        "lvx %v24, %r1, %r11",                  ".cfi_restore %v24",
+        "lvx %v25, %r1, %r0",                   ".cfi_restore %v25",
+        "lvx %v26, %r12, %r7",                  ".cfi_restore %v26",
+        "lvx %v27, %r12, %r8",                  ".cfi_restore %v27",
+        "lvx %v28, %r12, %r9",                  ".cfi_restore %v28",
+        "lvx %v29, %r12, %r10",                 ".cfi_restore %v29",
+        "lvx %v30, %r12, %r11",                 ".cfi_restore %v30",
+        "lvx %v31, %r12, %r0",                  ".cfi_restore %v31",
+        "addi %r1, %r1, {size}",                ".cfi_def_cfa_offset 0",
+        "lwz %r12, {caller_cr}(%r1)",
+        "mtocrf 0x20, %r12",                    ".cfi_restore cr2",
+        "mtocrf 0x10, %r12",                    ".cfi_restore cr3",
+        "mtocrf 0x08, %r12",                    ".cfi_restore cr4",
+        "ld %r0, {caller_lr}(%r1)",
+        "mtlr %r0",
+        "blr",
+        ".cfi_endproc",
+        cgocallback = sym cgocallback,
+    )
+}
+
+/// [`crosscall2`] with three arguments, as C code that knows no context calls it: the context is 0.
+///
+/// Go takes the missing fourth argument from whatever the register holds.
+///
+/// Runs on a system stack. Not for signal handlers.
+///
+/// # Safety
+/// As [`crosscall2`].
+///
+/// # Registers
+/// In: `r3` fn, `r4` a, `r5` n. Clobbered: what a C call clobbers.
+#[unsafe(naked)]
+#[unsafe(export_name = "stackgate_crosscall2_panic")]
+pub unsafe extern "C" fn crosscall2_panic(
+    func: CallbackFn, /* r3 */
+    a: *mut c_void,   /* r4 */
+    n: c_int,         /* r5 */
+) {
+    naked_asm!(
+        ".cfi_startproc",
+        global_entry!("stackgate_crosscall2_panic"),
+        "li %r6, 0",
+        // To a name that nobody outside can take over: a linker's stub would not give r2 back.
+        "b stackgate_crosscall2_local",
+        ".cfi_endproc",
+    )
+}
+
+/// A thread's entry: makes the g0 `g` current, runs `fn(g)` where it stands, and gives C back its registers
+/// and the thread its former g. Go: `crosscall1`.
+///
+/// Runs on the thread's own stack, of which it uses 528 bytes. Not for signal handlers.
+///
+/// # Safety
+/// `g` is a g0 that no other thread uses; `fn` may be called with it.
+///
+/// # Registers
+/// In: `r3` fn, `r4` g. Clobbered: what a C call clobbers, whatever `fn` clobbers.
+#[unsafe(naked)]
+#[unsafe(export_name = "stackgate_crosscall1")]
+pub unsafe extern "C" fn crosscall1(func: ThreadFn /* r3 */, g: *mut G<Ppc64le> /* r4 */) {
+    naked_asm_saved!(Crosscall2Frame:
+        ".cfi_startproc",
+        global_entry!("stackgate_crosscall1"),
+        "mflr %r0",
+        "std %r0, {caller_lr}(%r1)",            ".cfi_offset lr, {caller_lr}",
+        "mfcr %r12",
+        "stw %r12, {caller_cr}(%r1)",           ".cfi_offset cr2, {caller_cr}", ".cfi_offset cr3, {caller_cr}", ".cfi_offset cr4, {caller_cr}",
+        "stdu %r1, -{size}(%r1)",               ".cfi_def_cfa_offset {size}",
+        "std %r14, {r14}(%r1)",                 ".cfi_rel_offset %r14, {r14}",
+        "std %r15, {r15}(%r1)",                 ".cfi_rel_offset %r15, {r15}",
+        "std %r16, {r16}(%r1)",                 ".cfi_rel_offset %r16, {r16}",
+        "std %r17, {r17}(%r1)",                 ".cfi_rel_offset %r17, {r17}",
+        "std %r18, {r18}(%r1)",                 ".cfi_rel_offset %r18, {r18}",
+        "std %r19, {r19}(%r1)",                 ".cfi_rel_offset %r19, {r19}",
+        "std %r20, {r20}(%r1)",                 ".cfi_rel_offset %r20, {r20}",
+        "std %r21, {r21}(%r1)",                 ".cfi_rel_offset %r21, {r21}",
+        "std %r22, {r22}(%r1)",                 ".cfi_rel_offset %r22, {r22}",
+        "std %r23, {r23}(%r1)",                 ".cfi_rel_offset %r23, {r23}",
+        "std %r24, {r24}(%r1)",                 ".cfi_rel_offset %r24, {r24}",
+        "std %r25, {r25}(%r1)",                 ".cfi_rel_offset %r25, {r25}",
+        "std %r26, {r26}(%r1)",                 ".cfi_rel_offset %r26, {r26}",
+        "std %r27, {r27}(%r1)",                 ".cfi_rel_offset %r27, {r27}",
+        "std %r28, {r28}(%r1)",                 ".cfi_rel_offset %r28, {r28}",
+        "std %r29, {r29}(%r1)",                 ".cfi_rel_offset %r29, {r29}",
+        "std %r30, {r30}(%r1)",                 ".cfi_rel_offset %r30, {r30}",
+        "std %r31, {r31}(%r1)",                 ".cfi_rel_offset %r31, {r31}",
+        "stfd %f14, {f14}(%r1)",                ".cfi_rel_offset %f14, {f14}",
+        "stfd %f15, {f15}(%r1)",                ".cfi_rel_offset %f15, {f15}",
+        "stfd %f16, {f16}(%r1)",                ".cfi_rel_offset %f16, {f16}",
+        "stfd %f17, {f17}(%r1)",                ".cfi_rel_offset %f17, {f17}",
+        "stfd %f18, {f18}(%r1)",                ".cfi_rel_offset %f18, {f18}",
+        "stfd %f19, {f19}(%r1)",                ".cfi_rel_offset %f19, {f19}",
+        "stfd %f20, {f20}(%r1)",                ".cfi_rel_offset %f20, {f20}",
+        "stfd %f21, {f21}(%r1)",                ".cfi_rel_offset %f21, {f21}",
+        "stfd %f22, {f22}(%r1)",                ".cfi_rel_offset %f22, {f22}",
+        "stfd %f23, {f23}(%r1)",                ".cfi_rel_offset %f23, {f23}",
+        "stfd %f24, {f24}(%r1)",                ".cfi_rel_offset %f24, {f24}",
+        "stfd %f25, {f25}(%r1)",                ".cfi_rel_offset %f25, {f25}",
+        "stfd %f26, {f26}(%r1)",                ".cfi_rel_offset %f26, {f26}",
+        "stfd %f27, {f27}(%r1)",                ".cfi_rel_offset %f27, {f27}",
+        "stfd %f28, {f28}(%r1)",                ".cfi_rel_offset %f28, {f28}",
+        "stfd %f29, {f29}(%r1)",                ".cfi_rel_offset %f29, {f29}",
+        "stfd %f30, {f30}(%r1)",                ".cfi_rel_offset %f30, {f30}",
+        "stfd %f31, {f31}(%r1)",                ".cfi_rel_offset %f31, {f31}",
+        "li %r7, {v20}",
+        "li %r8, {v21}",
+        "li %r9, {v22}",
+        "li %r10, {v23}",
+        "li %r11, {v24}",
+        "li %r0, {v25}",
+        "addi %r12, %r1, {six}",
+        "stvx %v20, %r1, %r7",                  ".cfi_rel_offset %v20, {v20}",
+        "stvx %v21, %r1, %r8",                  ".cfi_rel_offset %v21, {v21}",
+        "stvx %v22, %r1, %r9",                  ".cfi_rel_offset %v22, {v22}",
+        "stvx %v23, %r1, %r10",                 ".cfi_rel_offset %v23, {v23}",
+        "stvx %v24, %r1, %r11",                 ".cfi_rel_offset %v24, {v24}",
+        "stvx %v25, %r1, %r0",                  ".cfi_rel_offset %v25, {v25}",
+        "stvx %v26, %r12, %r7",                 ".cfi_rel_offset %v26, {v26}",
+        "stvx %v27, %r12, %r8",                 ".cfi_rel_offset %v27, {v27}",
+        "stvx %v28, %r12, %r9",                 ".cfi_rel_offset %v28, {v28}",
+        "stvx %v29, %r12, %r10",                ".cfi_rel_offset %v29, {v29}",
+        "stvx %v30, %r12, %r11",                ".cfi_rel_offset %v30, {v30}",
+        "stvx %v31, %r12, %r0",                 ".cfi_rel_offset %v31, {v31}",
+
+        g_place!("%r9"),
+        "ldx %r10, %r9, stackgate_g@tls",
+        "std %r10, {former}(%r1)",
+        "stdx %r4, %r9, stackgate_g@tls",
+        "std %r2, {toc}(%r1)",
+        "mtctr %r3",
+        "mr %r12, %r3",
+        "mr %r3, %r4",
+        "bctrl",
+        "ld %r2, {toc}(%r1)",
+        g_place!("%r9"),
+        "ld %r10, {former}(%r1)",
+        "stdx %r10, %r9, stackgate_g@tls",
+
+        "ld %r14, {r14}(%r1)",                  ".cfi_restore %r14",
+        "ld %r15, {r15}(%r1)",                  ".cfi_restore %r15",
+        "ld %r16, {r16}(%r1)",                  ".cfi_restore %r16",
+        "ld %r17, {r17}(%r1)",                  ".cfi_restore %r17",
+        "ld %r18, {r18}(%r1)",                  ".cfi_restore %r18",
+        "ld %r19, {r19}(%r1)",                  ".cfi_restore %r19",
+        "ld %r20, {r20}(%r1)",                  ".cfi_restore %r20",
+        "ld %r21, {r21}(%r1)",                  ".cfi_restore %r21",
+        "ld %r22, {r22}(%r1)",                  ".cfi_restore %r22",
+        "ld %r23, {r23}(%r1)",                  ".cfi_restore %r23",
+        "ld %r24, {r24}(%r1)",                  ".cfi_restore %r24",
+        "ld %r25, {r25}(%r1)",                  ".cfi_restore %r25",
+        "ld %r26, {r26}(%r1)",                  ".cfi_restore %r26",
+        "ld %r27, {r27}(%r1)",                  ".cfi_restore %r27",
+        "ld %r28, {r28}(%r1)",                  ".cfi_restore %r28",
+        "ld %r29, {r29}(%r1)",                  ".cfi_restore %r29",
+        "ld %r30, {r30}(%r1)",                  ".cfi_restore %r30",
+        "ld %r31, {r31}(%r1)",                  ".cfi_restore %r31",
+        "lfd %f14, {f14}(%r1)",                 ".cfi_restore %f14",
+        "lfd %f15, {f15}(%r1)",                 ".cfi_restore %f15",
+        "lfd %f16, {f16}(%r1)",                 ".cfi_restore %f16",
+        "lfd %f17, {f17}(%r1)",                 ".cfi_restore %f17",
+        "lfd %f18, {f18}(%r1)",                 ".cfi_restore %f18",
+        "lfd %f19, {f19}(%r1)",                 ".cfi_restore %f19",
+        "lfd %f20, {f20}(%r1)",                 ".cfi_restore %f20",
+        "lfd %f21, {f21}(%r1)",                 ".cfi_restore %f21",
+        "lfd %f22, {f22}(%r1)",                 ".cfi_restore %f22",
+        "lfd %f23, {f23}(%r1)",                 ".cfi_restore %f23",
+        "lfd %f24, {f24}(%r1)",                 ".cfi_restore %f24",
+        "lfd %f25, {f25}(%r1)",                 ".cfi_restore %f25",
+        "lfd %f26, {f26}(%r1)",                 ".cfi_restore %f26",
+        "lfd %f27, {f27}(%r1)",                 ".cfi_restore %f27",
+        "lfd %f28, {f28}(%r1)",                 ".cfi_restore %f28",
+        "lfd %f29, {f29}(%r1)",                 ".cfi_restore %f29",
+        "lfd %f30, {f30}(%r1)",                 ".cfi_restore %f30",
+        "lfd %f31, {f31}(%r1)",                 ".cfi_restore %f31",
+        "li %r7, {v20}",
+        "li %r8, {v21}",
+        "li %r9, {v22}",
+        "li %r10, {v23}",
+        "li %r11, {v24}",
+        "li %r0, {v25}",
+        "addi %r12, %r1, {six}",
+        "lvx %v20, %r1, %r7",                   ".cfi_restore %v20",
+        "lvx %v21, %r1, %r8",                   ".cfi_restore %v21",
+        "lvx %v22, %r1, %r9",                   ".cfi_restore %v22",
+        "lvx %v23, %r1, %r10",                  ".cfi_restore %v23",
+        "lvx %v24, %r1, %r11",                  ".cfi_restore %v24",
+        "lvx %v25, %r1, %r0",                   ".cfi_restore %v25",
+        "lvx %v26, %r12, %r7",                  ".cfi_restore %v26",
+        "lvx %v27, %r12, %r8",                  ".cfi_restore %v27",
+        "lvx %v28, %r12, %r9",                  ".cfi_restore %v28",
+        "lvx %v29, %r12, %r10",                 ".cfi_restore %v29",
+        "lvx %v30, %r12, %r11",                 ".cfi_restore %v30",
+        "lvx %v31, %r12, %r0",                  ".cfi_restore %v31",
+        "addi %r1, %r1, {size}",                ".cfi_def_cfa_offset 0",
+        "lwz %r12, {caller_cr}(%r1)",
+        "mtocrf 0x20, %r12",                    ".cfi_restore cr2",
+        "mtocrf 0x10, %r12",                    ".cfi_restore cr3",
+        "mtocrf 0x08, %r12",                    ".cfi_restore cr4",
+        "ld %r0, {caller_lr}(%r1)",
+        "mtlr %r0",
+        "blr",
+        ".cfi_endproc",
+        former = const offset_of!(Crosscall2Frame, former),
+        toc = const offset_of!(Crosscall2Frame, linkage.toc),
+    )
+}
