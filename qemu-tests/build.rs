@@ -2,6 +2,12 @@
 
 fn main() {
     println!("cargo::rerun-if-changed=c");
+    compile("qemu_tests_c", &["callbacks.c", "signatures.c", "numbers.c"]);
+    // Calls a comparator that the demonstration alone exports, so a library of its own.
+    compile("qemu_tests_sort", &["sort.c"]);
+}
+
+fn compile(library: &str, files: &[&str]) {
     let mut build = cc::Build::new();
     build
         .warnings_into_errors(true)
@@ -11,8 +17,8 @@ fn main() {
         .flag("-frounding-math")
         // A C function's frames are to be there when it is looked for.
         .flag("-fno-optimize-sibling-calls");
-    for file in ["callbacks.c", "signatures.c", "numbers.c"] {
+    for file in files {
         build.file(format!("c/{file}"));
     }
-    build.compile("qemu_tests_c");
+    build.compile(library);
 }

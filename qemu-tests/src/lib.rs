@@ -3,6 +3,8 @@
 pub mod cases;
 pub mod harness;
 pub mod setup;
+pub mod symbols;
+pub mod trio;
 
 /// What the register tests need of this CPU, in assembly.
 #[cfg_attr(target_arch = "x86_64", path = "cpu/x86_64.rs")]

@@ -41,6 +41,7 @@
 mod cpu;
 mod exidx;
 mod frames;
+mod physical;
 mod print;
 mod records;
 mod registry;
@@ -51,6 +52,7 @@ mod tables;
 mod walk;
 
 pub use frames::{Frame, Frames, Known, MAX_FRAMES_PER_PC};
+pub use physical::Physical;
 pub use print::print;
 pub use set::{
     ContextArg, ContextFn, SetTracebackError, SymbolizerArg, SymbolizerFn, TracebackArg, TracebackFn,

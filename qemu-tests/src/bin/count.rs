@@ -24,14 +24,24 @@ stackgate::export! {
 /// Repeats `$body` `n` times in a task.
 macro_rules! task {
     ($n:ident, $body:expr) => {
-        in_task(|| for _ in 0..$n { $body; })
+        in_task(|| {
+            for _ in 0..$n {
+                $body;
+            }
+        })
     };
 }
 
 /// Repeats `$body` `n` times in C that a task called.
 macro_rules! c {
     ($n:ident, $body:expr) => {
-        in_task(|| in_c(|| for _ in 0..$n { $body; }))
+        in_task(|| {
+            in_c(|| {
+                for _ in 0..$n {
+                    $body;
+                }
+            })
+        })
     };
 }
 
@@ -137,7 +147,8 @@ fn main() -> std::process::ExitCode {
             0.into()
         }
         [name, n] => {
-            let (Some((_, run)), Ok(n)) = (OPERATIONS.iter().find(|(known, _)| *known == name), n.parse()) else {
+            let (Some((_, run)), Ok(n)) = (OPERATIONS.iter().find(|(known, _)| *known == name), n.parse())
+            else {
                 eprintln!("no operation is called {name}, or {n} is not a number: count --list names them");
                 return 2.into();
             };
