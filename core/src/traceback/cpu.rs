@@ -1,10 +1,11 @@
 //! What the walkers know of the CPU, taken from the layouts in `stackgate_arch`.
 
-use super::stack::WORD;
+use super::stack::{Memory, WORD};
+use core::mem::offset_of;
 use core::ptr::with_exposed_provenance;
 use stackgate_arch::frame::{Field, Layout, Word};
-use stackgate_arch::unwind::Registers;
-use stackgate_arch::{Cpu, Gobuf, Native, RECORD};
+use stackgate_arch::unwind::{Registers, Start};
+use stackgate_arch::{AsmcgocallFrame, CalleeSaved, Cpu, Gobuf, Native, RECORD, SwitchFrame, start_of_call};
 
 /// Frame records begin at SP: ppc64le and s390x.
 pub(super) const RECORD_IS_SP: bool = RECORD.register.dwarf as usize == SP;
@@ -18,20 +19,12 @@ pub(super) const EXIDX: bool = matches!(Native::NAME.as_bytes(), b"arm");
 
 /// DWARF number of the stack pointer.
 pub(super) const SP: usize = dwarf(field(&Gobuf::LAYOUT, "sp"));
-/// DWARF number under which the PC is kept.
-pub(super) const PC: usize = dwarf(field(&Gobuf::LAYOUT, "pc"));
-/// DWARF number of the register that, beside SP, may define a CFA: the one that `sched` keeps.
-pub(super) const FP: usize = {
-    let mut i = 0;
-    loop {
-        if let Some(register) = Gobuf::LAYOUT.fields[i].register {
-            let dwarf = register.dwarf as usize;
-            if dwarf != SP && dwarf != PC {
-                break dwarf;
-            }
-        }
-        i += 1;
-    }
+/// DWARF number of the register that, beside SP, may define a CFA: the frame pointer, of which compiled code
+/// makes use where a frame has no fixed size.
+pub(super) const FP: usize = match Native::NAME.as_bytes() {
+    b"ppc64le" => 31,
+    b"s390x" => 11,
+    _ => RECORD.register.dwarf as usize,
 };
 
 const fn field(layout: &'static Layout, name: &str) -> &'static Field {
@@ -80,12 +73,12 @@ pub(super) struct Frame {
     pub sp: usize,
     /// The register [`FP`].
     pub fp: usize,
-    /// On arm r4 to r10, any of which EHABI tables may use; nothing elsewhere.
+    /// On arm r4 to r11, any of which EHABI tables may use; nothing elsewhere.
     pub more: [usize; MORE],
 }
 
 /// How many registers beside SP and FP the tables of this CPU need.
-const MORE: usize = if EXIDX { 7 } else { 0 };
+const MORE: usize = if EXIDX { 8 } else { 0 };
 /// The first of them.
 const FIRST_MORE: usize = 4;
 
@@ -98,13 +91,11 @@ impl Frame {
 
     /// The same as a register file, in which everything else is 0.
     pub fn registers(&self) -> Registers {
-        let mut registers = Registers::default();
+        let mut registers = Registers::from(Start { pc: self.pc, sp: self.sp, record: 0 });
         for (i, &value) in self.more.iter().enumerate() {
             registers.set(FIRST_MORE + i, value);
         }
         registers.set(FP, self.fp);
-        registers.set(SP, self.sp);
-        registers.set(PC, self.pc);
         registers
     }
 
@@ -116,19 +107,62 @@ impl Frame {
         for field in layout.fields {
             let Some(register) = field.register else { continue };
             let dwarf = register.dwarf as usize;
-            let place = if dwarf == FP {
-                &mut self.fp
-            } else if let Some(place) = self.more.get_mut(dwarf.wrapping_sub(FIRST_MORE)) {
-                place
-            } else {
+            let more = self.more.get_mut(dwarf.wrapping_sub(FIRST_MORE));
+            if dwarf != FP && more.is_none() {
                 continue;
-            };
+            }
             // SAFETY: by the caller.
-            *place = unsafe { with_exposed_provenance::<usize>(address + field.offset).read() };
+            let value = unsafe { with_exposed_provenance::<usize>(address + field.offset).read() };
+            if let Some(more) = more {
+                *more = value;
+            }
+            if dwarf == FP {
+                self.fp = value;
+            }
         }
         self
     }
 }
+
+/// The caller of `park` or `mcall` in a g that is parked, from the `SwitchFrame` at `at`; `None` where that
+/// lies outside the stack.
+pub(super) fn parked(at: usize, memory: &Memory) -> Option<Frame> {
+    if !memory.holds(at, size_of::<SwitchFrame>()) {
+        return None;
+    }
+    let read = |offset| memory.read(at.wrapping_add(offset));
+    let frame = if let Some(pc) = SwitchFrame::LAYOUT.field("pc") {
+        // The frame is complete in itself; the caller's begins above it.
+        Frame { pc: read(pc.offset)?, sp: at + size_of::<SwitchFrame>(), ..Frame::default() }
+    } else if SAVED_IN_CALLERS_FRAME {
+        Frame { pc: read(RECORD.pc)?, sp: at, ..Frame::default() }
+    } else {
+        let sp = read(RECORD.link)?;
+        Frame { pc: memory.read(sp.wrapping_add(RECORD.pc))?, sp, ..Frame::default() }
+    };
+    // SAFETY: the frame lies in the stack.
+    Some(unsafe { frame.with(&CalleeSaved::LAYOUT, at + offset_of!(SwitchFrame, saved)) })
+}
+
+/// The managed caller of the call into C whose frame is at `call`.
+///
+/// # Safety
+/// The frame is complete.
+pub(super) unsafe fn caller_of_call(call: *const AsmcgocallFrame) -> Frame {
+    // SAFETY: by the caller.
+    unsafe {
+        let start = start_of_call(&*call);
+        let frame = Frame { pc: start.pc, sp: start.sp, fp: start.record, ..Frame::default() };
+        if SAVED_IN_CALLERS_FRAME {
+            frame.with(&CalleeSaved::LAYOUT, start.sp)
+        } else {
+            frame.with(&AsmcgocallFrame::LAYOUT, call.addr())
+        }
+    }
+}
+
+/// A function saves registers in its caller's frame: s390x. ABI 1.2.2.2.
+const SAVED_IN_CALLERS_FRAME: bool = CFA_ABOVE_SP != 0;
 
 impl From<&Registers> for Frame {
     fn from(registers: &Registers) -> Self {

@@ -3,7 +3,7 @@
 //! Reading `.eh_frame` costs thousands of instructions a frame. What is found is therefore kept, by PC, in a
 //! small cache: for nearly every frame of compiled code one word says where the caller's SP, FP and PC are.
 
-use super::cpu::{CFA_ABOVE_SP, EXIDX, FP, Frame, PC, SP, sched_pc};
+use super::cpu::{CFA_ABOVE_SP, EXIDX, FP, Frame, RECORD_ENDS_FRAME, SP, sched_pc};
 use super::exidx;
 use super::registry::Registry;
 use super::stack::{Memory, WORD};
@@ -358,7 +358,10 @@ impl Section {
             },
         )?;
         let return_address = fde.cie().return_address_register();
-        let machine = Machine { section: self, encoding: fde.cie().encoding(), registers, exact, memory };
+        // Where the call instruction pushes the return address, its column is the PC's.
+        let pc_column = if RECORD_ENDS_FRAME { usize::from(return_address.0) } else { usize::MAX };
+        let encoding = fde.cie().encoding();
+        let machine = Machine { section: self, encoding, registers, exact, pc: pc_column, memory };
         if !exact && let Some(row) = compact(row, return_address) {
             CACHE.put(pc, row);
         }
@@ -398,13 +401,15 @@ struct Machine<'a> {
     registers: &'a Registers,
     /// Every register is known, and not SP, FP and PC alone.
     exact: bool,
+    /// The number of the PC, on CPUs that have one for it.
+    pc: usize,
     memory: &'a [Memory],
 }
 
 impl Machine<'_> {
     fn register(&self, register: Register) -> Result<usize, Stop> {
         let register = usize::from(register.0);
-        let known = self.exact || register == SP || register == FP || register == PC;
+        let known = self.exact || register == SP || register == FP || register == self.pc;
         // 0 stands for an SP or FP that a step by records has lost.
         self.registers.get(register).filter(|&value| known && (self.exact || value != 0)).ok_or(Stop::NoTable)
     }

@@ -3,7 +3,7 @@
 use super::cpu::{Frame, RECORD_ENDS_FRAME, RECORD_IS_SP, sched_pc, sched_sp};
 use super::stack::{Memory, WORD};
 use super::tables::{self, Crossing};
-use super::{records, set, symbols};
+use super::{cpu, records, set, symbols};
 use crate::task::{call_below, current_m, is, value};
 use crate::{G, M};
 use core::ffi::c_void;
@@ -13,8 +13,7 @@ use core::mem::offset_of;
 use core::ptr::{null, null_mut, with_exposed_provenance};
 use stackgate_arch::unwind::Registers;
 use stackgate_arch::{
-    self as arch, AsmcgocallFrame, BaseFrame, CallbackEntry, CallbackFrame, CalleeSaved, CatchFrame,
-    ENTRY_RECORD, GState, SwitchFrame,
+    self as arch, AsmcgocallFrame, BaseFrame, CallbackEntry, CallbackFrame, CatchFrame, ENTRY_RECORD, GState,
 };
 
 /// How many PCs of C one boundary has at most; what lies beyond is cut off, and the last one says so.
@@ -229,15 +228,10 @@ impl Traceback {
             if sched_pc(sched) == (&raw const arch::g_begin).addr() {
                 return trace.ended(Stop::NoTask);
             }
-            // What `park` saved.
-            let at = sched_sp(sched);
-            if !trace.memory.holds(at, size_of::<SwitchFrame>()) {
-                return trace.ended(Stop::BadMemory);
+            match cpu::parked(sched_sp(sched), &trace.memory) {
+                Some(frame) => trace.arrive(frame),
+                None => return trace.ended(Stop::BadMemory),
             }
-            let pc = trace.memory.load(at + offset_of!(SwitchFrame, pc));
-            let sp = at + size_of::<SwitchFrame>();
-            let frame = Frame { pc, sp, ..Frame::default() };
-            trace.arrive(frame.with(&CalleeSaved::LAYOUT, at + offset_of!(SwitchFrame, saved)));
         }
         trace
     }
@@ -633,7 +627,7 @@ impl Traceback {
             return self.end(Stop::BadMemory);
         }
         // SAFETY: while curg is in C, and below each callback, such a frame lies there.
-        let (g, start) = unsafe { ((*call).g.get(), arch::start_of_call(&*call)) };
+        let (g, frame) = unsafe { ((*call).g.get(), cpu::caller_of_call(call)) };
         if !core::ptr::eq(g, self.g) {
             return self.end(Stop::BadMemory);
         }
@@ -641,23 +635,21 @@ impl Traceback {
         // SAFETY: `g` is this thread's curg.
         let (limit, top, catch) =
             unsafe { (value((*g).stack.limit), value((*g).stack.top), (*g).catch.get().addr()) };
-        if start.sp < limit || start.sp > top || start.sp % WORD != 0 {
+        if frame.sp < limit || frame.sp > top || frame.sp % WORD != 0 {
             return self.end(Stop::BadMemory);
         }
-        if start.sp < low {
+        if frame.sp < low {
             return self.end(Stop::Loop);
         }
         if self.system {
             self.catch = catch;
         }
-        self.back_on_curg(Memory::new(start.sp, top), top.wrapping_sub(size_of::<BaseFrame>()));
-        let frame = Frame { pc: start.pc, sp: start.sp, fp: start.record, ..Frame::default() };
-        // SAFETY: as above.
-        self.arrive(unsafe { frame.with(&AsmcgocallFrame::LAYOUT, call.addr()) });
+        self.back_on_curg(Memory::new(frame.sp, top), top.wrapping_sub(size_of::<BaseFrame>()));
+        self.arrive(frame);
         if self.is_past_base(&self.frame) {
             return self.end(Stop::End);
         }
-        if self.in_catch(start.pc, start.sp) {
+        if self.in_catch(frame.pc, frame.sp) {
             self.phase = Phase::Step;
         }
     }
