@@ -1,0 +1,216 @@
+//! The frames of i386. See the module above for who builds which, and when.
+
+use crate::frame::{Layout, Ptr, Register, W32};
+use crate::{Cpu, G, M, Stack};
+use core::mem::offset_of;
+use static_assertions::const_assert_eq;
+
+/// i386, from the Pentium Pro on.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct I386;
+/// The CPU that this module describes.
+pub type ThisCpu = I386;
+
+impl Cpu for I386 {
+    const NAME: &'static str = "i386";
+    const REGISTERS: &'static [Register] = REGISTERS;
+    const LAYOUTS: &'static [Layout] = LAYOUTS;
+    type Word = W32;
+    type Gobuf = Gobuf;
+    type AsmcgocallFrame = AsmcgocallFrame;
+    type CatchFrame = CatchFrame;
+}
+
+// Numbers: System V ABI Intel386 Architecture Processor Supplement 1.1, table 2.14. Apple's tables exchange
+// esp and ebp; this one does not.
+crate::registers! {
+    EAX = 0 "eax" Caller "first result";
+    ECX = 1 "ecx" Caller "scratch";
+    EDX = 2 "edx" Caller "second result";
+    EBX = 3 "ebx" Callee "general; address of the global offset table for calls through a PLT";
+    ESP = 4 "esp" Callee "stack pointer";
+    EBP = 5 "ebp" Callee "frame pointer";
+    ESI = 6 "esi" Callee "general";
+    EDI = 7 "edi" Callee "general";
+    EIP = 8 "eip" Neither "return address";
+}
+
+crate::frames! {
+    /// Where a g that is not running resumes.
+    Memory frame Gobuf {
+        /// Stack pointer: the address of a `SwitchFrame`, or of a `BaseFrame` when the g has not run yet.
+        sp: W32, [ESP] "`g_init`, `park`, `mcall`, `resume`, `cgocallback`" => "`resume`, `gogo`, crossings, tracebacks";
+        /// Where to jump to.
+        pc: W32, [EIP] "`g_init`, `park`, `mcall`" => "`resume`, `gogo`";
+        /// Frame pointer: the address of the record in the frame at `sp`.
+        bp: W32, [EBP] "`g_init`, `park`, `mcall`" => "`resume`, `gogo`, tracebacks";
+    }
+
+    /// The registers that a C function gives back as it found them. `ebp` comes last: with the return address
+    /// that follows it forms a frame record. There are no others: no vector and no x87 register is kept.
+    Either frame CalleeSaved {
+        /// General.
+        ebx: W32, [EBX] "the frame that holds this" => "the same, at its end";
+        /// General.
+        esi: W32, [ESI] "the frame that holds this" => "the same, at its end";
+        /// General.
+        edi: W32, [EDI] "the frame that holds this" => "the same, at its end";
+        /// Frame pointer; start of the frame record.
+        ebp: W32, [EBP] "the frame that holds this" => "the same, at its end; tracebacks";
+    }
+
+    /// What a function finds at SP when it begins: psABI 2.2.2, table 2.2. The arguments are the callee's to
+    /// change; the caller takes them off.
+    Either frame Arguments {
+        /// Return address.
+        pc: W32, [EIP] "the caller's call instruction" => "the callee's return";
+        /// First argument.
+        first: W32, "the caller" => "the callee";
+        /// Second argument.
+        second: W32, "the caller" => "the callee";
+        /// Third argument.
+        third: W32, "the caller" => "the callee";
+        /// Fourth argument.
+        fourth: W32, "the caller" => "the callee";
+    }
+
+    /// What a stack that is left holds at its lower end: of a parked g, and of the m whose `resume` runs a g.
+    Either frame SwitchFrame {
+        /// Brings SP to where an `AsmcgocallFrame` and one argument end at a multiple of 16.
+        _reserved: [W32; 2], "nobody" => "nobody";
+        /// The registers of the caller of `resume`, `park` or `mcall`.
+        saved: CalleeSaved, "`resume`, `park`, `mcall`" => "the switch back";
+        /// Return address of `resume`, `park` or `mcall`.
+        pc: W32, [EIP] "the caller's call instruction" => "the switch back; tracebacks";
+    }
+
+    /// The upper end of a managed stack.
+    Managed frame BaseFrame {
+        /// The task's first function; when it runs, its argument.
+        entry: W32, "`g_init`, the entry trampoline" => "the entry trampoline; the task's first function";
+        /// The `SwitchFrame` of the `resume` that runs this g.
+        parent: Ptr<SwitchFrame, W32>, "`resume`, `gogo`" => "call frame information";
+        /// Zero: the frame records of a managed stack end here.
+        link: W32, [EBP] "`g_init`" => "tracebacks";
+        /// Zero.
+        pc: W32, [EIP] "`g_init`" => "tracebacks";
+    }
+
+    /// What `asmcgocall`, `ccall` and `systemstack` leave on the system stack, directly below `g0.sched.sp`.
+    System frame AsmcgocallFrame {
+        /// The g that called.
+        g: Ptr<G<I386>, W32>, "`asmcgocall`" => "the way back";
+        /// The managed stack's SP at entry, which is the address of the return address.
+        sp: W32, [ESP] "`asmcgocall`, `stack_moved`" => "the way back, `cgocallback`, call frame information";
+        /// The caller's frame pointer, and the frame record in which C's chain goes on. Kept here and not on
+        /// the managed stack, so that it can be found and rewritten when that stack moves.
+        link: W32, [EBP] "`asmcgocall`, `stack_moved`" => "the way back, `cgocallback`, tracebacks";
+        /// The return address, once more, to complete the record.
+        pc: W32, [EIP] "`asmcgocall`" => "`cgocallback`, tracebacks";
+    }
+
+    /// Where a throw lands.
+    Managed frame CatchFrame {
+        /// The next outer place where a throw lands.
+        previous: Ptr<CatchFrame, W32>, "`asmcgocall_catch`, `stack_moved`" => "`asmcgocall_catch` at its end, `throw_to`";
+        /// `g0.sched.sp` at entry: everything below it is dropped by a throw.
+        g0_sp: W32, "`asmcgocall_catch`" => "`throw_to`";
+        /// Where the thrown word goes.
+        thrown: Ptr<W32, W32>, "`asmcgocall_catch`" => "`throw_to`";
+        /// The registers of the caller: the C frames that a throw drops may hold them.
+        saved: CalleeSaved, "`asmcgocall_catch`" => "`throw_to`";
+        /// Return address of `asmcgocall_catch`.
+        pc: W32, [EIP] "the caller's call instruction" => "`throw_to`, tracebacks";
+    }
+
+    /// What `cgocallback` leaves on the system stack while managed code runs.
+    System frame CallbackFrame {
+        /// `g0.sched.sp` before: the end of the `AsmcgocallFrame` that this callback came through, and the
+        /// address of the next outer `CallbackFrame`, if there is one.
+        g0_sp: W32, "`cgocallback`" => "the way back, tracebacks";
+        /// The g that the callback runs on.
+        g: Ptr<G<I386>, W32>, "`cgocallback`" => "tracebacks";
+        /// The traceback context of the C frames below the callback; 0 when there is none.
+        ctxt: W32, "`cgocallback`" => "tracebacks";
+        /// The m.
+        m: Ptr<M<I386>, W32>, "`cgocallback`" => "the way back";
+        /// Where in a thread's storage the current g is, the same in each thread. Position-independent code
+        /// would have to work it out again; other code knows it, and leaves here whatever a register held.
+        /// Without this word SP would not be where it is in a `SwitchFrame`.
+        place: W32, "`cgocallback`" => "the way back";
+        /// C's frame pointer, and C's frame record.
+        link: W32, [EBP] "`cgocallback`" => "the way back, tracebacks of C";
+        /// Return address of `cgocallback`.
+        pc: W32, [EIP] "the caller's call instruction" => "the way back, tracebacks of C";
+    }
+
+    /// The part of a callback that lies on curg: where managed code begins.
+    Managed frame CallbackEntry {
+        /// The rest of this callback, on the system stack.
+        callback: Ptr<CallbackFrame, W32>, "`cgocallback`" => "the way back, call frame information, tracebacks";
+        /// The managed function that runs.
+        func: W32, "`cgocallback`" => "`cgocallback`, debuggers";
+        /// Frame pointer of the managed caller below C: the frame record continues curg's own chain.
+        link: W32, [EBP] "`cgocallback`, `stack_moved`" => "tracebacks";
+        /// The return address into the managed caller below C.
+        pc: W32, [EIP] "`cgocallback`" => "tracebacks";
+    }
+
+    /// What `crosscall2` keeps for C while managed code without callee-saved registers runs.
+    System frame Crosscall2Frame {
+        /// The g that was current before `crosscall1`.
+        former: W32, "`crosscall1`" => "its end";
+        /// Keeps SP aligned.
+        _reserved: [W32; 2], "nobody" => "nobody";
+        /// Everything that C expects back.
+        saved: CalleeSaved, "`crosscall2`, `crosscall1`" => "their end";
+        /// Return address into C.
+        pc: W32, [EIP] "C's call instruction" => "their end";
+    }
+}
+
+/// The `Gobuf` of a g that begins, or goes on, at `pc` with SP at `sp` and no frame record.
+pub fn gobuf(sp: usize, pc: usize) -> Gobuf {
+    Gobuf { sp: W32::of(sp as u32), pc: W32::of(pc as u32), bp: W32::of(0) }
+}
+
+/// Every structure and frame, in the order in which they are documented.
+pub const LAYOUTS: &[Layout] = &[
+    Stack::<I386>::LAYOUT,
+    Gobuf::LAYOUT,
+    G::<I386>::LAYOUT,
+    M::<I386>::LAYOUT,
+    CalleeSaved::LAYOUT,
+    Arguments::LAYOUT,
+    SwitchFrame::LAYOUT,
+    BaseFrame::LAYOUT,
+    AsmcgocallFrame::LAYOUT,
+    CatchFrame::LAYOUT,
+    CallbackFrame::LAYOUT,
+    CallbackEntry::LAYOUT,
+    Crosscall2Frame::LAYOUT,
+];
+
+/// What SP is a multiple of at a call instruction, when the arguments have been put there: psABI 2.2.2.
+pub(super) const ALIGN: usize = 16;
+/// How far SP is above such an address when a function begins: the call has pushed the return address.
+const AT_ENTRY: usize = ALIGN - size_of::<W32>();
+/// How far `g0.sched.sp` is above such an address: `asmcgocall` pushes its frame and C's argument below it, and
+/// makes the call without another look at SP.
+const AT_G0_SP: usize = (size_of::<AsmcgocallFrame>() + size_of::<W32>()) % ALIGN;
+/// How far SP is above such an address where `cgocallback` builds the `CallbackEntry`: the three arguments of
+/// the managed function follow below it.
+pub(super) const AT_ENTRY_END: usize = (size_of::<CallbackEntry>() + 3 * size_of::<W32>()) % ALIGN;
+
+// `g0.sched.sp` is the address of a `SwitchFrame`, or of a `CallbackFrame`. Their last word is the return
+// address that lies at SP when `resume` or `cgocallback` begins. `mcall` calls with one argument from there too:
+// an `AsmcgocallFrame` is as long as a multiple of 16 bytes.
+const_assert_eq!((AT_ENTRY + 2 * ALIGN - offset_of!(SwitchFrame, pc)) % ALIGN, AT_G0_SP);
+const_assert_eq!((AT_ENTRY + 2 * ALIGN - offset_of!(CallbackFrame, pc)) % ALIGN, AT_G0_SP);
+const_assert_eq!(size_of::<AsmcgocallFrame>() % ALIGN, 0);
+// The entry trampoline makes its call from SP at the `BaseFrame`, with the argument in the frame's first word.
+const_assert_eq!(size_of::<BaseFrame>() % ALIGN, 0);
+const_assert_eq!(offset_of!(BaseFrame, entry), 0);
+// The others open below a return address, and their arguments, padded to a multiple of 16 bytes, below them.
+const_assert_eq!((AT_ENTRY + 2 * ALIGN - offset_of!(CatchFrame, pc)) % ALIGN, 0);
+const_assert_eq!((AT_ENTRY + 2 * ALIGN - offset_of!(Crosscall2Frame, pc)) % ALIGN, 0);

@@ -1,0 +1,141 @@
+//! What unwinders know of i386: frame records, register numbers, the state at a signal.
+
+use super::frame::*;
+use crate::frame::W32;
+use crate::unwind::{RecordForm, Start};
+
+/// A frame record: ebp designates the caller's ebp, and the return address follows it.
+/// psABI 2.2.2, table 2.2; code keeps it with `-C force-frame-pointers=yes`, `-fno-omit-frame-pointer`.
+pub const RECORD: RecordForm = RecordForm { link: 0, pc: 4, pc_is_in_next: false, register: EBP };
+/// Where the record lies in a [`CallbackEntry`].
+pub const ENTRY_RECORD: usize = core::mem::offset_of!(CallbackEntry, link);
+/// How many DWARF register numbers an unwinder keeps: the general registers and the return address.
+pub const REGISTERS_KEPT: usize = 9;
+/// The stack pointer's DWARF number.
+pub const SP: usize = ESP.dwarf as usize;
+/// The DWARF number of the return address column.
+pub const RA: usize = EIP.dwarf as usize;
+
+crate::frames! {
+    /// The part of Linux's `ucontext_t` that holds the interrupted registers, as a signal handler gets it.
+    /// Linux `arch/x86/include/uapi/asm/{ucontext,sigcontext}.h`.
+    Memory frame Ucontext {
+        /// `uc_flags`, `uc_link`, `uc_stack`.
+        _reserved: [W32; 5], "the kernel" => "nobody";
+        /// Segment registers: gs, fs, es, ds.
+        _segments: [W32; 4], "the kernel" => "nobody";
+        /// General.
+        edi: W32, [EDI] "the kernel" => "unwinders";
+        /// General.
+        esi: W32, [ESI] "the kernel" => "unwinders";
+        /// Frame pointer.
+        ebp: W32, [EBP] "the kernel" => "unwinders";
+        /// Stack pointer.
+        esp: W32, [ESP] "the kernel" => "unwinders";
+        /// General.
+        ebx: W32, [EBX] "the kernel" => "unwinders";
+        /// General.
+        edx: W32, [EDX] "the kernel" => "unwinders";
+        /// General.
+        ecx: W32, [ECX] "the kernel" => "unwinders";
+        /// General.
+        eax: W32, [EAX] "the kernel" => "unwinders";
+        /// Number and error code of the exception.
+        _exception: [W32; 2], "the kernel" => "nobody";
+        /// Where the program was interrupted.
+        eip: W32, [EIP] "the kernel" => "unwinders";
+    }
+}
+
+/// The managed caller of the call into C that `frame` belongs to, right after its call instruction: what a
+/// logical traceback goes on with.
+///
+/// # Safety
+/// `frame` is complete, and the stack that it designates is there.
+pub unsafe fn start_of_call(frame: &AsmcgocallFrame) -> Start {
+    use crate::frame::Word;
+    let word = |w: W32| w.get() as usize;
+    Start { pc: word(frame.pc), sp: word(frame.sp) + size_of::<W32>(), record: word(frame.link) }
+}
+
+/// Where the [`CallbackEntry`] of a callback lies that came through the call into C that `frame` belongs to.
+pub fn entry_below(frame: &AsmcgocallFrame) -> *mut CallbackEntry {
+    use crate::frame::Word;
+    let end = (frame.sp.get() as usize & !(ALIGN - 1)) + AT_ENTRY_END - ALIGN;
+    core::ptr::with_exposed_provenance_mut(end - size_of::<CallbackEntry>())
+}
+
+/// Rewrites what `frame` holds of a stack that has moved by `delta` bytes: see `stack_moved`.
+///
+/// # Safety
+/// `frame` is complete and belongs to a g whose stack has been copied.
+pub unsafe fn call_moved(frame: &mut AsmcgocallFrame, moved: impl Fn(usize) -> usize) {
+    use crate::frame::Word;
+    frame.sp = W32::new(moved(frame.sp.get() as usize) as u64);
+    frame.link = W32::new(moved(frame.link.get() as usize) as u64);
+}
+
+/// Rewrites what the entry of a callback holds of a stack that has moved: see `stack_moved`.
+///
+/// # Safety
+/// `entry` lies in the copy of that stack.
+pub unsafe fn entry_moved(entry: &mut CallbackEntry, moved: impl Fn(usize) -> usize) {
+    use crate::frame::Word;
+    entry.link = W32::new(moved(entry.link.get() as usize) as u64);
+}
+
+/// Rewrites what a parked g's `sched` holds of a stack that has moved: see `stack_moved`.
+pub fn gobuf_moved(gobuf: &mut Gobuf, moved: impl Fn(usize) -> usize) {
+    use crate::frame::Word;
+    gobuf.sp = W32::new(moved(gobuf.sp.get() as usize) as u64);
+    gobuf.bp = W32::new(moved(gobuf.bp.get() as usize) as u64);
+}
+
+#[cfg(target_arch = "x86")]
+pub use native::*;
+
+#[cfg(target_arch = "x86")]
+mod native {
+    use super::{Arguments, RA, SP};
+    use crate::unwind::Registers;
+    use core::arch::naked_asm;
+    use core::mem::offset_of;
+
+    /// Takes the caller's registers as they are after this returns: callee-saved ones, SP, and the return
+    /// address as its PC. The others are not written.
+    ///
+    /// Runs on any stack; safe in a signal handler.
+    ///
+    /// # Safety
+    /// `to` is valid for writes.
+    ///
+    /// # Registers
+    /// In: on the stack, to. Clobbered: `eax`, `ecx`.
+    #[unsafe(naked)]
+    #[unsafe(export_name = "stackgate_capture")]
+    pub unsafe extern "C" fn capture(to: *mut Registers /* first */) {
+        naked_asm!(
+            ".cfi_startproc",
+            "mov eax, [esp + {to}]",
+            "mov [eax + {ebx}], ebx",
+            "mov [eax + {ebp}], ebp",
+            "mov [eax + {esi}], esi",
+            "mov [eax + {edi}], edi",
+            "lea ecx, [esp + {first}]",
+            "mov [eax + {sp}], ecx",
+            "mov ecx, [esp + {pc}]",
+            "mov [eax + {ra}], ecx",
+            "ret",
+            ".cfi_endproc",
+            to = const offset_of!(Arguments, first),
+            first = const offset_of!(Arguments, first),
+            pc = const offset_of!(Arguments, pc),
+            ebx = const Registers::offset(super::EBX.dwarf as usize),
+            ebp = const Registers::offset(super::EBP.dwarf as usize),
+            esi = const Registers::offset(super::ESI.dwarf as usize),
+            edi = const Registers::offset(super::EDI.dwarf as usize),
+            sp = const Registers::offset(SP),
+            ra = const Registers::offset(RA),
+        )
+    }
+}
