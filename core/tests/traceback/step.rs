@@ -1,0 +1,1 @@
+crate::cases! { "step"; "nothing" => || crate::check!(true); }
