@@ -3,6 +3,7 @@
 use std::{
     collections::{BTreeMap, BTreeSet},
     fs,
+    io::{IsTerminal as _, stdout},
     time::Instant,
 };
 
@@ -70,7 +71,11 @@ pub fn check(context: &Context) -> Result<Tally> {
         }
         lines.push(Line { what: what.to_owned(), good: result.is_ok(), seconds: ui::seconds(start) });
     };
-    one("format", &mut || Cmd::new("cargo").args(["fmt", "--all", "--check"]).run());
+    one("format", &mut || {
+        // rustfmt colours its differences on whatever they are written to.
+        let colour = if stdout().is_terminal() { "auto" } else { "never" };
+        Cmd::new("cargo").args(["fmt", "--all", "--check", "--", "--color", colour]).run()
+    });
     one("clippy, host", &mut || {
         Cmd::new("cargo").args(["clippy", "--workspace", "--all-targets", "--", "-D", "warnings"]).run()
     });
