@@ -277,8 +277,112 @@ pub const SP_ALIGN: usize = 16;
 /// What remains of that at the callee's entry: a call leaves nothing on the stack.
 pub const SP_AT_ENTRY: usize = 0;
 
-/// Checks what [`entry_state`] found, beside SP: the frame pointer designates a record or, at the end of a
-/// chain, nothing (AAPCS64 6.4.6).
-pub fn check_entry(what: &str, state: &[usize; 8]) {
-    crate::check_eq!(state[1] % size_of::<usize>(), 0, "{what}: x29 {:#x}", state[1]);
+/// Checks what [`entry_state`] found, beside SP: after a crossing x29 designates the crossing's record
+/// (AAPCS64 6.4.6), which lies close to SP; where the crossing is a jump, its caller's.
+pub fn check_entry(what: &str, state: &[usize; 8], crossing: bool) {
+    if crossing {
+        let record: *const [usize; 2] = core::ptr::with_exposed_provenance(state[1]);
+        crate::check!((state[0]..state[0] + 4096).contains(&record.addr()), "{what}: x29 {record:?}");
+        // SAFETY: the stack above SP, which the test stands on.
+        crate::check!(unsafe { (*record)[1] } != 0, "{what}: the record has a return address");
+    }
+}
+
+/// A task's function that calls `block.f(block.arg)` through `asmcgocall` and survives that its stack is
+/// moved meanwhile. Its CFA is defined by x29, which designates its own frame.
+///
+/// # Safety
+/// `block` is the address of a [`Movable`](crate::cases::moved::Movable) off the task's stack.
+#[unsafe(naked)]
+pub unsafe extern "C" fn movable(block: usize /* x0 */) -> usize /* x0 */ {
+    naked_asm!(
+        ".cfi_startproc",
+        "hint 34",
+        "stp x29, x30, [sp, -16]!",       ".cfi_def_cfa_offset 16",
+        ".cfi_offset x29, -16", ".cfi_offset x30, -8",
+        "mov x29, sp",                    ".cfi_def_cfa_register x29",
+        "sub sp, sp, 32",
+        "stur x0, [x29, -8]",
+        "mov x9, 0x3344",
+        "movk x9, 0x1122, lsl 16",
+        "stur x9, [x29, -16]",
+        "mov x9, 0x7788",
+        "movk x9, 0x5566, lsl 16",
+        "stur x9, [x29, -24]",
+        "ldr x1, [x0, {arg}]",
+        "ldr x0, [x0, {f}]",
+        "bl {asmcgocall}",
+        "ldur x9, [x29, -8]",
+        "sxtw x0, w0",
+        "str x0, [x9, {result}]",
+        "ldur x10, [x29, -16]",
+        "str x10, [x9, {locals}]",
+        "ldur x10, [x29, -24]",
+        "str x10, [x9, {locals} + 8]",
+        "mov sp, x29",                    ".cfi_def_cfa_register sp",
+        "ldp x29, x30, [sp], 16",         ".cfi_def_cfa_offset 0", ".cfi_restore x29", ".cfi_restore x30",
+        "ret",
+        ".cfi_endproc",
+        asmcgocall = sym stackgate::arch::asmcgocall,
+        f = const core::mem::offset_of!(crate::cases::moved::Movable, f),
+        arg = const core::mem::offset_of!(crate::cases::moved::Movable, arg),
+        result = const core::mem::offset_of!(crate::cases::moved::Movable, result),
+        locals = const core::mem::offset_of!(crate::cases::moved::Movable, locals),
+    )
+}
+
+/// A callback that calls `f(job)` through `asmcgocall`, and holds no address of its own stack.
+///
+/// # Safety
+/// `f` is the address of a C function that takes `job`.
+#[unsafe(naked)]
+pub unsafe extern "C" fn movable_callback(job: *mut c_void, f: usize, ctxt: usize) {
+    naked_asm!(
+        ".cfi_startproc",
+        "hint 34",
+        "str x30, [sp, -16]!",            ".cfi_def_cfa_offset 16", ".cfi_offset x30, -16",
+        "mov x9, x0",
+        "mov x0, x1",
+        "mov x1, x9",
+        "bl {asmcgocall}",
+        "ldr x30, [sp], 16",              ".cfi_def_cfa_offset 0", ".cfi_restore x30",
+        "ret",
+        ".cfi_endproc",
+        asmcgocall = sym stackgate::arch::asmcgocall,
+    )
+}
+
+/// Repairs the frame records of [`movable`] and [`movable_callback`] in a stack that has been copied: the
+/// only one ends the chain.
+///
+/// # Safety
+/// None.
+pub unsafe fn relink(_limit: *mut u8, _top: *mut u8, _old_limit: *mut u8, _old_top: *mut u8) {}
+
+/// Calls `f(arg)` through `asmcgocall` from a frame that is `size` bytes larger than usual.
+///
+/// # Safety
+/// `size` is a multiple of 16 that the stack has room for.
+#[unsafe(naked)]
+pub unsafe extern "C" fn variable_frame(
+    size: usize,       /* x0 */
+    f: stackgate::CFn, /* x1 */
+    arg: *mut c_void,  /* x2 */
+) -> c_int {
+    naked_asm!(
+        ".cfi_startproc",
+        "hint 34",
+        "stp x29, x30, [sp, -16]!",       ".cfi_def_cfa_offset 16",
+        ".cfi_offset x29, -16", ".cfi_offset x30, -8",
+        "mov x29, sp",                    ".cfi_def_cfa_register x29",
+        "sub sp, sp, x0",
+        "mov x0, x1",
+        "mov x1, x2",
+        "bl {asmcgocall}",
+        "mov sp, x29",                    ".cfi_def_cfa_register sp",
+        "ldp x29, x30, [sp], 16",         ".cfi_def_cfa_offset 0", ".cfi_restore x29", ".cfi_restore x30",
+        "ret",
+        ".cfi_endproc",
+        asmcgocall = sym stackgate::arch::asmcgocall,
+    )
 }
