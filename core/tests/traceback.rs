@@ -44,7 +44,6 @@ macro_rules! cases {
             &[$(crate::harness::Case { group: $group, name: $name, run: $run }),+];
     };
 }
-pub(crate) use {cases, check, check_eq};
 
 /// A thread that is an m, and tasks.
 pub mod setup {

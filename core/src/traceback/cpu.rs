@@ -14,6 +14,13 @@ pub(super) const RECORD_ENDS_FRAME: bool = matches!(Native::NAME.as_bytes(), b"x
 /// How far above a function's SP at entry its CFA lies. s390x's is above the register save area.
 /// *s390x ELF ABI supplement* 1.6.1, section 1.4.
 pub(super) const CFA_ABOVE_SP: usize = if matches!(Native::NAME.as_bytes(), b"s390x") { 160 } else { 0 };
+/// How far below SP a function may keep something, also the registers of its caller, which nobody overwrites.
+/// *psABI x86-64* 3.2.2; *ELFv2 ABI* 2.2.2.4. The others have none.
+pub(super) const RED_ZONE: usize = match Native::NAME.as_bytes() {
+    b"x86_64" => 128,
+    b"ppc64le" => 288,
+    _ => 0,
+};
 /// The CPU's tables are `.ARM.exidx`.
 pub(super) const EXIDX: bool = matches!(Native::NAME.as_bytes(), b"arm");
 

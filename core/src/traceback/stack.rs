@@ -1,5 +1,6 @@
 //! The memory that a trace may read.
 
+use super::cpu::RED_ZONE;
 use core::ptr::with_exposed_provenance;
 
 /// Bytes in a machine word.
@@ -22,6 +23,11 @@ impl Memory {
     pub fn new(low: usize, high: usize) -> Self {
         // A word at least, so that `high` less a few words is no address beyond it.
         if low < high && high > 64 { Self { low, high } } else { Self::NONE }
+    }
+
+    /// The part that is in use where SP is at `sp`.
+    pub fn from(self, sp: usize) -> Self {
+        Self { low: self.low.max(sp.saturating_sub(RED_ZONE)), ..self }
     }
 
     /// Whether the bytes from `address` on lie in here, and are aligned.

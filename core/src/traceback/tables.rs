@@ -394,6 +394,9 @@ fn compact(row: &UnwindTableRow<usize, Storage>, return_address: Register) -> Op
     Row::pack(register != SP, cfa, fp, pc)
 }
 
+/// How far below SP a register may have been saved that has been popped: more than a frame of registers.
+const POPPED: usize = 1024;
+
 /// What is needed to follow any rule.
 struct Machine<'a> {
     section: &'a Section,
@@ -451,7 +454,15 @@ impl Machine<'_> {
     ) -> Result<usize, Stop> {
         match rule {
             None | Some(RegisterRule::SameValue) => same,
-            Some(RegisterRule::Offset(offset)) => self.read(cfa.wrapping_add(offset as usize)),
+            Some(RegisterRule::Offset(offset)) => {
+                let at = cfa.wrapping_add(offset as usize);
+                self.read(at).or_else(|stop| {
+                    // Compilers do not say that an epilogue has popped a register. Below SP and its red zone
+                    // nothing is kept: what was saved there has been restored.
+                    let below = self.registers.sp().wrapping_sub(at);
+                    if self.exact && below.wrapping_sub(1) < POPPED { same } else { Err(stop) }
+                })
+            }
             Some(RegisterRule::ValOffset(offset)) => Ok(cfa.wrapping_add(offset as usize)),
             Some(RegisterRule::Register(register)) => self.register(register),
             Some(RegisterRule::Expression(expression)) => self.read(self.evaluate(expression, Some(cfa))?),

@@ -395,7 +395,7 @@ impl Traceback {
             return self.end(Stop::NoTask);
         }
         let on_curg = self.on_curg(frame.sp);
-        let curg = Memory { low: if on_curg { frame.sp } else { self.memory.low }, ..self.memory };
+        let curg = if on_curg { self.memory.from(frame.sp) } else { self.memory };
         let curg_base = self.base;
         if !on_curg {
             // SAFETY: the m is this thread's.
@@ -455,11 +455,12 @@ impl Traceback {
             self.phase = Phase::C;
             return;
         }
+        let memory = self.memory.from(frame.sp);
         self.exact = true;
         self.arrive(frame);
         // The first step needs every register, which nobody keeps: it is made now.
         if self.walker != Walker::Records {
-            let caller = tables::step_interrupted(registers, &[self.memory]);
+            let caller = tables::step_interrupted(registers, &[memory]);
             self.first = Some(
                 caller.and_then(|caller| if caller.sp < frame.sp { Err(Stop::Loop) } else { Ok(caller) }),
             );

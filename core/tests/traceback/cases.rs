@@ -4,7 +4,6 @@
 //! call back through `enter`.
 
 use crate::setup::{Task, adopted, register_tables};
-use crate::{cases, check, check_eq};
 use core::ffi::{c_int, c_void};
 use core::hint::black_box;
 use core::ptr::null_mut;
