@@ -9,40 +9,47 @@ const FORM: RecordForm = RECORD;
 /// How much of a record a step reads.
 const SPAN: usize = if FORM.pc_is_in_next || FORM.link > FORM.pc { FORM.link } else { FORM.pc } + WORD;
 
-/// Goes from `frame` to its caller, whose record is 0 in the outermost frame.
+/// The caller of `frame`, whose record is 0 in the outermost frame, if nothing about it is odd. What the next
+/// record must not lie below comes with it.
 #[inline(always)]
-pub(super) fn step(frame: &Frame, memory: &mut Memory) -> Result<Frame, Stop> {
+pub(super) fn follow(frame: &Frame, memory: &Memory) -> Option<(Frame, usize)> {
     let record = frame.record();
     // One check for both words.
     if !memory.holds(record, SPAN) {
-        return Err(damaged(record, memory));
+        return None;
     }
     // SAFETY: both words lie in the stack.
     let link = unsafe { memory.load(record + FORM.link) };
-    if link != 0 && link <= record {
-        return Err(Stop::Loop);
-    }
     if FORM.pc_is_in_next {
-        if link == 0 {
-            return Err(Stop::NoRecord);
-        }
-        let pc = memory.read(link.wrapping_add(FORM.pc)).ok_or(Stop::BadMemory)?;
-        memory.low = link;
-        return Ok(Frame { pc, sp: link, ..Frame::default() });
+        let pc = memory.read(link.wrapping_add(FORM.pc))?;
+        return (link > record).then_some((Frame { pc, sp: link, ..Frame::default() }, link));
     }
     // SAFETY: as above.
     let pc = unsafe { memory.load(record + FORM.pc) };
-    memory.low = record + SPAN;
-    Ok(Frame { pc, sp: if RECORD_ENDS_FRAME { record + SPAN } else { 0 }, fp: link, ..Frame::default() })
+    let low = record + SPAN;
+    Some((Frame { pc, sp: if RECORD_ENDS_FRAME { low } else { 0 }, fp: link, ..Frame::default() }, low))
 }
 
-#[cold]
-fn damaged(record: usize, memory: &Memory) -> Stop {
-    if record == 0 {
+/// Goes from `frame` to its caller.
+pub(super) fn step(frame: &Frame, memory: &mut Memory) -> Result<Frame, Stop> {
+    if let Some((next, low)) = follow(frame, memory) {
+        memory.low = low;
+        return Ok(next);
+    }
+    let mut odd = frame.record();
+    if FORM.pc_is_in_next && memory.holds(odd, SPAN) {
+        // SAFETY: the record lies in the stack.
+        let link = unsafe { memory.load(odd + FORM.link) };
+        if link == 0 || link <= odd && link % WORD == 0 {
+            return Err(if link == 0 { Stop::NoRecord } else { Stop::Loop });
+        }
+        odd = link;
+    }
+    Err(if odd == 0 {
         Stop::NoRecord
-    } else if record < memory.low && record % WORD == 0 {
+    } else if odd < memory.low && odd % WORD == 0 {
         Stop::Loop
     } else {
         Stop::BadMemory
-    }
+    })
 }

@@ -103,10 +103,13 @@ pub fn register_tables(tables: UnwindTables) -> Result<(), RegisterError> {
 /// | 0 | set |
 /// | 1 | the CFA is counted from FP, not from SP |
 /// | 2 | the caller's FP is saved |
-/// | 3 | this is the outermost frame |
-/// | 4.. 20 (12) | from SP or FP up to the CFA, in words |
-/// | 20 (8) | from the CFA up to the saved FP, in words, signed |
-/// | 20 (8) | from the CFA up to the return address, in words, signed |
+/// | 3 | this is the outermost frame; then all that follows is 0 |
+/// | 4.. 20 (12) | from SP or FP up to the CFA |
+/// | 20 (8) | from the CFA up to the saved FP, signed |
+/// | 20 (8) | from the CFA up to the return address, signed |
+///
+/// Distances are in bytes, on 32-bit CPUs in words. The saved FP does not lie above the return address; where
+/// it is not saved, its distance is that of the return address. So one comparison each bounds both words.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct Row(usize);
 
@@ -117,42 +120,44 @@ impl Row {
     const OUTERMOST: usize = 8;
     const CFA_BITS: u32 = if WORD == 8 { 20 } else { 12 };
     const AT_BITS: u32 = if WORD == 8 { 20 } else { 8 };
+    const UNIT: usize = if WORD == 8 { 1 } else { WORD };
 
     fn pack(from_fp: bool, cfa: i64, fp: Option<i64>, pc: i64) -> Option<Self> {
-        let word = WORD as i64;
-        let cfa = (cfa % word == 0).then_some(cfa / word).filter(|&n| n >= 0 && n < 1 << Self::CFA_BITS)?;
+        if [cfa, fp.unwrap_or(pc), pc].iter().any(|n| n % WORD as i64 != 0) || fp.unwrap_or(pc) > pc {
+            return None;
+        }
+        let unit = Self::UNIT as i64;
+        let cfa = Some(cfa / unit).filter(|&n| 0 <= n && n < 1 << Self::CFA_BITS)?;
         let at = |offset: i64| {
             let limit = 1 << (Self::AT_BITS - 1);
-            let n = (offset % word == 0).then_some(offset / word).filter(|&n| -limit <= n && n < limit)?;
+            let n = Some(offset / unit).filter(|&n| -limit <= n && n < limit)?;
             Some(n as usize & ((1 << Self::AT_BITS) - 1))
         };
-        let saved = match fp {
-            Some(offset) => Self::FP_SAVED | at(offset)? << (4 + Self::CFA_BITS),
-            None => 0,
-        };
         let base = if from_fp { Self::FROM_FP } else { 0 };
-        Some(Self(
-            Self::SET | base | saved | (cfa as usize) << 4 | at(pc)? << (4 + Self::CFA_BITS + Self::AT_BITS),
-        ))
+        let saved = if fp.is_some() { Self::FP_SAVED } else { 0 };
+        let distances = (cfa as usize)
+            | at(fp.unwrap_or(pc))? << Self::CFA_BITS
+            | at(pc)? << (Self::CFA_BITS + Self::AT_BITS);
+        Some(Self(Self::SET | base | saved | distances << 4))
     }
 
     /// Bytes from the register up to the CFA.
     #[inline(always)]
     fn cfa(self) -> usize {
-        (self.0 >> 4 & ((1 << Self::CFA_BITS) - 1)) * WORD
+        (self.0 >> 4 & ((1 << Self::CFA_BITS) - 1)) * Self::UNIT
     }
 
     /// Bytes from the CFA up to the saved FP.
     #[inline(always)]
     fn fp(self) -> usize {
-        let top = usize::BITS - 4 - Self::CFA_BITS - Self::AT_BITS;
-        (((self.0 << top) as isize >> (usize::BITS - Self::AT_BITS)) * WORD as isize) as usize
+        let above = usize::BITS - 4 - Self::CFA_BITS - Self::AT_BITS;
+        (((self.0 << above) as isize >> (usize::BITS - Self::AT_BITS)) * Self::UNIT as isize) as usize
     }
 
     /// Bytes from the CFA up to the return address.
     #[inline(always)]
     fn pc(self) -> usize {
-        ((self.0 as isize >> (4 + Self::CFA_BITS + Self::AT_BITS)) * WORD as isize) as usize
+        ((self.0 as isize >> (usize::BITS - Self::AT_BITS)) * Self::UNIT as isize) as usize
     }
 }
 
@@ -215,51 +220,43 @@ impl Cache {
     }
 }
 
-/// Goes from `frame` to its caller.
+/// The caller of `frame`, if the cache knows its row and nothing about it is odd. `memory.low` stays.
 #[inline(always)]
-pub(super) fn step(frame: &Frame, memory: &mut Memory) -> Result<Frame, Stop> {
+pub(super) fn cached(frame: &Frame, memory: &Memory) -> Option<Frame> {
     if EXIDX {
-        return step_slowly(frame, memory);
+        return None;
     }
-    let pc = frame.pc.wrapping_sub(1);
-    let Some(row) = CACHE.get(pc) else { return step_slowly(frame, memory) };
-    follow(row, frame, memory)
+    follow(CACHE.get(frame.pc.wrapping_sub(1))?, frame, memory)
 }
 
 #[inline(always)]
-fn follow(row: Row, frame: &Frame, memory: &mut Memory) -> Result<Frame, Stop> {
+fn follow(row: Row, frame: &Frame, memory: &Memory) -> Option<Frame> {
     let base = if row.0 & Row::FROM_FP != 0 { frame.fp } else { frame.sp };
     let cfa = base.wrapping_add(row.cfa());
     let sp = cfa.wrapping_sub(CFA_ABOVE_SP);
+    let fp_at = cfa.wrapping_add(row.fp());
+    let pc_at = cfa.wrapping_add(row.pc());
     // A frame that called another has a return address of its own, so that SP rises.
-    if sp <= memory.low || base == 0 || row.0 & Row::OUTERMOST != 0 {
-        return Err(odd(row, base, sp, memory));
+    if sp <= memory.low || fp_at < memory.low || pc_at > memory.high.wrapping_sub(WORD) || cfa % WORD != 0 {
+        return None;
     }
-    let mut fp = frame.fp;
-    if row.0 & Row::FP_SAVED != 0 {
-        fp = memory.read(cfa.wrapping_add(row.fp())).ok_or(Stop::BadMemory)?;
-    }
-    let pc = memory.read(cfa.wrapping_add(row.pc())).ok_or(Stop::BadMemory)?;
-    memory.low = sp;
-    Ok(Frame { pc, sp, fp, ..Frame::default() })
+    // SAFETY: both lie between the ends of the stack, and are aligned, as the CFA and the distances are.
+    let (fp, pc) = unsafe { (memory.load(fp_at), memory.load(pc_at)) };
+    let fp = if row.0 & Row::FP_SAVED != 0 { fp } else { frame.fp };
+    Some(Frame { pc, sp, fp, ..Frame::default() })
 }
 
+/// Goes from `frame` to its caller.
 #[cold]
-fn odd(row: Row, base: usize, sp: usize, memory: &Memory) -> Stop {
-    if row.0 & Row::OUTERMOST != 0 {
-        Stop::End
-    } else if base == 0 {
-        Stop::NoTable
-    } else if sp % WORD == 0 && sp <= memory.low {
-        Stop::Loop
-    } else {
-        Stop::BadMemory
+pub(super) fn step(frame: &Frame, memory: &mut Memory) -> Result<Frame, Stop> {
+    if let Some(next) = cached(frame, memory) {
+        memory.low = next.sp;
+        return Ok(next);
     }
+    step_slowly(frame, memory)
 }
 
-/// As [`step`], where the cache does not know the PC.
-#[cold]
-#[inline(never)]
+/// As [`step`], by the table itself.
 fn step_slowly(frame: &Frame, memory: &mut Memory) -> Result<Frame, Stop> {
     let next = look_up(&frame.registers(), false, &[*memory])?;
     if next.sp <= memory.low {
@@ -277,10 +274,10 @@ pub(super) fn step_interrupted(registers: &Registers, memory: &[Memory]) -> Resu
 
 /// Reads the table, on the system stack: it takes more room than a managed one may have.
 fn look_up(registers: &Registers, exact: bool, memory: &[Memory]) -> Result<Frame, Stop> {
+    let pc = registers.pc();
+    let pc = if exact { pc } else { pc.wrapping_sub(1) };
+    let tables = find(pc).ok_or(Stop::NoTable)?;
     crate::cgocall::on_system_stack(|| {
-        let pc = registers.pc();
-        let pc = if exact { pc } else { pc.wrapping_sub(1) };
-        let tables = find(pc).ok_or(Stop::NoTable)?;
         if EXIDX {
             return exidx::caller(tables.exidx, registers, exact, &|at| read(memory, at));
         }

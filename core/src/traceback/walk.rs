@@ -130,8 +130,12 @@ pub enum Walker {
 /// What the next call of `next` begins with.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Phase {
-    /// The frame at hand has been given out: go to its caller.
-    Step,
+    /// The frame at hand has been given out: go to its caller, by records.
+    Records,
+    /// The same, by tables.
+    Tables,
+    /// The same, to the caller that `first` has.
+    First,
     /// The frame at hand is a new one.
     Arrived,
     /// C's PCs, then the managed caller below.
@@ -434,7 +438,7 @@ impl Traceback {
                         }
                         self.arrive(caller);
                         if hidden {
-                            self.phase = Phase::Step;
+                            self.phase = self.stepping();
                         }
                         return;
                     }
@@ -474,12 +478,12 @@ impl Traceback {
     }
 
     /// Goes to the caller of the frame at hand.
-    #[inline(always)]
     fn step(&mut self) -> Result<Frame, Stop> {
         match self.walker {
             Walker::Records => records::step(&self.frame, &mut self.memory),
             Walker::Tables => tables::step(&self.frame, &mut self.memory),
             Walker::Auto => match tables::step(&self.frame, &mut self.memory) {
+                // No table, or one that needs an SP that records have lost.
                 Err(Stop::NoTable) => records::step(&self.frame, &mut self.memory),
                 step => step,
             },
@@ -508,18 +512,15 @@ impl Traceback {
     /// What `next` does for everything but a managed frame below another.
     #[cold]
     #[inline(never)]
-    fn next_slowly(&mut self, mut stepped: Option<Result<Frame, Stop>>) -> Option<Pc> {
+    fn next_slowly(&mut self) -> Option<Pc> {
         loop {
             match self.phase {
                 Phase::Arrived => {
-                    self.phase = Phase::Step;
+                    self.phase = self.stepping();
                     return self.give();
                 }
-                Phase::Step => {
-                    let step = match stepped.take().or_else(|| self.first_step()) {
-                        Some(step) => step,
-                        None => self.step(),
-                    };
+                Phase::Records | Phase::Tables | Phase::First => {
+                    let step = if self.phase == Phase::First { self.first_step() } else { self.step() };
                     match step {
                         Ok(frame) if !self.is_special(&frame) => {
                             self.frame = frame;
@@ -551,18 +552,30 @@ impl Traceback {
         }
     }
 
-    fn first_step(&mut self) -> Option<Result<Frame, Stop>> {
-        let first = self.first.take()?;
-        if matches!(first, Err(Stop::NoTable)) && self.walker == Walker::Auto {
-            return None;
+    /// How to go on from the frame at hand.
+    fn stepping(&self) -> Phase {
+        if self.first.is_some() {
+            Phase::First
+        } else if self.walker == Walker::Records {
+            Phase::Records
+        } else {
+            Phase::Tables
         }
-        if let Ok(frame) = first {
-            self.memory.low = self.memory.low.max(frame.sp);
-        }
-        Some(first)
     }
 
-    #[inline(always)]
+    fn first_step(&mut self) -> Result<Frame, Stop> {
+        let first = self.first.take();
+        self.phase = self.stepping();
+        match first {
+            Some(Ok(frame)) => {
+                self.memory.low = self.memory.low.max(frame.sp);
+                Ok(frame)
+            }
+            Some(Err(stop)) if stop != Stop::NoTable || self.walker != Walker::Auto => Err(stop),
+            _ => self.step(),
+        }
+    }
+
     fn give(&mut self) -> Option<Pc> {
         if self.left == 0 {
             self.end(Stop::Bound);
@@ -570,7 +583,7 @@ impl Traceback {
         }
         self.left -= 1;
         let exact = core::mem::take(&mut self.exact);
-        Some(Pc { pc: self.frame.pc, managed: true, exact, cut: false })
+        Some(Pc { exact, ..Pc::managed(self.frame.pc) })
     }
 
     fn give_c(&mut self, pc: usize, cut: bool) -> Option<Pc> {
@@ -651,7 +664,7 @@ impl Traceback {
             return self.end(Stop::End);
         }
         if self.in_catch(frame.pc, frame.sp) {
-            self.phase = Phase::Step;
+            self.phase = self.stepping();
         }
     }
 
@@ -673,17 +686,23 @@ impl Iterator for Traceback {
 
     #[inline]
     fn next(&mut self) -> Option<Pc> {
-        let mut stepped = None;
-        if self.phase == Phase::Step && self.first.is_none() {
-            match self.step() {
-                Ok(frame) if !self.is_special(&frame) => {
-                    self.frame = frame;
-                    return self.give();
-                }
-                step => stepped = Some(step),
-            }
+        // A managed frame below another, by what is known already: this is where the time goes. Whatever is
+        // odd about a frame is looked at anew, and named, by `next_slowly`.
+        let next = match self.phase {
+            Phase::Records => records::follow(&self.frame, &self.memory),
+            Phase::Tables => tables::cached(&self.frame, &self.memory).map(|frame| (frame, frame.sp)),
+            _ => None,
+        };
+        if let Some((frame, low)) = next
+            && !self.is_special(&frame)
+            && self.left != 0
+        {
+            self.left -= 1;
+            self.memory.low = low;
+            self.frame = frame;
+            return Some(Pc::managed(frame.pc));
         }
-        self.next_slowly(stepped)
+        self.next_slowly()
     }
 }
 
