@@ -154,6 +154,8 @@ pub struct Field {
     pub offset: usize,
     /// Bytes.
     pub size: usize,
+    /// Its type, as it is written in the declaration.
+    pub ty: &'static str,
     /// The register whose value the field holds.
     pub register: Option<Register>,
     /// Who writes it.
@@ -267,6 +269,7 @@ macro_rules! frames {
                             name: stringify!($field),
                             offset: $crate::memoffset::offset_of!(Self, $field),
                             size: size_of::<$ty>(),
+                            ty: stringify!($ty),
                             register: $crate::frames!(@register $($reg)?),
                             writer: $writer,
                             reader: $reader,

@@ -9,6 +9,7 @@
 )]
 
 use crate::platform::fatal;
+use crate::traceback::{self, ContextFn, SetTracebackError, SymbolizerFn, TracebackFn};
 use crate::{
     AdoptError, CFn, CallbackFn, EntryFn, G, InitError, M, ParkError, ReleaseError, ResumeError, Resumed,
     StackError,
@@ -21,6 +22,9 @@ macro_rules! errors {
             #[doc = concat!($text, ".")]
             pub const $name: c_int = $code;
         )*
+
+        /// Every error number: its name, itself, and what to do about it.
+        pub const ERRORS: &[(&str, c_int, &str)] = &[$((stringify!($name), $code, $text)),*];
 
         /// What an error number means and what to do about it, as a constant string. Never null.
         ///
@@ -60,6 +64,9 @@ errors! {
     STACKGATE_EBELOWC = -12, ParkError::BelowC, "C frames lie below this callback: return from it first";
     STACKGATE_EBEGUN = -13, InitError::Begun, "a thread initialises the runtime already";
     STACKGATE_ENOTBEGUN = -14, InitError::NotBegun, "nobody initialises the runtime";
+    STACKGATE_EVERSION = -16, SetTracebackError::Version, "unknown version: pass 0";
+    STACKGATE_ETRACEBACK = -17, SetTracebackError::AlreadySet, "other traceback functions are set: set one set, once in a process";
+    STACKGATE_EAGAIN = -18, SetTracebackError::Busy, "another thread is setting its traceback functions: call again";
     STACKGATE_ENULL = -15, core::option::Option::<()>::None, "a null function: pass one that can be called";
 }
 
@@ -205,4 +212,30 @@ pub extern "C" fn stackgate_notify_runtime_init_done() -> c_int {
 #[unsafe(no_mangle)]
 pub extern "C" fn stackgate_wait_runtime_init_done() {
     crate::wait_runtime_init_done();
+}
+
+/// [`set_cgo_traceback`](crate::traceback::set_cgo_traceback): each function may be null.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn stackgate_set_cgo_traceback(
+    version: c_int,
+    traceback: Option<TracebackFn>,
+    context: Option<ContextFn>,
+    symbolizer: Option<SymbolizerFn>,
+) -> c_int {
+    // SAFETY: by the caller.
+    code(unsafe { traceback::set_cgo_traceback(version, traceback, context, symbolizer) }, |error| match error {
+        SetTracebackError::Version => STACKGATE_EVERSION,
+        SetTracebackError::AlreadySet => STACKGATE_ETRACEBACK,
+        SetTracebackError::Busy => STACKGATE_EAGAIN,
+    })
+}
+
+/// [`callers`](crate::traceback::callers): writes at most `n` PCs to `pcs`, returns how many.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn stackgate_callers(skip: usize, pcs: *mut usize, n: usize) -> usize {
+    if pcs.is_null() {
+        return 0;
+    }
+    // SAFETY: by the caller, room for `n`.
+    traceback::callers(skip, unsafe { core::slice::from_raw_parts_mut(pcs, n) })
 }
