@@ -23,7 +23,7 @@ const ENTRY: usize = 8;
 
 /// Whether `index` can be an index table.
 pub(super) fn plausible(index: &[u8]) -> bool {
-    index.len() >= ENTRY && index.len() % ENTRY == 0 && index.as_ptr().addr() % 4 == 0
+    index.len() >= ENTRY && index.len().is_multiple_of(ENTRY) && index.as_ptr().addr().is_multiple_of(4)
 }
 
 /// Goes from the frame with these registers to its caller.
@@ -99,7 +99,7 @@ impl Tables<'_> {
             (inline, None)
         } else {
             let at = self.designated(entry + 4);
-            if at % 4 != 0 {
+            if !at.is_multiple_of(4) {
                 return Err(Stop::BadTable);
             }
             ((self.extab)(at), Some(at.wrapping_add(4)))

@@ -7,7 +7,8 @@ use stackgate_arch::{RECORD, unwind::RecordForm};
 
 const FORM: RecordForm = RECORD;
 /// How much of a record a step reads.
-const SPAN: usize = if FORM.pc_is_in_next || FORM.link > FORM.pc { FORM.link } else { FORM.pc } + WORD;
+const SPAN: usize = if FORM.pc_is_in_next { FORM.link } else { FORM.pc } + WORD;
+const _: () = assert!(FORM.pc_is_in_next || FORM.link == 0, "a record begins with its link");
 
 /// The caller of `frame`, whose record is 0 in the outermost frame, if nothing about it is odd. What the next
 /// record must not lie below comes with it.
@@ -40,14 +41,14 @@ pub(super) fn step(frame: &Frame, memory: &mut Memory) -> Result<Frame, Stop> {
     if FORM.pc_is_in_next && memory.holds(odd, SPAN) {
         // SAFETY: the record lies in the stack.
         let link = unsafe { memory.load(odd + FORM.link) };
-        if link == 0 || link <= odd && link % WORD == 0 {
+        if link == 0 || link <= odd && link.is_multiple_of(WORD) {
             return Err(if link == 0 { Stop::NoRecord } else { Stop::Loop });
         }
         odd = link;
     }
     Err(if odd == 0 {
         Stop::NoRecord
-    } else if odd < memory.low && odd % WORD == 0 {
+    } else if odd < memory.low && odd.is_multiple_of(WORD) {
         Stop::Loop
     } else {
         Stop::BadMemory

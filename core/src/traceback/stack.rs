@@ -33,7 +33,7 @@ impl Memory {
     /// Whether the bytes from `address` on lie in here, and are aligned.
     #[inline(always)]
     pub fn holds(&self, address: usize, bytes: usize) -> bool {
-        address >= self.low && address <= self.high.wrapping_sub(bytes) && address % WORD == 0
+        address >= self.low && address <= self.high.wrapping_sub(bytes) && address.is_multiple_of(WORD)
     }
 
     /// Reads a word.

@@ -127,10 +127,10 @@ impl Row {
             return None;
         }
         let unit = Self::UNIT as i64;
-        let cfa = Some(cfa / unit).filter(|&n| 0 <= n && n < 1 << Self::CFA_BITS)?;
+        let cfa = Some(cfa / unit).filter(|n| (0..1 << Self::CFA_BITS).contains(n))?;
         let at = |offset: i64| {
             let limit = 1 << (Self::AT_BITS - 1);
-            let n = Some(offset / unit).filter(|&n| -limit <= n && n < limit)?;
+            let n = Some(offset / unit).filter(|n| (-limit..limit).contains(n))?;
             Some(n as usize & ((1 << Self::AT_BITS) - 1))
         };
         let base = if from_fp { Self::FROM_FP } else { 0 };
@@ -163,7 +163,7 @@ impl Row {
 
 const _: () = assert!(4 + Row::CFA_BITS + 2 * Row::AT_BITS == usize::BITS);
 
-/// Rows by PC. Four places for each PC, so that a few PCs that fall together do not drive each other out in
+/// Rows by return address. Four places for each PC, so that a few PCs that fall together do not drive each other out in
 /// every walk; read and written without a lock, also by a handler that has interrupted a writer: of an entry
 /// of which half has been replaced the two words no longer give its PC.
 struct Cache {
@@ -188,8 +188,13 @@ static CACHE: Cache = Cache::new();
 
 impl Cache {
     const fn new() -> Self {
-        const ENTRY: Entry = Entry { check: AtomicUsize::new(0), row: AtomicUsize::new(0) };
-        Self { sets: [const { Set { entries: [ENTRY; WAYS] } }; 1 << SET_BITS] }
+        Self {
+            sets: [const {
+                Set {
+                    entries: [const { Entry { check: AtomicUsize::new(0), row: AtomicUsize::new(0) } }; WAYS],
+                }
+            }; 1 << SET_BITS],
+        }
     }
 
     #[inline(always)]
@@ -226,7 +231,7 @@ pub(super) fn cached(frame: &Frame, memory: &Memory) -> Option<Frame> {
     if EXIDX {
         return None;
     }
-    follow(CACHE.get(frame.pc.wrapping_sub(1))?, frame, memory)
+    follow(CACHE.get(frame.pc)?, frame, memory)
 }
 
 #[inline(always)]
@@ -237,7 +242,11 @@ fn follow(row: Row, frame: &Frame, memory: &Memory) -> Option<Frame> {
     let fp_at = cfa.wrapping_add(row.fp());
     let pc_at = cfa.wrapping_add(row.pc());
     // A frame that called another has a return address of its own, so that SP rises.
-    if sp <= memory.low || fp_at < memory.low || pc_at > memory.high.wrapping_sub(WORD) || cfa % WORD != 0 {
+    if sp <= memory.low
+        || fp_at < memory.low
+        || pc_at > memory.high.wrapping_sub(WORD)
+        || !cfa.is_multiple_of(WORD)
+    {
         return None;
     }
     // SAFETY: both lie between the ends of the stack, and are aligned, as the CFA and the distances are.
@@ -360,7 +369,7 @@ impl Section {
         let encoding = fde.cie().encoding();
         let machine = Machine { section: self, encoding, registers, exact, pc: pc_column, memory };
         if !exact && let Some(row) = compact(row, return_address) {
-            CACHE.put(pc, row);
+            CACHE.put(registers.pc(), row);
         }
         machine.caller(row, return_address)
     }

@@ -611,7 +611,7 @@ impl Traceback {
 
     /// Takes the C frames of the callback at `callback`, which the m designates.
     fn enter_callback(&mut self, callback: usize) {
-        if self.m.is_null() || callback == 0 || callback % WORD != 0 {
+        if self.m.is_null() || callback == 0 || !callback.is_multiple_of(WORD) {
             return self.end(Stop::BadMemory);
         }
         let frame = with_exposed_provenance::<CallbackFrame>(callback);
@@ -637,7 +637,7 @@ impl Traceback {
             // A thread that C made: its task begins with the callback.
             return self.end(Stop::End);
         }
-        if self.g0_sp % WORD != 0 || self.g0_sp <= size_of::<AsmcgocallFrame>() {
+        if !self.g0_sp.is_multiple_of(WORD) || self.g0_sp <= size_of::<AsmcgocallFrame>() {
             return self.end(Stop::BadMemory);
         }
         // SAFETY: while curg is in C, and below each callback, such a frame lies there.
@@ -649,7 +649,7 @@ impl Traceback {
         // SAFETY: `g` is this thread's curg.
         let (limit, top, catch) =
             unsafe { (value((*g).stack.limit), value((*g).stack.top), (*g).catch.get().addr()) };
-        if frame.sp < limit || frame.sp > top || frame.sp % WORD != 0 {
+        if frame.sp < limit || frame.sp > top || !frame.sp.is_multiple_of(WORD) {
             return self.end(Stop::BadMemory);
         }
         if frame.sp < low {
@@ -689,13 +689,13 @@ impl Iterator for Traceback {
         // A managed frame below another, by what is known already: this is where the time goes. Whatever is
         // odd about a frame is looked at anew, and named, by `next_slowly`.
         let next = match self.phase {
+            _ if self.left == 0 => None,
             Phase::Records => records::follow(&self.frame, &self.memory),
             Phase::Tables => tables::cached(&self.frame, &self.memory).map(|frame| (frame, frame.sp)),
             _ => None,
         };
         if let Some((frame, low)) = next
             && !self.is_special(&frame)
-            && self.left != 0
         {
             self.left -= 1;
             self.memory.low = low;
@@ -736,7 +736,7 @@ impl Traceback {
     pub fn skip_managed(&mut self, frames: usize) {
         for _ in 0..frames {
             self.silent = true;
-            while let Some(pc) = self.next() {
+            for pc in self.by_ref() {
                 if pc.managed {
                     break;
                 }

@@ -233,7 +233,7 @@ unsafe extern "C" fn odd_contexts(arg: *mut ContextArg) {
     let arg = unsafe { &mut *arg };
     if arg.context == 0 {
         let n = CONTEXTS.fetch_add(1, Ordering::Relaxed) + 1;
-        arg.context = if n % 2 == 0 { 0 } else { n };
+        arg.context = if n.is_multiple_of(2) { 0 } else { n };
     } else {
         check!(arg.context % 2 == 1, "only what was given comes back");
         RELEASED.fetch_add(1, Ordering::Relaxed);
@@ -841,7 +841,7 @@ fn random_stacks() {
     for round in 0..20_000 {
         for i in 0..WORDS {
             let word = match random() % 8 {
-                0..4 => low + random() % (WORDS * WORD + 64) & !(WORD - 1),
+                0..4 => (low + random() % (WORDS * WORD + 64)) & !(WORD - 1),
                 4 => code[random() % code.len()],
                 5 => 0,
                 6 => random(),
@@ -860,7 +860,7 @@ fn random_stacks() {
                 task_function,
             )
             .expect("a good stack");
-            let at = low + random() % (WORDS * WORD / 2) & !(WORD - 1);
+            let at = (low + random() % (WORDS * WORD / 2)) & !(WORD - 1);
             g.sched = arch::gobuf(at, arch::park as *const () as usize);
             for walker in WALKERS {
                 let mut trace = Traceback::of_by(walker, &g);

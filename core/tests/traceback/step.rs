@@ -51,7 +51,7 @@ unsafe extern "C" fn handler(_: c_int, _: *mut c_void, ucontext: *mut c_void) {
     let mut trace = unsafe { Traceback::from_ucontext_by(walker, ucontext) };
     let mut pcs = [Pc::managed(0); 8];
     let mut count = 0;
-    while let Some(pc) = trace.next() {
+    for pc in trace.by_ref() {
         if let Some(place) = pcs.get_mut(count) {
             *place = pc;
         }
