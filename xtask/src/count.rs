@@ -128,7 +128,7 @@ impl<'a> Counter<'a> {
         let all: Vec<_> = list.lines().map(str::to_owned).collect();
         let ops: Vec<_> = all.iter().filter(|op| only.is_none_or(|only| only == *op)).cloned().collect();
         if ops.is_empty() {
-            bail!("unknown operation `{}`; the operations are: {}", only.unwrap_or(""), all.join(" "));
+            bail!("unknown operation `{}`; the operations are: {}", only.unwrap_or(""), all.join("; "));
         }
         let counter = Self { kit, program, plugin, ops };
         ui::say(&format!("{} {}", ui::dim("$"), counter.command("OPERATION", FEW, "FILE", false)));
@@ -150,7 +150,7 @@ impl<'a> Counter<'a> {
 
     /// Runs an operation N times and returns what the plugin wrote.
     fn run(&self, op: &str, n: u64, profile: bool) -> Result<String> {
-        let file = format!("{DIRECTORY}/{}-{op}-{n}.txt", self.kit.target.name);
+        let file = format!("{DIRECTORY}/{}-{}-{n}.txt", self.kit.target.name, file_name(op));
         // What an earlier run left must not count for this one.
         let _ = fs::remove_file(&file);
         let cmd = self.command(op, n, &file, profile);
@@ -199,6 +199,11 @@ impl<'a> Counter<'a> {
         costs.iter().for_each(|(cost, name)| ui::say(&format!("{cost:10.1}  {name}")));
         Ok(())
     }
+}
+
+/// An operation's name where commas and blanks mean something: in the plugin's arguments.
+fn file_name(op: &str) -> String {
+    op.chars().map(|c| if c.is_ascii_alphanumeric() { c } else { '-' }).collect()
 }
 
 /// The plugin's first line.
@@ -420,6 +425,11 @@ mod tests {
     }
 
     #[test]
+    fn names_of_files_have_no_comma() {
+        assert_eq!(file_name("nesting, per level"), "nesting--per-level");
+    }
+
+    #[test]
     fn the_plugins_file_is_read() {
         assert_eq!(total("total 12345\n10a8 3\n").unwrap(), 12345);
         assert!(total("").is_err());
@@ -463,6 +473,6 @@ mod tests {
             over_limit(&ops, &arm, &counts(&[("asmcgocall", "arm", 43.0)]), Some("asmcgocall")).is_empty()
         );
         let missing = over_limit(&ops, &arm, &counts(&[("asmcgocall", "arm", 43.0)]), None);
-        assert_eq!(missing, ["callback-context is not counted"]);
+        assert_eq!(missing, ["callback with a context is not counted"]);
     }
 }
