@@ -1,7 +1,7 @@
 //! Tracebacks, natively. The traceback functions are set once in a process, so each case has one of its own:
 //! this program runs itself again for it.
 //!
-//! Needs `-C force-frame-pointers=yes`, which `RUSTFLAGS` or the caller's configuration gives.
+//! Needs an optimised build, as the workspace has it, and `-C force-frame-pointers=yes`, which `RUSTFLAGS` or the caller's configuration gives.
 
 #![allow(missing_docs, reason = "a test program")]
 

@@ -112,7 +112,7 @@ fn register(named: &[(&'static str, usize)]) {
         .enumerate()
         .map(|(i, &(entry, name))| {
             let next = entries.get(i + 1).map_or(usize::MAX, |next| next.0);
-            Function { entry, end: next.min(entry + 160), name, file: "tower.rs", line: 10 + i as u32 }
+            Function { entry, end: next.min(entry + 512), name, file: "tower.rs", line: 10 + i as u32 }
         })
         .collect();
     register_functions(functions.leak()).expect("a sorted table");

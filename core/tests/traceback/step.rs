@@ -171,15 +171,21 @@ fn every_instruction(walker: u32) {
     let seen = unsafe { core::slice::from_raw_parts((&raw const SEEN).cast::<Seen>(), count) };
 
     let near = |pc: usize, start: *const (), bytes: usize| pc.wrapping_sub(start as usize) < bytes;
-    // What the trace is to show, by where a managed PC lies: a for `managed`, t for `task`, b for `body`.
+    // What the trace is to show: the function of each managed PC, by the nearest beginning below it.
+    let functions = [
+        (managed as *const () as usize, 'm'),
+        (task as *const () as usize, 't'),
+        (body as *const () as usize, 'b'),
+        (entry as *const () as usize, 'e'),
+        (calls_back as *const () as usize, '?'),
+        (leaf as *const () as usize, '?'),
+        (quiet as *const () as usize, 'q'),
+        (every_instruction as *const () as usize, '?'),
+    ];
     let letter = |pc: &Pc| match pc {
         pc if !pc.managed && pc.pc == 0x77 => 'c',
         pc if !pc.managed => 'C',
-        pc if near(pc.pc, managed as *const (), 200) => 'm',
-        pc if near(pc.pc, task as *const (), 100) => 't',
-        pc if near(pc.pc, body as *const (), 200) => 'b',
-        pc if near(pc.pc, every_instruction as *const (), 8000) => 'e',
-        _ => 'e',
+        pc => functions.iter().filter(|f| f.0 <= pc.pc).max().map_or('?', |f| f.1),
     };
     let mut forms = std::collections::BTreeMap::<String, BTreeSet<usize>>::new();
     for seen in seen {
