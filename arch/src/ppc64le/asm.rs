@@ -1530,9 +1530,6 @@ pub unsafe extern "C" fn crosscall2(
     naked_asm_saved!(Crosscall2Frame:
         ".cfi_startproc",
         global_entry!("stackgate_crosscall2"),
-        // Where crosscall2_panic comes in, which shares the TOC.
-        ".globl stackgate_crosscall2_local", ".hidden stackgate_crosscall2_local",
-        "stackgate_crosscall2_local:",
         "mflr %r0",
         "std %r0, {caller_lr}(%r1)",            ".cfi_offset lr, {caller_lr}",
         "mfcr %r12",
@@ -1670,7 +1667,7 @@ pub unsafe extern "C" fn crosscall2(
 ///
 /// Go takes the missing fourth argument from whatever the register holds.
 ///
-/// Runs on a system stack. Not for signal handlers.
+/// Runs on a system stack, of which it uses 32 bytes beside those of `crosscall2`. Not for signal handlers.
 ///
 /// # Safety
 /// As [`crosscall2`].
@@ -1687,10 +1684,22 @@ pub unsafe extern "C" fn crosscall2_panic(
     naked_asm!(
         ".cfi_startproc",
         global_entry!("stackgate_crosscall2_panic"),
+        "mflr %r0",
+        "std %r0, {caller_lr}(%r1)",            ".cfi_offset lr, {caller_lr}",
+        "stdu %r1, -{header}(%r1)",             ".cfi_def_cfa_offset {header}",
         "li %r6, 0",
-        // To a name that nobody outside can take over: a linker's stub would not give r2 back.
-        "b stackgate_crosscall2_local",
+        // A call by name, and no tail call: where the name is taken over by another module's, a linker's stub
+        // changes r2, and takes it back in place of the `nop`.
+        "bl {crosscall2}",
+        "nop",
+        "addi %r1, %r1, {header}",              ".cfi_def_cfa_offset 0",
+        "ld %r0, {caller_lr}(%r1)",
+        "mtlr %r0",
+        "blr",
         ".cfi_endproc",
+        crosscall2 = sym crosscall2,
+        header = const size_of::<FrameHeader>(),
+        caller_lr = const offset_of!(FrameHeader, linkage.lr),
     )
 }
 
