@@ -884,7 +884,7 @@ pub(crate) unsafe extern "C" fn park_return() {
         begins!(),
         ".cfi_def_cfa sp, {size}",
         record_saved!(), doubles_saved!(), general_saved!(),
-        goes_on!(".save {{rfp, lr}}" ".vsave {{d8-d15}}" ".save {{r4-r11}}"),
+        ".save {{rfp, lr}}", ".vsave {{d8-d15}}", ".save {{r4-r11}}",
         // An unwinder looks one byte before the address that `resume` jumps to.
         "nop",
         // A function to the linker, so that its address says the state.
@@ -927,7 +927,7 @@ pub unsafe extern "C" fn g_start() {
         begins!(),
         ".cfi_escape {cfa_is}, {cfa_len}, {breg_sp}, {parent_lo}, {parent_hi}, {deref}, {plus}, {size_lo}, {size_hi}",
         record_saved!(), doubles_saved!(), general_saved!(),
-        goes_on!(".save {{rfp, lr}}" ".vsave {{d8-d15}}" ".save {{r4-r11}}" ".save {{sp}}" ".pad #{parent}"),
+        ".save {{rfp, lr}}", ".vsave {{d8-d15}}", ".save {{r4-r11}}", ".save {{sp}}", ".pad #{parent}",
         // An unwinder looks one byte before the address that `resume` jumps to.
         "nop",
         // A function to the linker, so that its address says the state.

@@ -1,0 +1,374 @@
+//! Register tests on arm, A32 and Thumb-2.
+//!
+//! `r{fp}` is the frame pointer of the state that this is compiled to: r11 in A32, r7 in Thumb code.
+
+use core::arch::naked_asm;
+use core::ffi::{c_int, c_void};
+
+/// The callee-saved registers of the C ABI, in the order of a pattern's words.
+pub const KEPT: &[&str] =
+    &["r4", "r5", "r6", "r7", "r8", "r9", "r10", "r11", "d8", "d9", "d10", "d11", "d12", "d13", "d14", "d15"];
+
+/// A word for each register of [`KEPT`].
+pub type Pattern = [u64; KEPT.len()];
+
+/// The number of the frame pointer.
+const FP: u16 = stackgate::arch::RECORD.register.dwarf;
+/// How many bytes ahead of an instruction it reads the PC.
+const PC_AHEAD: usize = if FP == 7 { 4 } else { 8 };
+
+/// Calls `f(args...)` with `pattern` in the callee-saved registers, and stores what they hold after.
+///
+/// # Safety
+/// `f` is a C function of up to four words.
+#[unsafe(naked)]
+pub unsafe extern "C" fn with_pattern(
+    f: usize,                /* r0 */
+    args: *const [usize; 4], /* r1 */
+    pattern: *const Pattern, /* r2 */
+    seen: *mut Pattern,      /* r3 */
+) -> usize {
+    naked_asm!(
+        ".fnstart",
+        ".cfi_sections .debug_frame",
+        ".cfi_startproc",
+        // r3 is `seen`, and fills the word that keeps SP aligned.
+        "push {{r3-r11, lr}}",
+        ".cfi_def_cfa_offset 40",
+        ".cfi_offset r4, -36",
+        ".cfi_offset r5, -32",
+        ".cfi_offset r6, -28",
+        ".cfi_offset r7, -24",
+        ".cfi_offset r8, -20",
+        ".cfi_offset r9, -16",
+        ".cfi_offset r10, -12",
+        ".cfi_offset r11, -8",
+        ".cfi_offset lr, -4",
+        ".save {{r4-r11, lr}}",
+        ".pad #4",
+        "vpush {{d8-d15}}",
+        ".cfi_def_cfa_offset 104",
+        ".cfi_offset d8, -104",
+        ".cfi_offset d9, -96",
+        ".cfi_offset d10, -88",
+        ".cfi_offset d11, -80",
+        ".cfi_offset d12, -72",
+        ".cfi_offset d13, -64",
+        ".cfi_offset d14, -56",
+        ".cfi_offset d15, -48",
+        ".vsave {{d8-d15}}",
+        "ldr r4, [r2]",
+        "ldr r5, [r2, #8]",
+        "ldr r6, [r2, #16]",
+        "ldr r7, [r2, #24]",
+        "ldr r8, [r2, #32]",
+        "ldr r9, [r2, #40]",
+        "ldr r10, [r2, #48]",
+        "ldr r11, [r2, #56]",
+        "add r12, r2, #64",
+        "vldm r12, {{d8-d15}}",
+        "mov r12, r0",
+        "ldm r1, {{r0, r1, r2, r3}}",
+        "blx r12",
+        "ldr r3, [sp, #64]",
+        "mov r2, #0",
+        "str r4, [r3]",
+        "str r2, [r3, #4]",
+        "str r5, [r3, #8]",
+        "str r2, [r3, #12]",
+        "str r6, [r3, #16]",
+        "str r2, [r3, #20]",
+        "str r7, [r3, #24]",
+        "str r2, [r3, #28]",
+        "str r8, [r3, #32]",
+        "str r2, [r3, #36]",
+        "str r9, [r3, #40]",
+        "str r2, [r3, #44]",
+        "str r10, [r3, #48]",
+        "str r2, [r3, #52]",
+        "str r11, [r3, #56]",
+        "str r2, [r3, #60]",
+        "add r12, r3, #64",
+        "vstm r12, {{d8-d15}}",
+        "vpop {{d8-d15}}",
+        ".cfi_def_cfa_offset 40",
+        ".cfi_restore d8",
+        ".cfi_restore d9",
+        ".cfi_restore d10",
+        ".cfi_restore d11",
+        ".cfi_restore d12",
+        ".cfi_restore d13",
+        ".cfi_restore d14",
+        ".cfi_restore d15",
+        "pop {{r3-r11, pc}}",
+        ".cfi_endproc",
+        ".fnend",
+    )
+}
+
+/// Writes something else into every register that a C function may change, lr, the flags and the cumulative
+/// flags of FPSCR among them. Returns 7.
+///
+/// # Safety
+/// None.
+#[unsafe(naked)]
+pub unsafe extern "C" fn clobber_volatile(arg: *mut c_void) -> c_int {
+    naked_asm!(
+        ".fnstart",
+        ".cfi_sections .debug_frame",
+        ".cfi_startproc",
+        "movw r0, #0x1111",
+        "movw r1, #0x2222",
+        "vmov d0, r0, r1",
+        "vmov d1, r1, r0",
+        "vmov d2, r0, r0",
+        "vmov d3, r1, r1",
+        "vmov d4, r0, r1",
+        "vmov d5, r1, r0",
+        "vmov d6, r0, r0",
+        "vmov d7, r1, r1",
+        // The emulated CPU has them, whatever the compiler may use.
+        ".fpu neon",
+        "vmov q8, q0",
+        "vmov q9, q1",
+        "vmov q10, q2",
+        "vmov q11, q3",
+        "vmov q12, q0",
+        "vmov q13, q1",
+        "vmov q14, q2",
+        "vmov q15, q3",
+        ".fpu vfpv3-d16",
+        "vmrs r0, fpscr",
+        "orr r0, r0, #0xf0000000",
+        "orr r0, r0, #0x1f",
+        "vmsr fpscr, r0",
+        "msr apsr_nzcvq, r0",
+        "movw r2, #0x3333",
+        "movt r2, #0x3333",
+        "movw r3, #0x4444",
+        "movt r3, #0x4444",
+        "mov r12, lr",
+        ".cfi_register lr, r12",
+        "movw lr, #0x5555",
+        "movt lr, #0x5555",
+        "mov r0, #7",
+        "bx r12",
+        ".cfi_endproc",
+        ".fnend",
+    )
+}
+
+/// What managed code without callee-saved registers does: stores `n` and `ctxt` in the two words at `frame`,
+/// then changes every register but SP.
+///
+/// # Safety
+/// `frame` is valid for two words.
+#[unsafe(naked)]
+pub unsafe extern "C" fn clobber_everything(frame: *mut c_void, n: usize, ctxt: usize) {
+    naked_asm!(
+        ".fnstart",
+        ".cfi_sections .debug_frame",
+        ".cfi_startproc",
+        "stm r0, {{r1, r2}}",
+        "push {{r3, lr}}",                ".cfi_def_cfa_offset 8", ".cfi_offset lr, -4",
+        ".save {{lr}}", ".pad #4",
+        "movw r4, #0x4040",
+        "movw r5, #0x5050",
+        "movw r6, #0x6060",
+        "movw r7, #0x7070",
+        "movw r8, #0x8080",
+        "movw r9, #0x9090",
+        "movw r10, #0xa0a0",
+        "movw r11, #0xb0b0",
+        "vmov d8, r4, r5",
+        "vmov d9, r5, r6",
+        "vmov d10, r6, r7",
+        "vmov d11, r7, r8",
+        "vmov d12, r8, r9",
+        "vmov d13, r9, r10",
+        "vmov d14, r10, r11",
+        "vmov d15, r11, r4",
+        "bl {volatile}",
+        "pop {{r3, pc}}",
+        ".cfi_endproc",
+        ".fnend",
+        volatile = sym clobber_volatile,
+    )
+}
+
+/// What a C function finds at its entry: SP, the frame pointer.
+///
+/// # Safety
+/// `arg` is valid for eight words.
+#[unsafe(naked)]
+pub unsafe extern "C" fn entry_state(arg: *mut [usize; 8]) -> c_int {
+    naked_asm!(
+        ".fnstart",
+        ".cfi_sections .debug_frame",
+        ".cfi_startproc",
+        "str sp, [r0]",
+        "str r{fp}, [r0, #4]",
+        "mov r1, #0",
+        "str r1, [r0, #8]",
+        "str r1, [r0, #12]",
+        "str r1, [r0, #16]",
+        "str r1, [r0, #20]",
+        "str r1, [r0, #24]",
+        "str r1, [r0, #28]",
+        "mov r0, #0",
+        "bx lr",
+        ".cfi_endproc",
+        ".fnend",
+        fp = const FP,
+    )
+}
+
+/// The part of `word` that the register with this index in [`KEPT`] can hold.
+pub fn representable(index: usize, word: u64) -> u64 {
+    if index < 8 { word & 0xffff_ffff } else { word }
+}
+
+/// Calls `f(arg)` through `ccall`, at its address: a veneer before it would use r12.
+///
+/// # Safety
+/// As `asmcgocall`.
+#[unsafe(naked)]
+pub unsafe extern "C" fn ccall_one(f: stackgate::CFn /* r0 */, arg: *mut c_void /* r1 */) -> c_int {
+    naked_asm!(
+        ".fnstart",
+        ".cfi_sections .debug_frame",
+        ".cfi_startproc",
+        "mov r12, r0",
+        "mov r0, r1",
+        "ldr r3, 3f",
+        "2: add r3, pc",
+        "bx r3",
+        ".balign 4",
+        "3: .word {ccall} - (2b + {ahead})",
+        ".cfi_endproc",
+        ".fnend",
+        ccall = sym stackgate::arch::ccall,
+        ahead = const PC_AHEAD,
+    )
+}
+
+/// What SP is a multiple of where a call is made.
+pub const SP_ALIGN: usize = 8;
+/// What remains of that at the callee's entry: a call leaves nothing on the stack.
+pub const SP_AT_ENTRY: usize = 0;
+
+/// Checks what [`entry_state`] found, beside SP: after a crossing the frame pointer designates the crossing's
+/// record, which lies close above SP.
+pub fn check_entry(what: &str, state: &[usize; 8], crossing: bool) {
+    if crossing {
+        let record: *const [usize; 2] = core::ptr::with_exposed_provenance(state[1]);
+        crate::check!((state[0]..state[0] + 256).contains(&record.addr()), "{what}: r{FP} {record:?}");
+        // SAFETY: the stack above SP, which the test stands on.
+        crate::check!(unsafe { (*record)[1] } != 0, "{what}: the record has a return address");
+    }
+}
+
+/// A task's function that calls `block.f(block.arg)` through `asmcgocall` and survives that its stack is
+/// moved meanwhile. Its CFA is defined by the frame pointer, which designates its own frame.
+///
+/// # Safety
+/// `block` is the address of a [`Movable`](crate::cases::moved::Movable) off the task's stack.
+#[unsafe(naked)]
+pub unsafe extern "C" fn movable(block: usize /* r0 */) -> usize /* r0 */ {
+    naked_asm!(
+        ".fnstart",
+        ".cfi_sections .debug_frame",
+        ".cfi_startproc",
+        "push {{r{fp}, lr}}",             ".cfi_def_cfa_offset 8", ".cfi_offset r{fp}, -8", ".cfi_offset lr, -4",
+        "mov r{fp}, sp",                  ".cfi_def_cfa_register r{fp}",
+        ".save {{r{fp}, lr}}", ".setfp r{fp}, sp",
+        "sub sp, sp, #16",
+        "str r0, [r{fp}, #-4]",
+        "movw r1, #0x3344",
+        "movt r1, #0x1122",
+        "str r1, [r{fp}, #-8]",
+        "movw r1, #0x7788",
+        "movt r1, #0x5566",
+        "str r1, [r{fp}, #-12]",
+        "ldr r1, [r0, #{arg}]",
+        "ldr r0, [r0, #{f}]",
+        "bl {asmcgocall}",
+        "ldr r1, [r{fp}, #-4]",
+        "str r0, [r1, #{result}]",
+        "ldr r2, [r{fp}, #-8]",
+        "str r2, [r1, #{locals}]",
+        "ldr r2, [r{fp}, #-12]",
+        "str r2, [r1, #{locals} + 4]",
+        "mov sp, r{fp}",                  ".cfi_def_cfa_register sp",
+        "pop {{r{fp}, pc}}",
+        ".cfi_endproc",
+        ".fnend",
+        fp = const FP,
+        asmcgocall = sym stackgate::arch::asmcgocall,
+        f = const core::mem::offset_of!(crate::cases::moved::Movable, f),
+        arg = const core::mem::offset_of!(crate::cases::moved::Movable, arg),
+        result = const core::mem::offset_of!(crate::cases::moved::Movable, result),
+        locals = const core::mem::offset_of!(crate::cases::moved::Movable, locals),
+    )
+}
+
+/// A callback that calls `f(job)` through `asmcgocall`, and holds no address of its own stack.
+///
+/// # Safety
+/// `f` is the address of a C function that takes `job`.
+#[unsafe(naked)]
+pub unsafe extern "C" fn movable_callback(job: *mut c_void, f: usize, ctxt: usize) {
+    naked_asm!(
+        ".fnstart",
+        ".cfi_sections .debug_frame",
+        ".cfi_startproc",
+        "push {{r3, lr}}",                ".cfi_def_cfa_offset 8", ".cfi_offset lr, -4",
+        ".save {{lr}}", ".pad #4",
+        "mov r2, r0",
+        "mov r0, r1",
+        "mov r1, r2",
+        "bl {asmcgocall}",
+        "pop {{r3, pc}}",
+        ".cfi_endproc",
+        ".fnend",
+        asmcgocall = sym stackgate::arch::asmcgocall,
+    )
+}
+
+/// Repairs the frame records of [`movable`] and [`movable_callback`] in a stack that has been copied: they
+/// hold none.
+///
+/// # Safety
+/// None.
+pub unsafe fn relink(_limit: *mut u8, _top: *mut u8, _old_limit: *mut u8, _old_top: *mut u8) {}
+
+/// Calls `f(arg)` through `asmcgocall` from a frame that is `size` bytes larger than usual.
+///
+/// # Safety
+/// `size` is a multiple of 8 that the stack has room for.
+#[unsafe(naked)]
+pub unsafe extern "C" fn variable_frame(
+    size: usize,       /* r0 */
+    f: stackgate::CFn, /* r1 */
+    arg: *mut c_void,  /* r2 */
+) -> c_int {
+    naked_asm!(
+        ".fnstart",
+        ".cfi_sections .debug_frame",
+        ".cfi_startproc",
+        "push {{r{fp}, lr}}",             ".cfi_def_cfa_offset 8", ".cfi_offset r{fp}, -8", ".cfi_offset lr, -4",
+        "mov r{fp}, sp",                  ".cfi_def_cfa_register r{fp}",
+        ".save {{r{fp}, lr}}", ".setfp r{fp}, sp",
+        "sub r3, r{fp}, r0",
+        "mov sp, r3",
+        "mov r0, r1",
+        "mov r1, r2",
+        "bl {asmcgocall}",
+        "mov sp, r{fp}",                  ".cfi_def_cfa_register sp",
+        "pop {{r{fp}, pc}}",
+        ".cfi_endproc",
+        ".fnend",
+        fp = const FP,
+        asmcgocall = sym stackgate::arch::asmcgocall,
+    )
+}
