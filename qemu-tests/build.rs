@@ -1,16 +1,39 @@
 //! Compiles the C half of the tests with the target's own compiler.
 
+use std::path::{Path, PathBuf};
+
 fn main() {
     println!("cargo::rerun-if-changed=c");
-    compile("qemu_tests_c", &["callbacks.c", "signatures.c", "numbers.c"]);
+    println!("cargo::rerun-if-changed=../core/include");
+    compile("qemu_tests_c", &["callbacks.c", "embed.c", "numbers.c", "signatures.c"].map(in_c));
     // Calls a comparator that the demonstration alone exports, so a library of its own.
-    compile("qemu_tests_sort", &["sort.c"]);
+    compile("qemu_tests_sort", &[in_c("sort.c")]);
+    compile("qemu_tests_readme", &[readme()]);
 }
 
-fn compile(library: &str, files: &[&str]) {
+fn in_c(file: &str) -> PathBuf {
+    Path::new("c").join(file)
+}
+
+/// The README's C program, as a function: what is shown is what is compiled.
+fn readme() -> PathBuf {
+    const README: &str = "../README.md";
+    println!("cargo::rerun-if-changed={README}");
+    let text = std::fs::read_to_string(README).expect("the README");
+    let code =
+        text.split("```c\n").nth(1).and_then(|rest| rest.split("```").next()).expect("C code in the README");
+    let path = PathBuf::from(std::env::var_os("OUT_DIR").expect("cargo sets it")).join("readme.c");
+    std::fs::write(&path, code.replace("int main(void)", "int readme_main(void)")).expect("a file to write");
+    path
+}
+
+fn compile(library: &str, files: &[PathBuf]) {
     let mut build = cc::Build::new();
     build
         .warnings_into_errors(true)
+        .flag("-Wno-unused-parameter")
+        .std("gnu11")
+        .include("../core/include")
         .flag("-fno-omit-frame-pointer")
         .flag("-fasynchronous-unwind-tables")
         // Modes of the floating point unit are among what is tested.
@@ -18,7 +41,7 @@ fn compile(library: &str, files: &[&str]) {
         // A C function's frames are to be there when it is looked for.
         .flag("-fno-optimize-sibling-calls");
     for file in files {
-        build.file(format!("c/{file}"));
+        build.file(file);
     }
     build.compile(library);
 }

@@ -26,12 +26,8 @@ macro_rules! errors {
         /// Every error number: its name, itself, and what to do about it.
         pub const ERRORS: &[(&str, c_int, &str)] = &[$((stringify!($name), $code, $text)),*];
 
-        /// What an error number means and what to do about it, as a constant string. Never null.
-        ///
-        /// Runs on any stack; safe in a signal handler.
-        #[unsafe(no_mangle)]
-        pub extern "C" fn stackgate_strerror(error: c_int) -> *const c_char {
-            let text: &core::ffi::CStr = match error {
+        fn text(error: c_int) -> &'static core::ffi::CStr {
+            match error {
                 0 => c"no error",
                 $($code => {
                     const TEXT: &core::ffi::CStr = match core::ffi::CStr::from_bytes_with_nul(concat!($text, "\0").as_bytes()) {
@@ -41,8 +37,7 @@ macro_rules! errors {
                     TEXT
                 })*
                 _ => c"not an error number of stackgate",
-            };
-            text.as_ptr()
+            }
         }
 
         $(const _: fn() = || { _ = $pattern; };)*
@@ -70,6 +65,13 @@ errors! {
     STACKGATE_ENULL = -15, core::option::Option::<()>::None, "a null function: pass one that can be called";
 }
 
+/// What an error number means and what to do about it, as a constant string. Never null. Runs on any stack;
+/// safe in a signal handler.
+#[unsafe(no_mangle)]
+pub extern "C" fn stackgate_strerror(error: c_int) -> *const c_char {
+    text(error).as_ptr()
+}
+
 fn stack(error: StackError) -> c_int {
     match error {
         StackError::BadAddress => STACKGATE_EADDRESS,
@@ -84,6 +86,8 @@ fn code<E>(result: Result<(), E>, error: fn(E) -> c_int) -> c_int {
     result.map_or_else(error, |()| 0)
 }
 
+/// Makes the current thread the m `m`, whose memory stays the caller's and must stay where it is. The thread's
+/// stack becomes the m's system stack. Runs on the thread's own stack; not for signal handlers. In Rust:
 /// [`m_adopt`](crate::m_adopt).
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn stackgate_m_adopt(m: *mut M) -> c_int {
@@ -94,6 +98,7 @@ pub unsafe extern "C" fn stackgate_m_adopt(m: *mut M) -> c_int {
     })
 }
 
+/// Ends that the current thread is an m. Runs where the m was adopted; not for signal handlers. In Rust:
 /// [`m_release`](crate::m_release).
 #[unsafe(no_mangle)]
 pub extern "C" fn stackgate_m_release() -> c_int {
@@ -103,6 +108,8 @@ pub extern "C" fn stackgate_m_release() -> c_int {
     })
 }
 
+/// Makes `g` a task that runs `entry` on the stack from `limit` up to `top`, both multiples of 16, when it is
+/// first run. `g` is zeroed before its first use. Runs on any stack; not for signal handlers. In Rust:
 /// [`g_init`](crate::g_init).
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn stackgate_g_init(
@@ -116,7 +123,8 @@ pub unsafe extern "C" fn stackgate_g_init(
     code(unsafe { crate::g_init(g, limit.cast(), top.cast(), entry) }, stack)
 }
 
-/// [`resume`](crate::resume): 0 when the g has parked, 1 when it has finished; `*word` goes in and comes out.
+/// Runs `g` on this m until it parks (0) or its function returns (1). `*word` goes in and comes out. Runs on a
+/// system stack; not for signal handlers. In Rust: [`resume`](crate::resume).
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn stackgate_run(g: *mut G, word: *mut usize) -> c_int {
     if g.is_null() || word.is_null() {
@@ -141,7 +149,8 @@ pub unsafe extern "C" fn stackgate_run(g: *mut G, word: *mut usize) -> c_int {
     }
 }
 
-/// [`park`](crate::park): `*word` goes out and comes in.
+/// Parks the current task. `*word` goes out to who runs it, and what the next run passes comes in. Runs on a
+/// managed stack; not for signal handlers. In Rust: [`park`](crate::park).
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn stackgate_yield(word: *mut usize) -> c_int {
     if word.is_null() {
@@ -160,7 +169,8 @@ pub unsafe extern "C" fn stackgate_yield(word: *mut usize) -> c_int {
     }
 }
 
-/// [`cgocall`](crate::cgocall()); a null function ends the program by name.
+/// Calls C on the system stack, `f(arg)`, and counts it. A null function ends the program by name. Runs on any
+/// stack; safe in a signal handler. In Rust: [`cgocall`](fn@crate::cgocall).
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn stackgate_cgocall(f: Option<CFn>, arg: *mut c_void) -> c_int {
     let Some(f) = f else { fatal("call of a null function", "pass a function to cgocall") };
@@ -168,7 +178,10 @@ pub unsafe extern "C" fn stackgate_cgocall(f: Option<CFn>, arg: *mut c_void) -> 
     unsafe { crate::cgocall(f, arg) }
 }
 
-/// [`enter`](crate::enter); a null function ends the program by name.
+/// The way in for a function that C calls and that is to run on the stack of the task that called C: waits for
+/// initialisation, makes a traceback context and releases it, keeps `errno`, and runs `f(block, size, context)`.
+/// A null function ends the program by name. Runs on the stack that C runs on; not for signal handlers. In
+/// Rust: [`enter`](crate::enter).
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn stackgate_enter(f: Option<CallbackFn>, block: *mut c_void, size: usize) {
     let Some(f) = f else { fatal("callback of a null function", "pass a managed function to enter") };
@@ -176,6 +189,8 @@ pub unsafe extern "C" fn stackgate_enter(f: Option<CallbackFn>, block: *mut c_vo
     unsafe { crate::enter(f, block, size) }
 }
 
+/// Tells that the stack of `g`, which is parked or in C on this thread, has been copied, top to top, to the one
+/// from `limit` up to `top`. Runs on a system stack; not for signal handlers. In Rust:
 /// [`stack_moved`](crate::stack_moved).
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn stackgate_stack_moved(g: *mut G, limit: *mut c_void, top: *mut c_void) -> c_int {
@@ -183,7 +198,8 @@ pub unsafe extern "C" fn stackgate_stack_moved(g: *mut G, limit: *mut c_void, to
     code(unsafe { crate::stack_moved(g, limit.cast(), top.cast()) }, stack)
 }
 
-/// [`topofstack`](crate::topofstack).
+/// The upper end of the stack of the task that runs, or is in C, on this thread; 0 when there is none. Runs on
+/// any stack; safe in a signal handler. In Rust: [`topofstack`](crate::topofstack).
 #[unsafe(no_mangle)]
 pub extern "C" fn stackgate_topofstack() -> usize {
     crate::topofstack()
@@ -196,25 +212,29 @@ fn init(error: InitError) -> c_int {
     }
 }
 
-/// [`runtime_init_begin`](crate::runtime_init_begin).
+/// Keeps callbacks from C waiting until stackgate_notify_runtime_init_done. Runs on a system stack; not for
+/// signal handlers. In Rust: [`runtime_init_begin`](crate::runtime_init_begin).
 #[unsafe(no_mangle)]
 pub extern "C" fn stackgate_runtime_init_begin() -> c_int {
     code(crate::runtime_init_begin(), init)
 }
 
+/// Lets callbacks in. Runs on a system stack; not for signal handlers. In Rust:
 /// [`notify_runtime_init_done`](crate::notify_runtime_init_done).
 #[unsafe(no_mangle)]
 pub extern "C" fn stackgate_notify_runtime_init_done() -> c_int {
     code(crate::notify_runtime_init_done(), init)
 }
 
+/// Returns when callbacks may enter. Runs on a system stack; not for signal handlers. In Rust:
 /// [`wait_runtime_init_done`](crate::wait_runtime_init_done).
 #[unsafe(no_mangle)]
 pub extern "C" fn stackgate_wait_runtime_init_done() {
     crate::wait_runtime_init_done();
 }
 
-/// [`set_cgo_traceback`](crate::traceback::set_cgo_traceback): each function may be null.
+/// Sets the functions with which tracebacks go on in C; each may be null. Version 0; once in a process. Runs on
+/// any stack; safe in a signal handler. In Rust: [`set_cgo_traceback`](crate::traceback::set_cgo_traceback).
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn stackgate_set_cgo_traceback(
     version: c_int,
@@ -223,14 +243,19 @@ pub unsafe extern "C" fn stackgate_set_cgo_traceback(
     symbolizer: Option<SymbolizerFn>,
 ) -> c_int {
     // SAFETY: by the caller.
-    code(unsafe { traceback::set_cgo_traceback(version, traceback, context, symbolizer) }, |error| match error {
-        SetTracebackError::Version => STACKGATE_EVERSION,
-        SetTracebackError::AlreadySet => STACKGATE_ETRACEBACK,
-        SetTracebackError::Busy => STACKGATE_EAGAIN,
-    })
+    code(
+        unsafe { traceback::set_cgo_traceback(version, traceback, context, symbolizer) },
+        |error| match error {
+            SetTracebackError::Version => STACKGATE_EVERSION,
+            SetTracebackError::AlreadySet => STACKGATE_ETRACEBACK,
+            SetTracebackError::Busy => STACKGATE_EAGAIN,
+        },
+    )
 }
 
-/// [`callers`](crate::traceback::callers): writes at most `n` PCs to `pcs`, returns how many.
+/// Writes the PCs of the current task's frames, managed ones and C's, innermost first, to `pcs`, at most `n`;
+/// returns how many. `skip` counts managed frames; 0 begins with the caller. Runs on any stack; safe in a signal
+/// handler if the traceback function is. In Rust: [`callers`](crate::traceback::callers).
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn stackgate_callers(skip: usize, pcs: *mut usize, n: usize) -> usize {
     if pcs.is_null() {

@@ -77,11 +77,22 @@ pub enum Command {
         filter: Option<String>,
     },
 
-    /// Print the frame layouts, or check what is generated from them
+    /// Print the frame layouts, or write or check what is generated from them
+    ///
+    /// The tables in arch/docs, which the documentation includes, and the C header
+    /// core/include/stackgate.h come from the declarations in arch/src/*/frame.rs.
     Frames {
         /// Compare the generated files with the layouts
         #[arg(long)]
         check: bool,
+
+        /// Write the generated files
+        #[arg(long, conflicts_with = "check")]
+        write: bool,
+
+        /// What to print
+        #[arg(long, value_enum, default_value_t = FramesFormat::Md, conflicts_with_all = ["check", "write"])]
+        format: FramesFormat,
     },
 
     /// Count guest instructions per operation and compare them with Go's
@@ -124,4 +135,15 @@ pub enum Command {
         #[arg(long)]
         long: bool,
     },
+}
+
+/// What `frames` prints.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+pub enum FramesFormat {
+    /// Tables and pictures
+    Md,
+    /// For tools
+    Json,
+    /// The C header
+    C,
 }

@@ -1,10 +1,222 @@
-//! `cargo xtask frames`: the frame layouts as tables and pictures.
+//! `cargo xtask frames`: what is generated from the layouts.
+//!
+//! The tables of `arch/docs/`, which rustdoc includes, and the C header come from `LAYOUTS` and from nothing
+//! else; `--check` generates them again and compares.
 
-use anyhow::{Result, bail};
+use std::fmt::Write as _;
+use std::io::Write as _;
+use std::path::{Path, PathBuf};
 
+use anyhow::{Context as _, Result, bail};
+use serde_json::{Value, json};
+use stackgate_arch::frame::{Layout, On, Register, SavedBy};
+use stackgate_arch::{Cpu, arm, arm64, i386, ppc64le, s390x, x86_64};
+
+use crate::cli::FramesFormat;
 use crate::context::Context;
+use crate::header;
 
-/// Prints the layouts of the chosen CPUs, or checks what is generated from them.
-pub fn frames(_context: &Context, _check: bool) -> Result<()> {
-    bail!("`frames` is not available yet: the layouts are in arch/src/*/frame.rs and its documentation");
+/// What `frames` knows of a CPU.
+pub struct Described {
+    /// As targets call it.
+    pub name: &'static str,
+    /// Every structure and frame.
+    pub layouts: &'static [Layout],
+    /// Those of the seed.
+    pub seed: &'static [Layout],
+    /// Every register that they name.
+    pub registers: &'static [Register],
+    /// The size of a machine word.
+    pub word: usize,
+}
+
+macro_rules! described {
+    ($($cpu:ident),*) => {
+        &[$(Described {
+            name: <$cpu::frame::ThisCpu as Cpu>::NAME,
+            layouts: <$cpu::frame::ThisCpu as Cpu>::LAYOUTS,
+            seed: $cpu::seed::LAYOUTS,
+            registers: <$cpu::frame::ThisCpu as Cpu>::REGISTERS,
+            word: size_of::<<$cpu::frame::ThisCpu as Cpu>::Word>(),
+        }),*]
+    };
+}
+
+/// Every CPU, in the order of the targets.
+pub const CPUS: &[Described] = described!(i386, x86_64, arm, arm64, ppc64le, s390x);
+
+/// What to do with what is generated.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub enum Do {
+    /// Print it.
+    Print(FramesFormat),
+    /// Write the files.
+    Write,
+    /// Compare the files with it.
+    Check,
+}
+
+/// Prints the layouts of the chosen CPUs, or writes or checks the files generated from them.
+pub fn frames(context: &Context, what: Do) -> Result<()> {
+    if let Do::Print(format) = what {
+        let chosen: Vec<&Described> =
+            CPUS.iter().filter(|cpu| context.targets.iter().any(|t| t.name == cpu.name)).collect();
+        return match format {
+            FramesFormat::Md => show(&chosen.iter().map(|cpu| markdown(cpu)).collect::<String>()),
+            FramesFormat::Json => {
+                let all: Vec<Value> = chosen.iter().map(|cpu| as_json(cpu)).collect();
+                show(&(serde_json::to_string_pretty(&all)? + "\n"))
+            }
+            FramesFormat::C => show(&header::text()?),
+        };
+    }
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent().context("xtask lies in the workspace")?;
+    let mut stale = Vec::new();
+    for (path, text) in files(root)? {
+        let now = std::fs::read_to_string(&path).unwrap_or_default();
+        if now == text {
+            continue;
+        }
+        let shown = path.strip_prefix(root).unwrap_or(&path).display().to_string();
+        if what == Do::Write {
+            std::fs::create_dir_all(path.parent().context("a file in a directory")?)?;
+            std::fs::write(&path, text).with_context(|| format!("cannot write {shown}"))?;
+            println!("wrote {shown}");
+        } else {
+            stale.push(shown);
+        }
+    }
+    if !stale.is_empty() {
+        bail!("{} no longer what the layouts say: run `cargo xtask frames --write`", stale.join(", "));
+    }
+    println!("frames: {} CPUs, {} layouts", CPUS.len(), CPUS.iter().map(|c| c.layouts.len()).sum::<usize>());
+    Ok(())
+}
+
+/// Prints; a reader that has seen enough is no error.
+fn show(text: &str) -> Result<()> {
+    match std::io::stdout().write_all(text.as_bytes()) {
+        Err(error) if error.kind() != std::io::ErrorKind::BrokenPipe => Err(error.into()),
+        _ => Ok(()),
+    }
+}
+
+/// Every generated file with its text.
+fn files(root: &Path) -> Result<Vec<(PathBuf, String)>> {
+    let mut files: Vec<(PathBuf, String)> = CPUS
+        .iter()
+        .map(|cpu| (root.join(format!("arch/docs/{}.md", cpu.name)), markdown(cpu)))
+        .collect();
+    files.push((root.join("core/include/stackgate.h"), header::text()?));
+    Ok(files)
+}
+
+/// Where a frame lies, for a person.
+const fn on(on: On) -> &'static str {
+    match on {
+        On::System => "on the system stack",
+        On::Managed => "on the managed stack",
+        On::Either => "on either stack",
+        On::Memory => "in memory that the embedder gives",
+    }
+}
+
+/// A doc comment on one line.
+pub fn one_line(doc: &str) -> String {
+    doc.split_whitespace().collect::<Vec<_>>().join(" ")
+}
+
+/// The tables of one CPU.
+fn markdown(cpu: &Described) -> String {
+    let mut text = format!("<!-- Generated from LAYOUTS by `cargo xtask frames --write`. -->\n\n# Registers of {}\n\n", cpu.name);
+    text += "| register | DWARF | role | saved by |\n|---|---:|---|---|\n";
+    for register in cpu.registers {
+        let saved = match register.saved_by {
+            SavedBy::Caller => "caller",
+            SavedBy::Callee => "callee",
+            SavedBy::Neither => "neither",
+        };
+        _ = writeln!(text, "| `{}` | {} | {} | {saved} |", register.name, register.dwarf, register.role);
+    }
+    _ = write!(text, "\n# Frames of {}\n", cpu.name);
+    for layout in cpu.layouts {
+        describe(&mut text, layout, cpu.word);
+    }
+    _ = write!(text, "\n# Frames of the seed on {}\n", cpu.name);
+    for layout in cpu.seed {
+        describe(&mut text, layout, cpu.word);
+    }
+    text
+}
+
+/// One layout: what it is, a picture, a table.
+fn describe(text: &mut String, layout: &Layout, word: usize) {
+    _ = write!(
+        text,
+        "\n## {}\n\n{}\n\nLies {}; {} bytes, aligned to {}.\n\n",
+        layout.name,
+        layout.doc.trim().lines().map(str::trim).collect::<Vec<_>>().join("\n"),
+        on(layout.on),
+        layout.size,
+        layout.align
+    );
+    *text += &picture(layout, word);
+    *text += "\n| offset | size | field | register | DWARF | written by | read by | |\n|---:|---:|---|---|---:|---|---|---|\n";
+    for field in layout.fields {
+        let (register, dwarf) =
+            field.register.map_or((String::new(), String::new()), |r| (format!("`{}`", r.name), r.dwarf.to_string()));
+        _ = writeln!(
+            text,
+            "| {} | {} | `{}` | {register} | {dwarf} | {} | {} | {} |",
+            field.offset,
+            field.size,
+            field.name,
+            field.writer,
+            field.reader,
+            one_line(field.doc)
+        );
+    }
+}
+
+/// The layout as it lies in memory, high addresses up.
+fn picture(layout: &Layout, word: usize) -> String {
+    let label = |f: &stackgate_arch::frame::Field| match f.register {
+        Some(r) if r.name != f.name => format!("{} ({})", f.name, r.name),
+        _ => f.name.to_string(),
+    };
+    let width = layout.fields.iter().map(|f| label(f).len()).max().unwrap_or(0).max(8);
+    let rule = format!("        +-{}-+\n", "-".repeat(width));
+    let mut text = format!("```text\n{:>7} {}", layout.size, &rule[8..]);
+    for field in layout.fields.iter().rev() {
+        let words = if field.size > word { format!("  {} bytes", field.size) } else { String::new() };
+        _ = write!(text, "{:>7} | {:width$} |{words}\n{rule}", field.offset, label(field));
+    }
+    text + "```\n"
+}
+
+/// One CPU for tools.
+fn as_json(cpu: &Described) -> Value {
+    let layouts = |layouts: &[Layout]| -> Vec<Value> {
+        layouts
+            .iter()
+            .map(|l| {
+                let fields: Vec<Value> = l
+                    .fields
+                    .iter()
+                    .map(|f| {
+                        json!({
+                            "name": f.name, "offset": f.offset, "size": f.size, "type": f.ty,
+                            "register": f.register.map(|r| r.name), "dwarf": f.register.map(|r| r.dwarf),
+                            "writer": f.writer, "reader": f.reader, "doc": one_line(f.doc),
+                        })
+                    })
+                    .collect();
+                json!({
+                    "name": l.name, "on": on(l.on), "size": l.size, "align": l.align,
+                    "doc": one_line(l.doc), "fields": fields,
+                })
+            })
+            .collect()
+    };
+    json!({ "cpu": cpu.name, "word": cpu.word, "frames": layouts(cpu.layouts), "seed": layouts(cpu.seed) })
 }

@@ -15,6 +15,7 @@ mod frames;
 #[expect(dead_code, reason = "what `step` will be built on")]
 mod gdb;
 mod guest;
+mod header;
 mod host_tests;
 mod list;
 mod plugins;
@@ -65,7 +66,9 @@ fn dispatch(cli: Cli) -> Result<bool> {
             run::run(&context, example.as_deref(), file.as_deref()).map(Tally::good)
         }
         Command::Test { filter } => test::test(&context, filter.as_deref()).map(Tally::good),
-        Command::Frames { check } => frames::frames(&context, check).map(|()| true),
+        Command::Frames { check: true, .. } => frames::frames(&context, frames::Do::Check).map(|()| true),
+        Command::Frames { write: true, .. } => frames::frames(&context, frames::Do::Write).map(|()| true),
+        Command::Frames { format, .. } => frames::frames(&context, frames::Do::Print(format)).map(|()| true),
         Command::Count { check, write, profile, op } => {
             let options = count::Options { check, write, profile, op: op.as_deref() };
             count::count(&context, &options).map(Tally::good)

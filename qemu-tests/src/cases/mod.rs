@@ -1,6 +1,7 @@
 //! Every case, by group.
 
 pub mod bad_input;
+pub mod c_interface;
 pub mod entry;
 pub mod export;
 pub mod moved;
@@ -24,6 +25,7 @@ pub fn all() -> impl Iterator<Item = &'static Case> {
         tasks::CASES,
         export::CASES,
         bad_input::CASES,
+        c_interface::CASES,
     ]
     .into_iter()
     .flatten()
