@@ -115,11 +115,8 @@ crate::frames! {
 /// # Safety
 /// `frame` is complete, and the stack that it designates is there.
 pub unsafe fn start_of_call(frame: &AsmcgocallFrame) -> Start {
-    use crate::frame::Word;
-    let caller: *const FrameHeader = core::ptr::with_exposed_provenance(frame.sp.get() as usize);
-    // SAFETY: the caller's frame, by this function's contract; asmcgocall wrote its return address there.
-    let pc = unsafe { (*caller).linkage.lr };
-    Start { pc: pc.get() as usize, sp: caller.addr(), record: caller.addr() }
+    // SAFETY: the managed caller's frame, where asmcgocall stored its return address.
+    unsafe { caller(frame.sp) }
 }
 
 /// The caller of `park`, `mcall` or `resume` that left `frame`, right after its call instruction. Its
@@ -127,12 +124,32 @@ pub unsafe fn start_of_call(frame: &AsmcgocallFrame) -> Start {
 ///
 /// # Safety
 /// `frame` is complete, and lies where it was made.
-pub unsafe fn start_of_switch(frame: &SwitchFrame) -> Start {
+pub unsafe fn start_of_switch(frame: *const SwitchFrame) -> Start {
+    // SAFETY: by the caller.
+    unsafe { caller((*frame).link) }
+}
+
+/// C's caller of `cgocallback`, right after its call instruction: what a traceback of C's own frames below a
+/// callback goes on with.
+///
+/// # Safety
+/// `frame` is that of a callback which has not returned.
+pub unsafe fn start_of_callback(frame: *const CallbackFrame) -> Start {
+    // SAFETY: by the caller.
+    unsafe { caller((*frame).link) }
+}
+
+/// The function whose frame `link` designates, right after its call of the one that stored its return address
+/// there.
+///
+/// # Safety
+/// Such a frame lies there.
+unsafe fn caller(link: W64) -> Start {
     use crate::frame::Word;
-    let caller: *const FrameHeader = core::ptr::with_exposed_provenance(frame.link.get() as usize);
-    // SAFETY: the caller's frame, by this function's contract; the crossing wrote its return address there.
-    let pc = unsafe { (*caller).linkage.lr };
-    Start { pc: pc.get() as usize, sp: caller.addr(), record: caller.addr() }
+    let frame: *const FrameHeader = core::ptr::with_exposed_provenance(link.get() as usize);
+    // SAFETY: by the caller.
+    let pc = unsafe { (*frame).linkage.lr };
+    Start { pc: pc.get() as usize, sp: frame.addr(), record: frame.addr() }
 }
 
 /// Where the [`CallbackEntry`] of a callback lies that came through the call into C that `frame` belongs to.
