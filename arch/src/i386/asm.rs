@@ -96,8 +96,8 @@ macro_rules! landing_pad { () => { "endbr32" } }
 
 /// A word on the stack.
 const WORD: usize = size_of::<W32>();
-/// What `asmcgocall_catch`, `crosscall2` and `crosscall1` put below their frames: up to four arguments, padded
-/// so that SP stays at a multiple of 16.
+/// What `asmcgocall_catch`, `crosscall2` and `crosscall1` put below their frames: up to four arguments,
+/// padded so that SP stays at a multiple of 16.
 const OUTGOING: usize = ALIGN;
 
 /// The current g, or null when the thread has none.
@@ -163,7 +163,8 @@ pub unsafe extern "C" fn setg(g: *mut G<I386> /* first */) {
 /// `g0.sched.sp`, with C's argument below that. C's own callee-saved registers are C's affair; only `ebp` is
 /// kept here, because C would save it at a place that nobody can find again when the managed stack moves.
 ///
-/// Runs on any stack; uses 4 bytes of a managed one, 8 in position-independent code. Safe in a signal handler.
+/// Runs on any stack; uses 4 bytes of a managed one, 8 in position-independent code. Safe in a signal
+/// handler.
 ///
 /// # Safety
 /// `fn` may be called with `arg`. The current g is a g that `resume` runs, a g0, a gsignal, or none.
@@ -505,7 +506,8 @@ pub unsafe extern "C" fn throw_to(catch: *mut CatchFrame /* first */, value: usi
 ///
 /// From a managed g as [`asmcgocall`], with the same frame; on g0, on gsignal and without a g a tail call.
 ///
-/// Runs on any stack; uses 4 bytes of a managed one, 8 in position-independent code. Safe in a signal handler.
+/// Runs on any stack; uses 4 bytes of a managed one, 8 in position-independent code. Safe in a signal
+/// handler.
 ///
 /// # Safety
 /// As [`asmcgocall`].
@@ -667,11 +669,12 @@ pub unsafe extern "C" fn gogo(g: *mut G<I386> /* first */, value: usize /* secon
         "mov [edx + {m_out}], ecx",
         "mov [ecx + {curg}], edx",
 
-        // From the g's own SP on it is as if the jump had been made: the caller's PC is in the Gobuf.
+        // From the g's own SP on it is as if the jump had been made: the caller's PC is in the Gobuf. The
+        // frame pointer follows SP and does not precede it, since it may define the CFA of who called this.
         "mov ecx, [esp + {in_value}]",
-        "mov ebp, [edx + {sched_bp}]",
         "mov esp, [edx + {sched_sp}]",         ".cfi_def_cfa esp, 0",
         ".cfi_escape {reg_at}, {eip_dwarf}, {breg_len}, {breg_edx}, {pc_lo}, {pc_hi}",
+        "mov ebp, [edx + {sched_bp}]",
         concat!("mov ", current_g!("eax"), ", edx"),
         "mov eax, ecx",
         "jmp dword ptr [edx + {sched_pc}]",
@@ -730,13 +733,13 @@ pub unsafe extern "C" fn resume(g: *mut G<I386> /* first */, value: usize /* sec
         "mov [edx + {m_out}], ecx",
         "mov [ecx + {curg}], edx",
 
-        // The g's own SP last; it is as if the jump had been made already.
+        // From the g's own SP on it is as if the jump had been made already.
         "mov eax, [esp + {pc} + {in_value}]",
         "mov ecx, [edx + {sched_pc}]",
-        "mov ebp, [edx + {sched_bp}]",
         "mov esp, [edx + {sched_sp}]",
         ".cfi_def_cfa esp, 0", ".cfi_register eip, ecx", ".cfi_same_value ebp", ".cfi_same_value ebx",
         ".cfi_same_value esi", ".cfi_same_value edi",
+        "mov ebp, [edx + {sched_bp}]",
         concat!("mov ", current_g!("ebx"), ", edx"),
         "jmp ecx",
         ".cfi_endproc",
@@ -951,8 +954,8 @@ unsafe extern "C" {
 ///
 /// # Registers
 /// In: on the stack, fn, frame, framesize and ctxt. Clobbered: what a C call clobbers, and what `fn` clobbers
-/// beside that. At `fn`'s entry: frame, framesize and ctxt on the stack; SP + 4 a multiple of 16; DF as C left
-/// it, clear.
+/// beside that. At `fn`'s entry: frame, framesize and ctxt on the stack; SP + 4 a multiple of 16; DF as C
+/// left it, clear.
 #[unsafe(naked)]
 #[unsafe(export_name = "stackgate_cgocallback")]
 pub unsafe extern "C" fn cgocallback(
@@ -987,8 +990,8 @@ pub unsafe extern "C" fn cgocallback(
         "push dword ptr [ebp + {word} + {in_ctxt}]",
         "push edx",
         "push dword ptr [ecx + {m_g0_sp}]",
-        // It is complete: publish it. Then curg is current, then SP goes to its stack. The AsmcgocallFrame that
-        // this callback came through ends at g0_sp.
+        // It is complete: publish it. Then curg is current, then SP goes to its stack. The AsmcgocallFrame
+        // that this callback came through ends at g0_sp.
         "mov [ecx + {m_g0_sp}], esp",
         "mov ecx, [esp + {g0_sp}]",
         concat!("mov ", current_g!("eax"), ", edx"),
@@ -997,8 +1000,8 @@ pub unsafe extern "C" fn cgocallback(
         "and edx, -{align}",
         "lea esp, [edx + {at_entry_end} - {align}]",
 
-        // On curg. The CallbackEntry from its upper end: pc, link, func, callback. Below it the arguments; each
-        // push brings SP to where a record of C's has the next. ebp is C's until its own record is complete.
+        // On curg. The CallbackEntry from its upper end: pc, link, func, callback. Then the arguments again.
+        // ebp is C's until all is there, since they are found by it, and unwinders' CFA is.
         "push dword ptr [ecx - {call} + {call_pc}]",
         "push dword ptr [ecx - {call} + {call_link}]",
         "push dword ptr [ebp + {word} + {in_func}]",

@@ -59,7 +59,7 @@ crate::frames! {
         ebp: W32, [EBP] "the frame that holds this" => "the same, at its end; tracebacks";
     }
 
-    /// What a function finds at SP when it begins: psABI 2.2.2, table 2.2. The arguments are the callee's to
+    /// What a function finds at SP when it begins: psABI 2.2.2 and 2.2.3. The arguments are the callee's to
     /// change; the caller takes them off.
     Either frame Arguments {
         /// Return address.

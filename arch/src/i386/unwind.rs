@@ -5,7 +5,7 @@ use crate::frame::W32;
 use crate::unwind::{RecordForm, Start};
 
 /// A frame record: ebp designates the caller's ebp, and the return address follows it.
-/// psABI 2.2.2, table 2.2; code keeps it with `-C force-frame-pointers=yes`, `-fno-omit-frame-pointer`.
+/// psABI 2.2.2; code keeps it with `-C force-frame-pointers=yes`, `-fno-omit-frame-pointer`.
 pub const RECORD: RecordForm = RecordForm { link: 0, pc: 4, pc_is_in_next: false, register: EBP };
 /// Where the record lies in a [`CallbackEntry`].
 pub const ENTRY_RECORD: usize = core::mem::offset_of!(CallbackEntry, link);
