@@ -560,8 +560,9 @@ pub unsafe extern "C" fn gogo(g: *mut G<X86_64> /* rdi */, value: usize /* rsi *
 
         "mov rax, rsi",
         "mov rdx, [rdi + {sched_pc}]",
-        "mov rbp, [rdi + {sched_bp}]",
+        // rbp after SP: the CFA of the caller on the system stack may be counted from it.
         "mov rsp, [rdi + {sched_sp}]",         ".cfi_def_cfa rsp, 0", ".cfi_register rip, rdx",
+        "mov rbp, [rdi + {sched_bp}]",
         "mov fs:[r10], rdi",
         "jmp rdx",
         ".cfi_endproc",
