@@ -118,6 +118,10 @@ pub enum Command {
     },
 
     /// Take a backtrace at every instruction of every crossing
+    ///
+    /// Twice: gdb's, over the emulator's stub, by the unwind tables alone, and the library's own, in a
+    /// signal handler. The program `steps` says which frames must be seen on each path of each crossing.
+    /// An instruction that is never reached is an error too, unless the source says why nobody can.
     Step,
 
     /// Judge everything that needs no guest: format, lints, documentation, dependencies, symbols

@@ -12,7 +12,6 @@ mod count;
 mod exceptions;
 mod figures;
 mod frames;
-#[expect(dead_code, reason = "what `step` will be built on")]
 mod gdb;
 mod guest;
 mod header;
@@ -23,7 +22,6 @@ mod process;
 mod protocol;
 mod run;
 mod setup;
-#[expect(dead_code, reason = "what `step` will be built on")]
 mod step;
 mod symbols;
 mod targets;

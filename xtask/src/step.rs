@@ -1,32 +1,430 @@
 //! `cargo xtask step`: a backtrace at every instruction of every crossing.
 //!
-//! Two views are held against exact lists: gdb's, which knows the unwind tables alone, by stepping
-//! over the emulator's stub ([`crate::gdb`]); and the library's own, from a signal handler at each
-//! instruction, by the plugin `sigstep` ([`signal_every_instruction`]).
+//! The program `steps` of `qemu-tests` runs each crossing on each path, and says which frames have to be
+//! seen in each stretch of it. Two views are held against that: gdb's, which knows the unwind tables
+//! alone, by stepping over the emulator's stub ([`crate::gdb`], `xtask/scripts/step.py`); and the
+//! library's own, from a signal handler at each instruction, by the plugin `sigstep`
+//! ([`signal_every_instruction`]). An instruction that a view never reached is wrong too, unless
+//! [`UNREACHED`] says why nobody can.
 
-use std::ops::Range;
+mod compare;
 
-use anyhow::{Result, bail};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fs,
+    ops::Range,
+    path::Path,
+    sync::{
+        Mutex, PoisonError,
+        atomic::{AtomicUsize, Ordering},
+    },
+    thread,
+    time::{Duration, Instant},
+};
+
+use anyhow::{Context as _, Result};
+use object::{Object as _, ObjectSymbol as _};
 
 use crate::{
     context::{Context, Tally},
-    guest::PACKAGE,
+    gdb::Session,
+    guest::{self, Profile, Program},
     plugins::Plugin,
     process::Cmd,
     symbols::Symbols,
     toolchain::Kit,
+    ui,
 };
+use compare::{Scenario, Sight, View, compare, parse_expected};
 
-/// Where the program is that runs the crossings to be stepped through.
+/// Runs the crossings that are stepped through.
 const PROGRAM: &str = "steps";
+
+/// Where copies of the program for gdb go.
+const DIRECTORY: &str = "target/step";
+
+/// What drives gdb.
+const SCRIPT: &str = "xtask/scripts/step.py";
+
+/// The contract's functions, and the two places where a g goes on. Symbols have [`PREFIX`] before these.
+const CROSSINGS: &[&str] = &[
+    "getg",
+    "setg",
+    "asmcgocall",
+    "ccall",
+    "asmcgocall_catch",
+    "throw_to",
+    "systemstack",
+    "mcall",
+    "gogo",
+    "resume",
+    "park",
+    "park_return",
+    "g_start",
+    "cgocallback",
+    "crosscall2",
+    "crosscall2_panic",
+    "crosscall1",
+];
+
+/// Functions that one CPU has beyond those.
+const MORE_CROSSINGS: &[(&str, &str)] = &[("x86_64", "crosscall2_win64")];
+
+/// Of crossings, and of what stands beside them.
+const PREFIX: &str = "stackgate_";
+
+/// Of the functions of [`PROGRAM`] that have a name in its lists.
+const OWN_PREFIX: &str = "step_";
+
+/// Labels inside crossings to which others jump.
+const LABELS: &[&str] = &["parked", "g_begin", "callback_return"];
+
+/// Calls that gdb follows from the high system stack down to a task's only under the one name that it
+/// lets do so.
+const DOWNWARD: &[&str] = &["asmcgocall", "ccall", "systemstack"];
+
+/// The name.
+const MORESTACK: &str = "__morestack";
+
+/// Instructions that nobody can reach: the function, how the text of the instruction begins, and why.
+const UNREACHED: &[(&str, &str, &str)] = &[
+    ("mcall", "ud2", "stands behind the call of a function that does not return"),
+    ("park_return", "nop", "stands before the label, for unwinders that look one byte back"),
+    ("g_start", "nop", "stands before the label, for unwinders that look one byte back"),
+];
+
+/// gdb takes seconds; a program that hangs takes longer than this.
+const TIME_LIMIT: Duration = Duration::from_secs(170);
+
+/// Mistakes are printed up to this number for each CPU; all are counted.
+const MOST_PRINTED: usize = 100;
+
+/// What a CPU's run came to.
+struct Report {
+    functions: usize,
+    instructions: usize,
+    unreached: Vec<String>,
+    wrong: Vec<String>,
+    stops: [usize; 2],
+    elapsed: Duration,
+}
 
 /// Steps through every crossing on the chosen CPUs.
 pub fn step(context: &Context) -> Result<Tally> {
-    let source = context.root.join(PACKAGE).join("src/bin").join(format!("{PROGRAM}.rs"));
-    if !source.is_file() {
-        bail!("`step` is not available yet: {PACKAGE} has no program `{PROGRAM}` to step through");
+    let kits = context.kits()?;
+    let mut jobs = Vec::new();
+    let mut problems = Vec::new();
+    Plugin::Sigstep.build()?;
+    for kit in &kits.kits {
+        match guest::build(kit, Program::Bin(PROGRAM), Profile::Dev) {
+            Ok(program) => jobs.push((kit, program)),
+            Err(error) => problems.push(format!("{}: {error:#}", kit.target.name)),
+        }
     }
-    bail!("`step` is not available yet: its two views are not written");
+    let next = AtomicUsize::new(0);
+    let reports = Mutex::new(BTreeMap::new());
+    let workers = thread::available_parallelism().map_or(1, usize::from);
+    thread::scope(|scope| {
+        for _ in 0..workers.min(jobs.len()) {
+            scope.spawn(|| {
+                loop {
+                    let at = next.fetch_add(1, Ordering::Relaxed);
+                    let Some((kit, program)) = jobs.get(at) else { break };
+                    let report = step_one(kit, program);
+                    reports.lock().unwrap_or_else(PoisonError::into_inner).insert(at, report);
+                }
+            });
+        }
+    });
+
+    let mut tally = Tally::default();
+    let mut rows = Vec::new();
+    let (mut functions, mut instructions, mut wrong, mut cpus) = (0, 0, 0, 0);
+    for (at, report) in reports.into_inner().unwrap_or_else(PoisonError::into_inner) {
+        let name = jobs[at].0.target.name;
+        let report = match report {
+            Ok(report) => report,
+            Err(error) => {
+                problems.push(format!("{name}: {error:#}"));
+                continue;
+            }
+        };
+        ui::headline(name);
+        report.unreached.iter().for_each(|line| ui::say(line));
+        report
+            .wrong
+            .iter()
+            .take(MOST_PRINTED)
+            .for_each(|line| ui::say(&format!("{} {line}", ui::red("wrong:"))));
+        if report.wrong.len() > MOST_PRINTED {
+            ui::say(&format!("and {} more", report.wrong.len() - MOST_PRINTED));
+        }
+        rows.push(vec![
+            name.to_owned(),
+            format!("{} functions", report.functions),
+            format!("{} instructions", report.instructions),
+            format!("{} unreached", report.unreached.len()),
+            format!("gdb {} stops", report.stops[0]),
+            format!("signals {} stops", report.stops[1]),
+            format!("{} wrong", report.wrong.len()),
+            format!("{:.1} s", report.elapsed.as_secs_f64()),
+            ui::verdict(report.wrong.is_empty()),
+        ]);
+        cpus += 1;
+        functions += report.functions;
+        instructions += report.instructions;
+        wrong += report.wrong.len();
+        tally.passed += report.functions as u64;
+    }
+    ui::say("");
+    ui::align(&rows).iter().for_each(|line| ui::say(line));
+    kits.report_skipped();
+    problems.iter().for_each(|problem| ui::say(&format!("{}: {problem}", ui::red("failed"))));
+    wrong += problems.len();
+    tally.failed = wrong as u64;
+    ui::say(&format!(
+        "step: {cpus} CPUs, {functions} functions, {instructions} instructions, 2 views, {wrong} wrong"
+    ));
+    Ok(tally)
+}
+
+/// Both views of one CPU.
+fn step_one(kit: &Kit, program: &str) -> Result<Report> {
+    let start = Instant::now();
+    let symbols = Symbols::read(program)?;
+    let expected = parse_expected(&kit.guest(program).arg("--expect").read()?)?;
+    let names = crossings_of(kit.target.name);
+    let ranges =
+        names.iter().map(|name| symbols.range(&format!("{PREFIX}{name}"))).collect::<Result<Vec<_>>>()?;
+
+    let physical = by_gdb(kit, program, &symbols, &ranges, &expected)?;
+    let logical = by_signals(kit, program, &symbols, &ranges, &expected)?;
+
+    let mut wrong = physical.problems;
+    wrong.extend(logical.problems);
+    let mut unreached = BTreeSet::new();
+    let mut instructions = 0;
+    for (&address, text) in &physical.instructions {
+        let function = name_of(&symbols, address);
+        instructions += 1;
+        for (view, seen) in [(View::Physical, &physical.seen), (View::Logical, &logical.seen)] {
+            if seen.contains(&address) {
+                continue;
+            }
+            let place = place(&symbols, address, text);
+            match UNREACHED.iter().find(|(f, start, _)| *f == function && text.starts_with(start)) {
+                Some((_, _, why)) => _ = unreached.insert(format!("not reached: {place}: {why}")),
+                None => wrong.push(format!("{view}: {place}: never reached")),
+            }
+        }
+    }
+    let texts = &physical.instructions;
+    for (view, mistakes) in [(View::Physical, physical.mistakes), (View::Logical, logical.mistakes)] {
+        wrong.extend(mistakes.into_iter().map(|mistake| {
+            let place = mistake.address.map_or_else(String::new, |at| {
+                format!("{}: ", place(&symbols, at, texts.get(&at).map_or("?", String::as_str)))
+            });
+            format!("{view}: {place}{}", mistake.text)
+        }));
+    }
+    Ok(Report {
+        functions: names.len(),
+        instructions,
+        unreached: unreached.into_iter().collect(),
+        wrong,
+        stops: [physical.stops, logical.stops],
+        elapsed: start.elapsed(),
+    })
+}
+
+fn crossings_of(cpu: &str) -> Vec<&'static str> {
+    let more = MORE_CROSSINGS.iter().filter(|(name, _)| *name == cpu).map(|(_, function)| *function);
+    CROSSINGS.iter().copied().chain(more).collect()
+}
+
+/// The function that an address lies in, as the lists call it.
+fn name_of(symbols: &Symbols, address: u64) -> String {
+    let name = symbols.name_at(address).unwrap_or("?");
+    let short = name.strip_prefix(PREFIX).or_else(|| name.strip_prefix(OWN_PREFIX));
+    short.unwrap_or(name).to_owned()
+}
+
+/// `function+offset (instruction)`.
+fn place(symbols: &Symbols, address: u64, text: &str) -> String {
+    let function = name_of(symbols, address);
+    let start = symbols.range(&format!("{PREFIX}{function}")).map_or(address, |range| range.start);
+    format!("{function}+{:#x} ({})", address - start, text.split_whitespace().collect::<Vec<_>>().join(" "))
+}
+
+/// What a view saw.
+#[derive(Default)]
+struct Seen {
+    /// Addresses at which it took a trace.
+    seen: BTreeSet<u64>,
+    stops: usize,
+    mistakes: Vec<compare::Mistake>,
+    /// What is not about one instruction.
+    problems: Vec<String>,
+    /// Every instruction of the crossings, from gdb.
+    instructions: BTreeMap<u64, String>,
+}
+
+impl Seen {
+    /// Compares one scenario's sights.
+    fn judge(&mut self, view: View, scenario: &Scenario, sights: &[Sight]) {
+        self.stops += sights.len();
+        self.seen.extend(sights.iter().map(|sight| sight.address));
+        self.mistakes.extend(compare(view, scenario, sights));
+    }
+}
+
+fn by_gdb(
+    kit: &Kit,
+    program: &str,
+    symbols: &Symbols,
+    ranges: &[Range<u64>],
+    expected: &[Scenario],
+) -> Result<Seen> {
+    let copy = renamed_copy(kit, program)?;
+    let list: Vec<_> = ranges.iter().map(|r| format!("{:x}-{:x}", r.start, r.end)).collect();
+    let every = every_symbol(program)?;
+    let labels: Vec<_> = LABELS
+        .iter()
+        .map(|label| {
+            let name = format!("{PREFIX}{label}");
+            let found = every.iter().find(|(known, _)| *known == name);
+            found.map(|(_, range)| format!("{:x}", range.start)).with_context(|| format!("no label {name}"))
+        })
+        .collect::<Result<_>>()?;
+    let marker = |name: &str| Ok::<_, anyhow::Error>(format!("{:x}", symbols.range(name)?.start));
+    let session = Session {
+        kit,
+        program,
+        args: &["--all"],
+        symbols: &copy,
+        script: Path::new(SCRIPT),
+        variables: &[
+            ("STEP_RANGES", list.join(",")),
+            ("STEP_LABELS", labels.join(",")),
+            ("STEP_BEGIN", marker("step_scenario_begins")?),
+            ("STEP_END", marker("step_scenario_ends")?),
+        ],
+        limit: TIME_LIMIT,
+    };
+    let transcript = session.run()?;
+    let mut seen = Seen::default();
+    let mut sights: Vec<Vec<Sight>> = Vec::new();
+    let mut ended = false;
+    for line in transcript.gdb.stdout.lines() {
+        if line == "scenario" {
+            sights.push(Vec::new());
+        } else if line == "end" {
+            ended = true;
+        } else if let Some(rest) = line.strip_prefix("insn ") {
+            let mut words = rest.splitn(3, ' ');
+            let address = words.next().and_then(|word| u64::from_str_radix(word, 16).ok());
+            let address = address.context("an instruction without an address")?;
+            seen.instructions.insert(address, words.nth(1).unwrap_or("").to_owned());
+        } else if let Some(rest) = line.strip_prefix("@ ") {
+            let sight = Sight::parse(rest, |at| name_of(symbols, at))?;
+            // What is before the first scenario belongs to the set-up.
+            if let Some(last) = sights.last_mut() {
+                last.push(sight);
+            }
+        }
+    }
+    if !ended || !transcript.gdb.success() || !transcript.guest.contains("done") {
+        seen.problems.push(format!(
+            "gdb: {}; the program {}\n{}{}",
+            transcript.gdb.ending(),
+            if transcript.guest.contains("done") { "ended well" } else { "did not end well" },
+            transcript.gdb.stderr,
+            transcript.guest,
+        ));
+    }
+    for (at, scenario) in expected.iter().enumerate() {
+        seen.judge(View::Physical, scenario, sights.get(at).map_or(&[][..], Vec::as_slice));
+    }
+    Ok(seen)
+}
+
+/// A copy of the program in which gdb takes calls into C for ones that may change stacks.
+fn renamed_copy(kit: &Kit, program: &str) -> Result<String> {
+    fs::create_dir_all(DIRECTORY).with_context(|| format!("cannot make {DIRECTORY}"))?;
+    let copy = format!("{DIRECTORY}/{PROGRAM}-{}", kit.target.name);
+    let mut from = program.to_owned();
+    for name in DOWNWARD {
+        // One at a time: objcopy refuses two symbols of one new name, the file may have them.
+        Cmd::new(kit.target.tool("objcopy"))
+            .args(["--redefine-sym", &format!("{PREFIX}{name}={MORESTACK}")])
+            .args(["--strip-debug", "--keep-section=.debug_frame", &from, &copy])
+            .read()?;
+        from.clone_from(&copy);
+    }
+    Ok(copy)
+}
+
+fn by_signals(
+    kit: &Kit,
+    program: &str,
+    symbols: &Symbols,
+    ranges: &[Range<u64>],
+    expected: &[Scenario],
+) -> Result<Seen> {
+    let plan = SignalPlan {
+        // The program's own functions too: the first instruction of what they call is seen from there.
+        ranges: ranges
+            .iter()
+            .cloned()
+            .chain(every_symbol(program)?.into_iter().filter_map(|(name, range)| {
+                let own = name.starts_with(OWN_PREFIX) && !name.starts_with("step_signal");
+                // The trampoline that gives `ccall` its function.
+                let calls = own || name.contains("ccall_one");
+                (calls && !range.is_empty()).then_some(range)
+            }))
+            .collect(),
+        quiet: Some((symbols.range("step_signal")?.start, symbols.range("step_signal_end")?.start)),
+    };
+    let command = signal_every_instruction(kit, &plan, program)?;
+    let mut seen = Seen::default();
+    for scenario in expected {
+        let outcome = command.clone().arg(&scenario.name).capture(Some(TIME_LIMIT))?;
+        let mut sights = Vec::new();
+        for line in outcome.stdout.lines().filter_map(|line| line.strip_prefix("@ ")) {
+            let sight = Sight::parse(line, |at| name_of(symbols, at))?;
+            if ranges.iter().any(|range| range.contains(&sight.address)) {
+                sights.push(sight);
+            }
+        }
+        if !outcome.success() || !outcome.stdout.ends_with("done\n") {
+            let last: Vec<_> = outcome.stdout.lines().rev().take(2).collect();
+            seen.problems.push(format!(
+                "{}: {}: {} {}{}",
+                View::Logical,
+                scenario.name,
+                outcome.ending(),
+                outcome.stderr,
+                last.join(" after "),
+            ));
+        }
+        seen.judge(View::Logical, scenario, &sights);
+    }
+    Ok(seen)
+}
+
+/// Every symbol of a program, labels too.
+fn every_symbol(program: &str) -> Result<Vec<(String, Range<u64>)>> {
+    let bytes = fs::read(program).with_context(|| format!("cannot read {program}"))?;
+    let file = object::File::parse(&*bytes).with_context(|| format!("{program} is no object file"))?;
+    // Thumb code is marked in the lowest bit of its address.
+    let mark = if file.architecture() == object::Architecture::Arm { 1 } else { 0 };
+    let symbols = file.symbols().filter(|symbol| symbol.is_definition());
+    Ok(symbols
+        .filter_map(|symbol| {
+            let start = symbol.address() & !mark;
+            Some((symbol.name().ok()?.to_owned(), start..start + symbol.size()))
+        })
+        .collect())
 }
 
 /// What the plugin `sigstep` is told.
@@ -40,12 +438,6 @@ pub struct SignalPlan {
 }
 
 impl SignalPlan {
-    /// All instructions of these functions.
-    pub fn of_functions(symbols: &Symbols, names: &[&str]) -> Result<Self> {
-        let ranges = names.iter().map(|name| symbols.range(name)).collect::<Result<_>>()?;
-        Ok(Self { ranges, quiet: None })
-    }
-
     /// The plugin's arguments, in its own words.
     fn arguments(&self) -> String {
         let mut text: String =
@@ -58,7 +450,7 @@ impl SignalPlan {
 }
 
 /// A guest program that gets SIGUSR1 at each instruction of the plan.
-pub fn signal_every_instruction(kit: &Kit, plan: &SignalPlan, program: &str) -> Result<Cmd> {
+fn signal_every_instruction(kit: &Kit, plan: &SignalPlan, program: &str) -> Result<Cmd> {
     let plugin = Plugin::Sigstep.build()?;
     let emulator = kit.emulator_with_plugins()?;
     let plugin = format!("{plugin}{}", plan.arguments());
@@ -73,5 +465,11 @@ mod tests {
     fn a_plan_is_spelled_as_the_plugin_reads_it() {
         let plan = SignalPlan { ranges: vec![0x10..0x20, 0x30..0x34], quiet: Some((0x40, 0x50)) };
         assert_eq!(plan.arguments(), ",range=10-20,range=30-34,pause=40,resume=50");
+    }
+
+    #[test]
+    fn one_cpu_has_one_function_more() {
+        assert_eq!(crossings_of("s390x").len(), CROSSINGS.len());
+        assert_eq!(crossings_of("x86_64").last(), Some(&"crosscall2_win64"));
     }
 }
