@@ -85,10 +85,12 @@
 //! # What is not saved
 //!
 //! * The floating-point control register: no ABI document gives it to caller or callee, and C may change it
-//!   for its own purposes (`fesetround`). Managed code sees what C leaves there, and the other way round.
+//!   for its own purposes (`fesetround`). Managed code sees what C leaves there, and the other way round; the
+//!   cases `numbers` hold the contract.
 //! * The program mask: it is zero whenever a function is entered or left (ABI 1.2.1.1).
 //! * a0 and a1, the thread pointer: reserved. a2 to a15, and the right halves of the vector registers v8 to
 //!   v15: volatile.
+#![doc = include_str!("../../docs/s390x.md")]
 
 pub mod frame;
 pub mod seed;
