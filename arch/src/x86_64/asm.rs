@@ -877,13 +877,13 @@ pub unsafe extern "C" fn cgocallback(
         "push rcx",
         "push r9",
         "push r11",
-        // It is complete: publish it. Then curg is current, then SP goes to its stack.
+        // It is complete: publish it. Then SP goes to curg's stack, then curg is current.
         "mov [r8 + {m_g0_sp}], rsp",
         "mov r8, rsp",
         "mov rax, [r11 - {call} + {call_sp}]",
         "and rax, -16",
-        "mov fs:[r10], r9",
         "mov rsp, rax",
+        "mov fs:[r10], r9",
 
         // On curg. The CallbackEntry from its upper end: pc, link, func, callback. rbp is C's until its record
         // is complete.

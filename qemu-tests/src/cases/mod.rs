@@ -10,6 +10,7 @@ pub mod numbers;
 pub mod paths;
 pub mod registers;
 pub mod tasks;
+pub mod traceback;
 
 use crate::harness::Case;
 
@@ -23,6 +24,7 @@ pub fn all() -> impl Iterator<Item = &'static Case> {
         nesting::CASES,
         moved::CASES,
         tasks::CASES,
+        traceback::CASES,
         export::CASES,
         bad_input::CASES,
         c_interface::CASES,

@@ -3,7 +3,8 @@
 //! The C parts are Rust functions that do what C and its export stub do: they run on the system stack and
 //! call back through `enter`.
 
-use crate::setup::{Task, adopted, register_tables};
+use crate::setup::{Task, adopted};
+use crate::{cases, check, check_eq};
 use core::ffi::{c_int, c_void};
 use core::hint::black_box;
 use core::ptr::null_mut;
@@ -193,7 +194,6 @@ unsafe extern "C" fn two_lines_a_pc(arg: *mut SymbolizerArg) {
 
 fn traceback_context() {
     name_tower();
-    register_tables();
     set(counting_context, traceback_by_context, Some(two_lines_a_pc));
     tower(2, || {
         let want = [
@@ -243,7 +243,6 @@ static RELEASED: AtomicUsize = AtomicUsize::new(0);
 
 fn context_0_in_the_middle() {
     name_tower();
-    register_tables();
     set(odd_contexts, traceback_by_context, None);
     tower(3, || {
         let want = ["g3", "C 0x300", "C 0x301", "C 0x302", "g2", "g1", "C 0x100", "task"];
@@ -265,7 +264,6 @@ unsafe extern "C" fn traceback_without_end(arg: *mut TracebackArg) {
 
 fn no_terminator() {
     name_tower();
-    register_tables();
     set(counting_context, traceback_without_end, None);
     tower(2, || {
         let want = ["g2", "C 0x200", "C 0x201", "C 0x202", "C 0x203", "g1", "C 0x100", "C 0x101", "task"];
@@ -287,7 +285,6 @@ unsafe extern "C" fn traceback_to_the_brim(arg: *mut TracebackArg) {
 
 fn full_buffer() {
     name_tower();
-    register_tables();
     set(counting_context, traceback_to_the_brim, None);
     tower(2, || {
         let pcs = trace();
@@ -317,7 +314,6 @@ unsafe extern "C" fn traceback_with_a_hole(arg: *mut TracebackArg) {
 
 fn zero_ends_the_list() {
     name_tower();
-    register_tables();
     set(counting_context, traceback_with_a_hole, None);
     tower(1, || check_eq!(tower_of(&trace()), ["g1", "C 0x11", "task"]));
 }
@@ -332,7 +328,6 @@ fn take(skip: usize, pcs: &mut [Pc]) -> usize {
 
 fn max_at_each_boundary() {
     name_tower();
-    register_tables();
     set(counting_context, traceback_by_context, None);
     tower(3, || {
         let mut all = vec![Pc::default(); 100];
@@ -352,7 +347,6 @@ fn max_at_each_boundary() {
 
 fn skip_at_each_boundary() {
     name_tower();
-    register_tables();
     set(counting_context, traceback_by_context, None);
     tower(3, || {
         let mut all = vec![Pc::default(); 100];
@@ -393,7 +387,6 @@ fn tower_of_one(pc: &Pc) -> String {
 
 fn no_symbolizer() {
     name_tower();
-    register_tables();
     set(counting_context, traceback_by_context, None);
     tower(1, || {
         check_eq!(tower_of(&trace()), ["g1", "C 0x100", "task"]);
@@ -430,7 +423,6 @@ fn finals() -> Vec<usize> {
 
 fn unknown_pc() {
     name_tower();
-    register_tables();
     set(counting_context, traceback_by_context, Some(knows_little));
     tower(2, || {
         check_eq!(tower_of(&trace()), ["g2", "known:0x0", "C 0x201", "g1", "C 0x100", "task"]);
@@ -549,7 +541,6 @@ fn second_set() {
 
 fn begun_on_g0() {
     name_tower();
-    register_tables();
     set(counting_context, traceback_by_context, None);
     for bounds in [false, true] {
         tower(2, || {
@@ -637,7 +628,6 @@ fn parks_deeper(n: usize) {
 }
 
 fn of_a_parked_task() {
-    register_tables();
     register(&[("parks", parks as EntryFn as usize), ("deeper", parks_deeper as fn(usize) as usize)]);
     adopted(|_| {
         let mut task = Task::new(64 << 10, parks);
@@ -668,7 +658,6 @@ const WALKERS: [Walker; 3] = [Walker::Records, Walker::Tables, Walker::Auto];
 
 fn walkers_agree() {
     name_tower();
-    register_tables();
     set(counting_context, traceback_by_context, None);
     tower(5, || {
         let mut seen = Vec::new();
@@ -690,7 +679,6 @@ fn walkers_agree() {
 
 fn through_a_catch() {
     name_tower();
-    register_tables();
     set(counting_context, traceback_by_context, None);
     tower(1, || {
         unsafe extern "C" fn in_c(arg: *mut c_void) -> c_int {
@@ -717,7 +705,6 @@ fn through_a_catch() {
 }
 
 fn deep() {
-    register_tables();
     fn down(n: usize) {
         if n == 0 {
             for walker in [Walker::Records, Walker::Auto] {
@@ -819,7 +806,6 @@ fn damaged_records() {
 /// Stacks full of random words: whatever lies there, the walk ends with a reason.
 fn random_stacks() {
     const WORDS: usize = 512;
-    register_tables();
     let mut stack = vec![0u128; WORDS * WORD / 16].into_boxed_slice();
     let low = stack.as_mut_ptr().expose_provenance();
     let mut seed = 0x1234_5678_9abc_def1_u64;
@@ -914,7 +900,6 @@ fn tables_of_functions() {
 
 fn golden() {
     name_tower();
-    register_tables();
     set(counting_context, traceback_by_context, Some(two_lines_a_pc));
     tower(1, || {
         let mut text = String::new();
