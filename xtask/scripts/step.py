@@ -49,7 +49,7 @@ def backtrace():
     frames, frame, reason = [], gdb.newest_frame(), "none"
     while frame is not None and len(frames) < MOST_FRAMES:
         if frame.type() != gdb.INLINE_FRAME:
-            frames.append(frame.pc() - (1 if frames else 0))
+            frames.append(max(frame.pc() - (1 if frames else 0), 0))
         try:
             older = frame.older()
             if older is None:
