@@ -113,7 +113,10 @@ pub use native::frame::{
     Gobuf, SwitchFrame, gobuf,
 };
 
-pub use native::unwind::{ENTRY_RECORD, RECORD, call_moved, capture, entry_below, entry_moved, gobuf_moved, start_of_call};
+pub use native::unwind::{
+    ENTRY_RECORD, RECORD, call_moved, capture, catch_moved, entry_below, entry_moved, gobuf_moved,
+    start_of_call,
+};
 
 #[cfg(target_arch = "x86_64")]
 pub use native::asm::crosscall2_win64;

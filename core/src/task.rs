@@ -409,7 +409,8 @@ pub(crate) fn call_below(g0_sp: usize) -> *mut AsmcgocallFrame {
 /// Rewrites every word of stackgate's own that is an address of the old stack:
 ///
 /// * `G.stack`, and `G.sched` of a parked g;
-/// * `G.catch` and each `CatchFrame.previous`;
+/// * `G.catch`, and in each `CatchFrame` the next one, where the thrown word goes, and the registers that can
+///   define a CFA;
 /// * in each `AsmcgocallFrame` of this g, the managed SP and the registers that can define a CFA;
 /// * in each `CallbackEntry`, the link of the frame record.
 ///
@@ -458,6 +459,9 @@ pub unsafe fn stack_moved(g: *mut G, limit: *mut u8, top: *mut u8) -> Result<(),
             let frame: *mut arch::CatchFrame = core::ptr::with_exposed_provenance_mut(catch);
             catch = moved((*frame).previous.get().addr());
             (*frame).previous = Ptr::new(core::ptr::with_exposed_provenance_mut(catch));
+            let thrown = moved((*frame).thrown.get().addr());
+            (*frame).thrown = Ptr::new(core::ptr::with_exposed_provenance_mut(thrown));
+            arch::catch_moved(&mut *frame, moved);
         }
 
         if is(&*g, GState::Parked) {

@@ -177,6 +177,15 @@ pub unsafe fn entry_moved(entry: &mut CallbackEntry, moved: impl Fn(usize) -> us
     entry.link = W64::new(moved(entry.link.get() as usize) as u64);
 }
 
+/// Rewrites the registers that a catch keeps and that can define a CFA, of a stack that has moved: see
+/// `stack_moved`.
+pub fn catch_moved(frame: &mut CatchFrame, moved: impl Fn(usize) -> usize) {
+    use crate::frame::Word;
+    for word in [&mut frame.link, &mut frame.saved.r31] {
+        *word = W64::new(moved(word.get() as usize) as u64);
+    }
+}
+
 /// Rewrites what a parked g's `sched` holds of a stack that has moved: see `stack_moved`.
 pub fn gobuf_moved(gobuf: &mut Gobuf, moved: impl Fn(usize) -> usize) {
     use crate::frame::Word;
