@@ -1034,13 +1034,13 @@ pub unsafe extern "C" fn cgocallback(
         "ldr x15, [x13, {m_g0_sp}]",
         "stp x3, x13, [sp, {ctxt}]",
         "stp x15, x12, [sp, {g0_sp}]",
-        // It is complete: publish it. Then curg is current, then SP goes to its stack.
+        // It is complete: publish it. Then SP goes to curg's stack, then curg is current.
         "mov x9, sp",                          ".cfi_def_cfa_register x9",
         "str x9, [x13, {m_g0_sp}]",
         "ldur x14, [x15, {call_sp} - {call}]",
         "ldp x16, x17, [x15, {call_link} - {call}]",
-        "str x12, [x10, x11]",
         "sub sp, x14, {entry}",
+        "str x12, [x10, x11]",
 
         // On curg, at the CallbackEntry: link, pc; callback, func. x29 is C's until its record is complete.
         "stp x16, x17, [sp, {link}]",

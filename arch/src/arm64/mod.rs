@@ -53,8 +53,8 @@
 //! [`CallbackFrame`](frame::CallbackFrame) that `g0.sched.sp` designates; `link` before it is the caller's
 //! x29. A copy of both is the record at the end of the [`CallbackEntry`](frame::CallbackEntry) on curg: x29
 //! of the callback's function leads to it, and over it to the caller's own record (AAPCS64 6.4.6). C's return
-//! address is the word `pc` of the `CallbackFrame`. `arch/tests/crossing.rs` returns through all of them,
-//! nested; the unwinding tests of `qemu-tests` step through every instruction and read them at each.
+//! address is the word `pc` of the `CallbackFrame`. The cases `registers/cgocallback` and `nesting` of
+//! `qemu-tests` return through all of them; `cargo xtask step` reads them at each instruction.
 //!
 //! # What is not saved, and why
 //!
@@ -69,6 +69,7 @@
 //!   have another key, and its stack may move, which changes the SP that goes into a signature. Compiled code
 //!   that signs stores signed ones in its own records; who reads those strips the signature.
 //! * TPIDR_EL0 belongs to the thread; a g that resumes on another thread finds that thread's.
+#![doc = include_str!("../../docs/arm64.md")]
 
 /// Lands a call through a pointer where the CPU enforces that: `bti c`, or nothing. Written as the hint that
 /// it is, since assemblers know the name only for CPUs that have it.
