@@ -96,8 +96,8 @@ macro_rules! landing_pad { () => { "endbr32" } }
 
 /// A word on the stack.
 const WORD: usize = size_of::<W32>();
-/// What `asmcgocall_catch`, `crosscall2` and `crosscall1` put below their frames: up to four arguments,
-/// padded so that SP stays at a multiple of 16.
+/// What `crosscall2` and `crosscall1` put below their frames: up to four arguments, padded so that SP stays at
+/// a multiple of 16.
 const OUTGOING: usize = ALIGN;
 
 /// The current g, or null when the thread has none.
@@ -366,7 +366,7 @@ pub unsafe extern "C" fn ccall() {
 /// The C frames that a throw drops may hold the caller's callee-saved registers, so all of them are saved.
 /// `*thrown` is 0 after a return without a throw; a throw of 0 is the thrower's mistake.
 ///
-/// Runs on a managed stack, of which it uses 56 bytes, 60 in position-independent code. Go: what `defer` and
+/// Runs on a managed stack, of which it uses 52 bytes, 56 in position-independent code. Go: what `defer` and
 /// `recover` around a cgo call do.
 ///
 /// # Safety
@@ -404,26 +404,29 @@ pub unsafe extern "C" fn asmcgocall_catch(
         "mov eax, [ebx + {catch}]",
         "mov [esp + {previous}], eax",
 
-        // Complete: publish it, call, take it back. C keeps ebx. Each push brings SP to where the argument
-        // before has the same distance.
+        // The arguments again.
+        "mov eax, [esp + {pc} + {in_func}]",
+        "mov [esp + {func}], eax",
+        "mov eax, [esp + {pc} + {in_arg}]",
+        "mov [esp + {arg}], eax",
+
+        // Complete: publish it, call, take it back. C keeps ebx.
         "mov [ebx + {catch}], esp",
-        "sub esp, {outgoing} - 2*{word}",      ".cfi_adjust_cfa_offset {outgoing} - 2*{word}",
-        "push dword ptr [esp + {arg_again}]",            ".cfi_adjust_cfa_offset {word}",
-        "push dword ptr [esp + {arg_again}]",            ".cfi_adjust_cfa_offset {word}",
         "call stackgate_asmcgocall_near",
-        "mov ecx, [esp + {outgoing} + {previous}]",
+        "mov ecx, [esp + {previous}]",
         "mov [ebx + {catch}], ecx",
 
         // C gave back every register but the two that were used here.
-        "mov ebx, [esp + {outgoing} + {ebx}]", ".cfi_restore ebx",
-        "mov ebp, [esp + {outgoing} + {ebp}]", ".cfi_restore ebp",
-        "add esp, {outgoing} + {pc}",          ".cfi_adjust_cfa_offset -({outgoing} + {pc})",
+        "mov ebx, [esp + {ebx}]",              ".cfi_restore ebx",
+        "mov ebp, [esp + {ebp}]",              ".cfi_restore ebp",
+        "add esp, {pc}",                       ".cfi_adjust_cfa_offset -{pc}",
         "ret",
         ".cfi_endproc",
-        word = const WORD,
-        outgoing = const OUTGOING,
+        in_func = const offset_of!(Arguments, first),
+        in_arg = const offset_of!(Arguments, second),
         in_thrown = const offset_of!(Arguments, third),
-        arg_again = const OUTGOING - 2 * WORD + offset_of!(CatchFrame, pc) + offset_of!(Arguments, second),
+        func = const offset_of!(CatchFrame, func),
+        arg = const offset_of!(CatchFrame, arg),
         m_out = const offset_of!(G<I386>, m_out),
         catch = const offset_of!(G<I386>, catch),
         m_g0_sp = const offset_of!(M<I386>, g0.sched.sp),
@@ -452,7 +455,10 @@ pub unsafe extern "C" fn asmcgocall_catch(
 /// In: on the stack, catch and value. Does not return.
 #[unsafe(naked)]
 #[unsafe(export_name = "stackgate_throw_to")]
-pub unsafe extern "C" fn throw_to(catch: *mut CatchFrame /* first */, value: usize /* second */) -> ! {
+pub unsafe extern "C" fn throw_to(
+    catch: *mut CatchFrame, /* first */
+    value: usize,           /* second */
+) -> ! {
     naked_asm!(
         ".cfi_startproc",
         landing_pad!(),
@@ -940,8 +946,7 @@ unsafe extern "C" {
 ///
 /// For managed code that obeys the C ABI; [`crosscall2`] is for code that keeps no register. The
 /// [`CallbackFrame`] on the system stack holds all there is to know; on curg lie only the [`CallbackEntry`],
-/// whose frame record continues curg's own chain, the three arguments, and what the managed code itself puts
-/// there. `ctxt` is the traceback context of the C frames below, 0 for none.
+/// whose frame record continues curg's own chain, and what the managed code itself puts there. `ctxt` is the traceback context of the C frames below, 0 for none.
 ///
 /// A callback on a thread without a g, on a g other than g0, or on an m that runs nothing goes to
 /// [`CALLBACK_ELSEWHERE`].
@@ -990,21 +995,21 @@ pub unsafe extern "C" fn cgocallback(
         "push dword ptr [ebp + {word} + {in_ctxt}]",
         "push edx",
         "push dword ptr [ecx + {m_g0_sp}]",
-        // It is complete: publish it. Then curg is current, then SP goes to its stack. The AsmcgocallFrame
+        // It is complete: publish it. Then SP goes to curg's stack, then curg is current. The AsmcgocallFrame
         // that this callback came through ends at g0_sp.
         "mov [ecx + {m_g0_sp}], esp",
         "mov ecx, [esp + {g0_sp}]",
+        "mov esp, [ecx - {call} + {call_sp}]",
         concat!("mov ", current_g!("eax"), ", edx"),
-        "mov eax, esp",
-        "mov edx, [ecx - {call} + {call_sp}]",
-        "and edx, -{align}",
-        "lea esp, [edx + {at_entry_end} - {align}]",
+        "and esp, -{align}",
+        "sub esp, {above_entry}",
 
-        // On curg. The CallbackEntry from its upper end: pc, link, func, callback. Then the arguments again.
-        // ebp is C's until all is there, since they are found by it, and unwinders' CFA is.
+        // On curg. The CallbackEntry from its upper end: pc, link, func, callback, and the arguments. ebp is C's
+        // until all is there, since the arguments are found by it, and unwinders' CFA is.
         "push dword ptr [ecx - {call} + {call_pc}]",
         "push dword ptr [ecx - {call} + {call_link}]",
         "push dword ptr [ebp + {word} + {in_func}]",
+        "lea eax, [ebp - {cb_link}]",
         "push eax",
         "push dword ptr [ebp + {word} + {in_ctxt}]",
         "push dword ptr [ebp + {word} + {in_framesize}]",
@@ -1036,7 +1041,7 @@ pub unsafe extern "C" fn cgocallback(
         elsewhere = sym CALLBACK_ELSEWHERE,
         word = const WORD,
         align = const ALIGN,
-        at_entry_end = const AT_ENTRY_END,
+        above_entry = const ABOVE_ENTRY,
         in_func = const offset_of!(Arguments, first),
         in_frame = const offset_of!(Arguments, second),
         in_framesize = const offset_of!(Arguments, third),
@@ -1052,20 +1057,20 @@ pub unsafe extern "C" fn cgocallback(
         m = const offset_of!(CallbackFrame, m),
         place = const offset_of!(CallbackFrame, place),
         cb_link = const offset_of!(CallbackFrame, link),
-        callback = const 3 * WORD + offset_of!(CallbackEntry, callback),
-        func = const 3 * WORD + offset_of!(CallbackEntry, func),
-        link = const 3 * WORD + offset_of!(CallbackEntry, link),
+        callback = const offset_of!(CallbackEntry, callback),
+        func = const offset_of!(CallbackEntry, func),
+        link = const offset_of!(CallbackEntry, link),
         cfa_is = const DW_CFA_DEF_CFA_EXPRESSION, cfa_len = const CFA_DEREF_LEN,
         deref = const DW_OP_DEREF, plus = const DW_OP_PLUS_UCONST, breg_esp = const breg(ESP.dwarf),
-        cb_lo = const leb_lo((3 * WORD + offset_of!(CallbackEntry, callback)) as i64),
-        cb_hi = const leb_hi((3 * WORD + offset_of!(CallbackEntry, callback)) as i64),
+        cb_lo = const leb_lo(offset_of!(CallbackEntry, callback) as i64),
+        cb_hi = const leb_hi(offset_of!(CallbackEntry, callback) as i64),
         size_lo = const leb_lo(size_of::<CallbackFrame>() as i64),
         size_hi = const leb_hi(size_of::<CallbackFrame>() as i64),
     )
 }
 // The pushes of cgocallback, from each frame's upper end down.
 pushes!(CallbackFrame: pc, link, place, m, ctxt, g, g0_sp);
-pushes!(CallbackEntry: pc, link, func, callback);
+pushes!(CallbackEntry: pc, link, func, callback, ctxt, framesize, frame);
 
 /// C's way into managed code that keeps no register: saves all that C expects back, then [`cgocallback`].
 /// Go: `crosscall2`.

@@ -109,8 +109,14 @@ crate::frames! {
         pc: W32, [EIP] "`asmcgocall`" => "`cgocallback`, tracebacks";
     }
 
-    /// Where a throw lands.
+    /// Where a throw lands. SP is its address when `asmcgocall` is called, and when that returns.
     Managed frame CatchFrame {
+        /// First argument of `asmcgocall`.
+        func: W32, "`asmcgocall_catch`" => "`asmcgocall`";
+        /// Second argument.
+        arg: W32, "`asmcgocall_catch`" => "`asmcgocall`";
+        /// Keeps SP aligned.
+        _reserved: [W32; 2], "nobody" => "nobody";
         /// The next outer place where a throw lands.
         previous: Ptr<CatchFrame, W32>, "`asmcgocall_catch`, `stack_moved`" => "`asmcgocall_catch` at its end, `throw_to`";
         /// `g0.sched.sp` at entry: everything below it is dropped by a throw.
@@ -144,8 +150,15 @@ crate::frames! {
         pc: W32, [EIP] "the caller's call instruction" => "the way back, tracebacks of C";
     }
 
-    /// The part of a callback that lies on curg: where managed code begins.
+    /// The part of a callback that lies on curg: where managed code begins. SP is its address when the function
+    /// is called, and when it returns.
     Managed frame CallbackEntry {
+        /// First argument of the function, which may change it.
+        frame: W32, "`cgocallback`" => "the managed function";
+        /// Second argument.
+        framesize: W32, "`cgocallback`" => "the managed function";
+        /// Third argument: the traceback context once more.
+        ctxt: W32, "`cgocallback`" => "the managed function";
         /// The rest of this callback, on the system stack.
         callback: Ptr<CallbackFrame, W32>, "`cgocallback`" => "the way back, call frame information, tracebacks";
         /// The managed function that runs.
@@ -198,9 +211,9 @@ const AT_ENTRY: usize = ALIGN - size_of::<W32>();
 /// How far `g0.sched.sp` is above such an address: `asmcgocall` pushes its frame and C's argument below it, and
 /// makes the call without another look at SP.
 const AT_G0_SP: usize = (size_of::<AsmcgocallFrame>() + size_of::<W32>()) % ALIGN;
-/// How far SP is above such an address where `cgocallback` builds the `CallbackEntry`: the three arguments of
-/// the managed function follow below it.
-pub(super) const AT_ENTRY_END: usize = (size_of::<CallbackEntry>() + 3 * size_of::<W32>()) % ALIGN;
+/// How far SP is below such an address where `cgocallback` builds the `CallbackEntry`, from whose lower end it
+/// calls.
+pub(super) const ABOVE_ENTRY: usize = size_of::<CallbackEntry>().next_multiple_of(ALIGN) - size_of::<CallbackEntry>();
 
 // `g0.sched.sp` is the address of a `SwitchFrame`, or of a `CallbackFrame`. Their last word is the return
 // address that lies at SP when `resume` or `cgocallback` begins. `mcall` calls with one argument from there too:
@@ -211,6 +224,9 @@ const_assert_eq!(size_of::<AsmcgocallFrame>() % ALIGN, 0);
 // The entry trampoline makes its call from SP at the `BaseFrame`, with the argument in the frame's first word.
 const_assert_eq!(size_of::<BaseFrame>() % ALIGN, 0);
 const_assert_eq!(offset_of!(BaseFrame, entry), 0);
-// The others open below a return address, and their arguments, padded to a multiple of 16 bytes, below them.
+// The others open below a return address, and make their calls from SP at their lower end: `Crosscall2Frame`
+// with arguments, padded to a multiple of 16 bytes, below it.
 const_assert_eq!((AT_ENTRY + 2 * ALIGN - offset_of!(CatchFrame, pc)) % ALIGN, 0);
+const_assert_eq!(offset_of!(CatchFrame, func), 0);
+const_assert_eq!(offset_of!(CatchFrame, arg), size_of::<W32>());
 const_assert_eq!((AT_ENTRY + 2 * ALIGN - offset_of!(Crosscall2Frame, pc)) % ALIGN, 0);

@@ -25,8 +25,8 @@
 //! # What is different here
 //!
 //! * All arguments lie on the stack, in [`Arguments`](frame::Arguments) as the callee finds them: `asmcgocall`
-//!   puts C's one argument below its frame, `ccall` copies as many words as it is told, `cgocallback` puts three
-//!   below the `CallbackEntry`. The caller takes them off; `throw_to` and a switch drop them with the stack.
+//!   puts C's one argument below its frame, `ccall` copies as many words as it is told, the `CallbackEntry` begins
+//!   with three. The caller takes them off; `throw_to` and a switch drop them with the stack.
 //! * SP is a multiple of 16 at a call, which leaves four places for it elsewhere. `g0.sched.sp` is 4 above such
 //!   a multiple: an `AsmcgocallFrame` and one argument below it need no other look at SP. `SwitchFrame` and
 //!   `CallbackFrame` are as long as that takes, and `frame` asserts it. Where no callback runs on a thread that
@@ -59,7 +59,7 @@
 //!   | C's argument, frames  |                 | CallbackEntry: pc     |
 //!   | CallbackFrame: pc     |                 |   link                |  -> its caller's frame record
 //!   |   link .. g0_sp       |<----------------|   func, callback      |
-//!   | free                  |  g0.sched.sp    | three arguments       |
+//!   | free                  |  g0.sched.sp    |   three arguments     |
 //!   |                       |                 | the callback's frames |  <- esp
 //! ```
 //!

@@ -61,8 +61,8 @@ pub unsafe fn start_of_call(frame: &AsmcgocallFrame) -> Start {
 /// Where the [`CallbackEntry`] of a callback lies that came through the call into C that `frame` belongs to.
 pub fn entry_below(frame: &AsmcgocallFrame) -> *mut CallbackEntry {
     use crate::frame::Word;
-    let end = (frame.sp.get() as usize & !(ALIGN - 1)) + AT_ENTRY_END - ALIGN;
-    core::ptr::with_exposed_provenance_mut(end - size_of::<CallbackEntry>())
+    let sp = frame.sp.get() as usize & !(ALIGN - 1);
+    core::ptr::with_exposed_provenance_mut(sp - ABOVE_ENTRY - size_of::<CallbackEntry>())
 }
 
 /// Rewrites what `frame` holds of a stack that has moved by `delta` bytes: see `stack_moved`.
