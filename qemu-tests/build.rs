@@ -5,7 +5,10 @@ use std::path::{Path, PathBuf};
 fn main() {
     println!("cargo::rerun-if-changed=c");
     println!("cargo::rerun-if-changed=../core/include");
-    compile("qemu_tests_c", &["callbacks.c", "embed.c", "numbers.c", "signatures.c"].map(in_c));
+    compile(
+        "qemu_tests_c",
+        &["callbacks.c", "embed.c", "numbers.c", "signatures.c", "unwinding.c"].map(in_c),
+    );
     // Calls a comparator that the demonstration alone exports, so a library of its own.
     compile("qemu_tests_sort", &[in_c("sort.c")]);
     compile("qemu_tests_readme", &[readme()]);

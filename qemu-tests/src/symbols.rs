@@ -8,6 +8,12 @@ pub fn register() {
     register_functions(functions()).expect("room for one table");
 }
 
+/// Registers them if nobody has yet.
+pub fn register_once() {
+    static ONCE: std::sync::Once = std::sync::Once::new();
+    ONCE.call_once(register);
+}
+
 /// Every function of this program, by address.
 pub fn functions() -> &'static [Function] {
     static FUNCTIONS: std::sync::OnceLock<Vec<Function>> = std::sync::OnceLock::new();

@@ -11,6 +11,7 @@ pub mod paths;
 pub mod registers;
 pub mod tasks;
 pub mod traceback;
+pub mod unwinding;
 
 use crate::harness::Case;
 
@@ -25,6 +26,7 @@ pub fn all() -> impl Iterator<Item = &'static Case> {
         moved::CASES,
         tasks::CASES,
         traceback::CASES,
+        unwinding::CASES,
         export::CASES,
         bad_input::CASES,
         c_interface::CASES,

@@ -7,6 +7,8 @@ use crate::cases::nesting::through;
 use crate::setup::adopted;
 use crate::{cases, check, check_eq, cpu};
 use core::ffi::{c_int, c_void};
+use core::sync::atomic::{AtomicUsize, Ordering};
+use stackgate::traceback::{Traceback, Walker};
 use stackgate::{G, Resumed, arch, g_init, resume, stack_moved, topofstack};
 
 const SIZE: usize = 64 << 10;
@@ -70,12 +72,40 @@ struct Job {
     levels: usize,
 }
 
+/// How many callbacks the case goes down.
+static DEEPEST: AtomicUsize = AtomicUsize::new(0);
+
+/// Checks, in C on a stack that has just been moved, that libgcc's unwinder and both walkers still find the
+/// way: `levels` are left to go.
+fn unwound(levels: usize) {
+    let below = DEEPEST.load(Ordering::Relaxed) - levels;
+    let mut wanted = vec![];
+    for _ in 0..below {
+        wanted.extend(["stackgate_asmcgocall", "stackgate_cgocallback"]);
+    }
+    wanted.extend(["stackgate_asmcgocall", "stackgate_g_start"]);
+    crate::cases::unwinding::come_in_order(&crate::cases::unwinding::names(), &wanted);
+    for walker in [Walker::Records, Walker::Tables] {
+        let mut trace = Traceback::current_by(walker);
+        let managed = trace.by_ref().filter(|pc| pc.managed && in_movable(pc.lookup())).count();
+        check_eq!(managed, below + 1, "managed frames by {walker:?}, which ended: {:?}", trace.stop());
+    }
+}
+
+/// Whether `pc` is in one of the two functions whose stack is moved.
+fn in_movable(pc: usize) -> bool {
+    [cpu::movable as *const (), cpu::movable_callback as *const ()]
+        .iter()
+        .any(|f| stackgate::traceback::function_at(f.addr()).is_some_and(|f| (f.entry..f.end).contains(&pc)))
+}
+
 /// C that moves the stack that called it, then calls back code that calls C again.
 unsafe extern "C" fn moves(job: *mut c_void) -> c_int {
     // SAFETY: the case's job, which no stack of the task holds.
     let job = unsafe { &mut *job.cast::<Job>() };
     // SAFETY: as above.
     unsafe { (*job.task).move_on() };
+    unwound(job.levels);
     if job.levels > 0 {
         job.levels -= 1;
         // SAFETY: `movable_callback` calls `moves` with the job.
@@ -89,6 +119,7 @@ unsafe extern "C" fn moves(job: *mut c_void) -> c_int {
 }
 
 fn moved_at(levels: usize) {
+    DEEPEST.store(levels, Ordering::Relaxed);
     adopted(|_| {
         let mut task = MovableTask::new();
         let mut job = Job { task: &raw mut task, levels };
@@ -109,6 +140,7 @@ fn moved_at(levels: usize) {
 }
 
 fn parked() {
+    DEEPEST.store(1, Ordering::Relaxed);
     adopted(|_| {
         let mut task = MovableTask::new();
         let g = &raw mut *task.g;

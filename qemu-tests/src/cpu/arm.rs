@@ -14,6 +14,8 @@ pub type Pattern = [u64; KEPT.len()];
 
 /// The number of the frame pointer.
 const FP: u16 = stackgate::arch::RECORD.register.dwarf;
+/// The number of the other state's frame pointer.
+const OTHER_FP: u16 = if FP == 7 { 11 } else { 7 };
 /// How many bytes ahead of an instruction it reads the PC.
 const PC_AHEAD: usize = if FP == 7 { 4 } else { 8 };
 
@@ -269,7 +271,8 @@ pub fn check_entry(what: &str, state: &[usize; 8], crossing: bool) {
 }
 
 /// A task's function that calls `block.f(block.arg)` through `asmcgocall` and survives that its stack is
-/// moved meanwhile. Its CFA is defined by the frame pointer, which designates its own frame.
+/// moved meanwhile. Both frame pointers designate its own frame: one defines its CFA, and of its two locals it
+/// finds one by each.
 ///
 /// # Safety
 /// `block` is the address of a [`Movable`](crate::cases::moved::Movable) off the task's stack.
@@ -284,6 +287,8 @@ pub unsafe extern "C" fn movable(block: usize /* r0 */) -> usize /* r0 */ {
         ".save {{r{fp}, lr}}", ".setfp r{fp}, sp",
         "sub sp, sp, #16",
         "str r0, [r{fp}, #-4]",
+        "str r{other}, [r{fp}, #-16]",    ".cfi_offset r{other}, -24",
+        "mov r{other}, r{fp}",
         "movw r1, #0x3344",
         "movt r1, #0x1122",
         "str r1, [r{fp}, #-8]",
@@ -297,13 +302,15 @@ pub unsafe extern "C" fn movable(block: usize /* r0 */) -> usize /* r0 */ {
         "str r0, [r1, #{result}]",
         "ldr r2, [r{fp}, #-8]",
         "str r2, [r1, #{locals}]",
-        "ldr r2, [r{fp}, #-12]",
+        "ldr r2, [r{other}, #-12]",
         "str r2, [r1, #{locals} + 4]",
+        "ldr r{other}, [r{fp}, #-16]",    ".cfi_restore r{other}",
         "mov sp, r{fp}",                  ".cfi_def_cfa_register sp",
         "pop {{r{fp}, pc}}",
         ".cfi_endproc",
         ".fnend",
         fp = const FP,
+        other = const OTHER_FP,
         asmcgocall = sym stackgate::arch::asmcgocall,
         f = const core::mem::offset_of!(crate::cases::moved::Movable, f),
         arg = const core::mem::offset_of!(crate::cases::moved::Movable, arg),
