@@ -49,7 +49,7 @@ errors! {
     STACKGATE_EADDRESS = -2, StackError::BadAddress, "a null or misaligned address: pass that of a G or an M";
     STACKGATE_ENOTG0 = -3, ReleaseError::NotOnG0, "not on the system stack of an m: do this where it was adopted";
     STACKGATE_EINUSE = -4, StackError::InUse, "in use: let the g return first";
-    STACKGATE_EALIGN = -5, StackError::Misaligned, "an end of the stack is not a multiple of 16";
+    STACKGATE_EALIGN = -5, StackError::Misaligned, "an end of the stack is not a multiple of 16, or of 8 on arm and s390x";
     STACKGATE_EINVERTED = -6, StackError::Inverted, "the stack's top is below its limit: stacks grow down";
     STACKGATE_ESMALL = -7, StackError::TooSmall, "a managed stack needs at least 2048 bytes";
     STACKGATE_ENOM = -8, ResumeError::NoM, "this thread is not an m: adopt it first";

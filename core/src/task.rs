@@ -12,8 +12,9 @@ use stackgate_arch::{
 /// Room for what the crossings put there, which is at most 800 bytes a path, and for a small function.
 pub const MIN_STACK: usize = 2048;
 
-/// What both ends of a managed stack are a multiple of: the strictest SP alignment of the six ABIs.
-pub const STACK_ALIGN: usize = 16;
+/// What both ends of a managed stack are a multiple of: SP's alignment at a call, which is a `u128`'s on each
+/// of the six CPUs. 16 bytes; 8 on arm and s390x.
+pub const STACK_ALIGN: usize = align_of::<u128>();
 
 #[inline(always)]
 pub(crate) fn word(value: usize) -> NativeWord {
