@@ -160,20 +160,26 @@ STACKGATE_ASSERT(offsetof(struct stackgate_m, ncgo) == 100);
 STACKGATE_ASSERT(offsetof(struct stackgate_m, ncgocall) == 104);
 STACKGATE_ASSERT(offsetof(struct stackgate_m, user) == 108);
 
-/* Where a throw lands. */
+/* Where a throw lands. SP is its address when `asmcgocall` is called, and when that returns. */
 struct stackgate_catch_frame {
+	uint32_t func;
+	uint32_t arg;
+	uint32_t _reserved[2];
 	struct stackgate_catch_frame *previous;
 	uint32_t g0_sp;
 	uint32_t *thrown;
 	struct stackgate_callee_saved saved;
 	uint32_t pc;
 };
-STACKGATE_ASSERT(sizeof(struct stackgate_catch_frame) == 32);
-STACKGATE_ASSERT(offsetof(struct stackgate_catch_frame, previous) == 0);
-STACKGATE_ASSERT(offsetof(struct stackgate_catch_frame, g0_sp) == 4);
-STACKGATE_ASSERT(offsetof(struct stackgate_catch_frame, thrown) == 8);
-STACKGATE_ASSERT(offsetof(struct stackgate_catch_frame, saved) == 12);
-STACKGATE_ASSERT(offsetof(struct stackgate_catch_frame, pc) == 28);
+STACKGATE_ASSERT(sizeof(struct stackgate_catch_frame) == 48);
+STACKGATE_ASSERT(offsetof(struct stackgate_catch_frame, func) == 0);
+STACKGATE_ASSERT(offsetof(struct stackgate_catch_frame, arg) == 4);
+STACKGATE_ASSERT(offsetof(struct stackgate_catch_frame, _reserved) == 8);
+STACKGATE_ASSERT(offsetof(struct stackgate_catch_frame, previous) == 16);
+STACKGATE_ASSERT(offsetof(struct stackgate_catch_frame, g0_sp) == 20);
+STACKGATE_ASSERT(offsetof(struct stackgate_catch_frame, thrown) == 24);
+STACKGATE_ASSERT(offsetof(struct stackgate_catch_frame, saved) == 28);
+STACKGATE_ASSERT(offsetof(struct stackgate_catch_frame, pc) == 44);
 
 /* What `cgocallback` leaves on the system stack while managed code runs. */
 struct stackgate_callback_frame {
@@ -194,18 +200,24 @@ STACKGATE_ASSERT(offsetof(struct stackgate_callback_frame, place) == 16);
 STACKGATE_ASSERT(offsetof(struct stackgate_callback_frame, link) == 20);
 STACKGATE_ASSERT(offsetof(struct stackgate_callback_frame, pc) == 24);
 
-/* The part of a callback that lies on curg: where managed code begins. */
+/* The part of a callback that lies on curg: where managed code begins. SP is its address when the function is called, and when it returns. */
 struct stackgate_callback_entry {
+	uint32_t frame;
+	uint32_t framesize;
+	uint32_t ctxt;
 	struct stackgate_callback_frame *callback;
 	uint32_t func;
 	uint32_t link;
 	uint32_t pc;
 };
-STACKGATE_ASSERT(sizeof(struct stackgate_callback_entry) == 16);
-STACKGATE_ASSERT(offsetof(struct stackgate_callback_entry, callback) == 0);
-STACKGATE_ASSERT(offsetof(struct stackgate_callback_entry, func) == 4);
-STACKGATE_ASSERT(offsetof(struct stackgate_callback_entry, link) == 8);
-STACKGATE_ASSERT(offsetof(struct stackgate_callback_entry, pc) == 12);
+STACKGATE_ASSERT(sizeof(struct stackgate_callback_entry) == 28);
+STACKGATE_ASSERT(offsetof(struct stackgate_callback_entry, frame) == 0);
+STACKGATE_ASSERT(offsetof(struct stackgate_callback_entry, framesize) == 4);
+STACKGATE_ASSERT(offsetof(struct stackgate_callback_entry, ctxt) == 8);
+STACKGATE_ASSERT(offsetof(struct stackgate_callback_entry, callback) == 12);
+STACKGATE_ASSERT(offsetof(struct stackgate_callback_entry, func) == 16);
+STACKGATE_ASSERT(offsetof(struct stackgate_callback_entry, link) == 20);
+STACKGATE_ASSERT(offsetof(struct stackgate_callback_entry, pc) == 24);
 
 /* What `crosscall2` keeps for C while managed code without callee-saved registers runs. */
 struct stackgate_crosscall2_frame {

@@ -69,6 +69,7 @@
 //! direction, and a mode that C sets stays set (the cases `numbers` hold the contract). The x87 stack is empty at
 //! every call, and DF is clear at every function's entry and return (psABI 2.2.1). Segment registers are the
 //! platform's. A shadow stack is not switched.
+#![doc = include_str!("../../docs/i386.md")]
 
 pub mod frame;
 pub mod seed;
