@@ -107,6 +107,7 @@ const SAVED_OFP: usize =
 /// # Registers
 /// Out: `r0`. Clobbered: `r3`, `r12`, flags.
 #[unsafe(naked)]
+#[unsafe(link_section = "stackgate_text")]
 #[unsafe(export_name = "stackgate_getg")]
 pub unsafe extern "C" fn getg() -> *mut G<Arm> /* r0 */ {
     naked_asm!(
@@ -142,6 +143,7 @@ pub unsafe extern "C" fn getg() -> *mut G<Arm> /* r0 */ {
 /// # Registers
 /// In: `r0`. Clobbered: `r0`, `r3`, `r12`, flags.
 #[unsafe(naked)]
+#[unsafe(link_section = "stackgate_text")]
 #[unsafe(export_name = "stackgate_setg")]
 pub unsafe extern "C" fn setg(g: *mut G<Arm> /* r0 */) {
     naked_asm!(
@@ -183,6 +185,7 @@ pub unsafe extern "C" fn setg(g: *mut G<Arm> /* r0 */) {
 /// At `fn`'s entry: `r0` arg; SP a multiple of 8; the state that bit 0 of `fn` says; FPSCR as the caller
 /// left it.
 #[unsafe(naked)]
+#[unsafe(link_section = "stackgate_text")]
 #[unsafe(export_name = "stackgate_asmcgocall")]
 pub unsafe extern "C" fn asmcgocall(func: CFn /* r0 */, arg: *mut c_void /* r1 */) -> c_int /* r0 */ {
     naked_asm!(
@@ -287,6 +290,7 @@ const CFA_WORD_LEN: u8 = BREG_LEN + 1;
 /// # Registers
 /// In: `r12` fn, and fn's arguments. Out: fn's results. Clobbered: what a C call clobbers.
 #[unsafe(naked)]
+#[unsafe(link_section = "stackgate_text")]
 #[unsafe(export_name = "stackgate_ccall")]
 pub unsafe extern "C" fn ccall() {
     naked_asm!(
@@ -389,6 +393,7 @@ pub unsafe extern "C" fn ccall() {
 /// # Registers
 /// In: `r0` fn, `r1` arg, `r2` thrown. Out: `r0`. Clobbered: what a C call clobbers.
 #[unsafe(naked)]
+#[unsafe(link_section = "stackgate_text")]
 #[unsafe(export_name = "stackgate_asmcgocall_catch")]
 pub unsafe extern "C" fn asmcgocall_catch(
     func: CFn,          /* r0 */
@@ -467,6 +472,7 @@ pub unsafe extern "C" fn asmcgocall_catch(
 /// # Registers
 /// In: `r0` catch, `r1` value. Does not return.
 #[unsafe(naked)]
+#[unsafe(link_section = "stackgate_text")]
 #[unsafe(export_name = "stackgate_throw_to")]
 pub unsafe extern "C" fn throw_to(catch: *mut CatchFrame /* r0 */, value: usize /* r1 */) -> ! {
     naked_asm!(
@@ -534,6 +540,7 @@ pub unsafe extern "C" fn throw_to(catch: *mut CatchFrame /* r0 */, value: usize 
 /// # Registers
 /// In: `r0` fn, `r1` arg. Clobbered: what a C call clobbers.
 #[unsafe(naked)]
+#[unsafe(link_section = "stackgate_text")]
 #[unsafe(export_name = "stackgate_systemstack")]
 pub unsafe extern "C" fn systemstack(func: SystemFn /* r0 */, arg: *mut c_void /* r1 */) {
     naked_asm!(
@@ -615,6 +622,7 @@ pub unsafe extern "C" fn systemstack(func: SystemFn /* r0 */, arg: *mut c_void /
 /// # Registers
 /// In: `r0` fn. Clobbered, when it returns: what a C call clobbers. At `fn`'s entry: `r0` g.
 #[unsafe(naked)]
+#[unsafe(link_section = "stackgate_text")]
 #[unsafe(export_name = "stackgate_mcall")]
 pub unsafe extern "C" fn mcall(func: McallFn /* r0 */) {
     naked_asm!(
@@ -688,6 +696,7 @@ pub unsafe extern "C" fn mcall(func: McallFn /* r0 */) {
 /// # Registers
 /// In: `r0` g, `r1` value. Does not return.
 #[unsafe(naked)]
+#[unsafe(link_section = "stackgate_text")]
 #[unsafe(export_name = "stackgate_gogo")]
 pub unsafe extern "C" fn gogo(g: *mut G<Arm> /* r0 */, value: usize /* r1 */) -> ! {
     naked_asm!(
@@ -740,6 +749,7 @@ pub unsafe extern "C" fn gogo(g: *mut G<Arm> /* r0 */, value: usize /* r1 */) ->
 /// # Registers
 /// In: `r0` g, `r1` value. Out: `r0`. Clobbered: what a C call clobbers.
 #[unsafe(naked)]
+#[unsafe(link_section = "stackgate_text")]
 #[unsafe(export_name = "stackgate_resume")]
 pub unsafe extern "C" fn resume(g: *mut G<Arm> /* r0 */, value: usize /* r1 */) -> usize /* r0 */ {
     naked_asm!(
@@ -810,6 +820,7 @@ pub unsafe extern "C" fn resume(g: *mut G<Arm> /* r0 */, value: usize /* r1 */) 
 /// # Registers
 /// In: `r0` value. Out: `r0`. Clobbered: what a C call clobbers.
 #[unsafe(naked)]
+#[unsafe(link_section = "stackgate_text")]
 #[unsafe(export_name = "stackgate_park")]
 pub unsafe extern "C" fn park(value: usize /* r0 */) -> usize /* r0 */ {
     naked_asm!(
@@ -878,6 +889,7 @@ pub unsafe extern "C" fn park(value: usize /* r0 */) -> usize /* r0 */ {
 /// # Safety
 /// Only the address is used.
 #[unsafe(naked)]
+#[unsafe(link_section = "stackgate_text")]
 #[unsafe(export_name = "stackgate_park_return")]
 pub(crate) unsafe extern "C" fn park_return() {
     naked_asm!(
@@ -921,6 +933,7 @@ pub(crate) unsafe extern "C" fn park_return() {
 /// # Safety
 /// Only the address is used.
 #[unsafe(naked)]
+#[unsafe(link_section = "stackgate_text")]
 #[unsafe(export_name = "stackgate_g_start")]
 pub unsafe extern "C" fn g_start() {
     naked_asm!(
@@ -1018,6 +1031,7 @@ unsafe extern "C" {
 /// clobbers beside that. At `fn`'s entry: `r0` frame, `r1` framesize, `r2` ctxt; SP a multiple of 8; FPSCR
 /// as C left it.
 #[unsafe(naked)]
+#[unsafe(link_section = "stackgate_text")]
 #[unsafe(export_name = "stackgate_cgocallback")]
 pub unsafe extern "C" fn cgocallback(
     func: CallbackFn,   /* r0 */
@@ -1049,26 +1063,27 @@ pub unsafe extern "C" fn cgocallback(
         // g0_sp.
         "ldr lr, [r5, #{m_g0_sp}]",
         "push {{r3, r4, r5, lr}}",             ".cfi_def_cfa_offset {size}", goes_on!(".save {{r4, r5, rfp, lr}}" ".pad #{r4}"),
-        // It is complete: publish it. Then curg is current, then SP goes to its stack: r4 and r12 are its
-        // `link` and `pc`, lr its SP.
+        // It is complete: publish it. Then SP goes to curg's stack, then curg is current: until then a handler
+        // that runs on g0's stack calls C there. r3's word is in the frame.
         "str sp, [r5, #{m_g0_sp}]",
-        "str r4, [r12]",
-        "ldmdb lr, {{r4, r5, r12, lr}}",
-        "mov r12, r0",
-        "mov r0, r1",
-        "mov r1, r2",
-        "mov r2, r3",
+        "ldr r5, [lr, #{call_sp} - {call}]",
         "mov r3, sp",                          ".cfi_def_cfa_register r3",
-        "bic lr, lr, #7",
-        "mov sp, lr",                          goes_on!(".save {{r4, r5, rfp, lr}}" ".pad #{r4}" ".movsp r3"),
+        "bic r5, r5, #7",
+        "mov sp, r5",                          goes_on!(".save {{r4, r5, rfp, lr}}" ".pad #{r4}" ".movsp r3"),
+        "str r4, [r12]",
 
-        // On curg. The CallbackEntry from its upper end: pc, link; func, callback. rfp is C's until its record
-        // is complete.
+        // On curg. The CallbackEntry from its upper end: pc, link, which r4 and r5 are of the AsmcgocallFrame's
+        // last four words; func, callback. rfp is C's until its record is complete.
+        "ldmdb lr, {{r4, r5, r12, lr}}",
         "push {{r4, r5}}",
+        "mov r12, r0",
         "push {{r3, r12}}",
         // From here on the CFA is the upper end of the CallbackFrame that `callback` designates.
         ".cfi_escape {cfa_is}, {cfa_len}, {breg_sp}, {cb_lo}, {cb_hi}, {deref}, {plus}, {size_lo}, {size_hi}",
         goes_on!(".save {{r4, r5, rfp, lr}}" ".pad #{r4}" ".save {{sp}}"),
+        "mov r0, r1",
+        "mov r1, r2",
+        "ldr r2, [r3, #{ctxt}]",
         "add rfp, sp, #{entry_link}",
         "blx r12",
         // A function to the linker, so that its address has bit 0 as a return address has.
@@ -1107,6 +1122,9 @@ pub unsafe extern "C" fn cgocallback(
         m_in = const offset_of!(G<Arm>, m_in),
         curg = const offset_of!(M<Arm>, curg),
         m_g0_sp = const offset_of!(M<Arm>, g0.sched.sp),
+        call = const size_of::<AsmcgocallFrame>(),
+        call_sp = const offset_of!(AsmcgocallFrame, sp),
+        ctxt = const offset_of!(CallbackFrame, ctxt),
         r4 = const offset_of!(CallbackFrame, r4),
         r5 = const offset_of!(CallbackFrame, r5),
         link = const offset_of!(CallbackFrame, link),
@@ -1138,6 +1156,7 @@ pushes!(CallbackEntry: pc, link, func, callback);
 /// In: `r0` fn, `r1` a, `r2` n, `r3` ctxt. Clobbered: what a C call clobbers. At `fn`'s entry: as
 /// [`cgocallback`]; n is a word.
 #[unsafe(naked)]
+#[unsafe(link_section = "stackgate_text")]
 #[unsafe(export_name = "stackgate_crosscall2")]
 pub unsafe extern "C" fn crosscall2(
     func: CallbackFn, /* r0 */
@@ -1191,6 +1210,7 @@ pub unsafe extern "C" fn crosscall2(
 /// # Registers
 /// In: `r0` fn, `r1` a, `r2` n. Clobbered: what a C call clobbers.
 #[unsafe(naked)]
+#[unsafe(link_section = "stackgate_text")]
 #[unsafe(export_name = "stackgate_crosscall2_panic")]
 pub unsafe extern "C" fn crosscall2_panic(
     func: CallbackFn, /* r0 */
@@ -1217,6 +1237,7 @@ pub unsafe extern "C" fn crosscall2_panic(
 /// # Registers
 /// In: `r0` fn, `r1` g. Clobbered: what a C call clobbers, whatever `fn` clobbers.
 #[unsafe(naked)]
+#[unsafe(link_section = "stackgate_text")]
 #[unsafe(export_name = "stackgate_crosscall1")]
 pub unsafe extern "C" fn crosscall1(func: ThreadFn /* r0 */, g: *mut G<Arm> /* r1 */) {
     naked_asm!(

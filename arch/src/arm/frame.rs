@@ -267,6 +267,8 @@ words!(SwitchFrame: saved.r4, saved.r5, saved.r6, saved.r7, saved.r8, saved.r9, 
 words!(SwitchFrame: saved.link, pc);
 words!(CatchFrame: previous, g0_sp, thrown, _reserved, saved.r4);
 words!(CatchFrame: saved.link, pc);
+words!(AsmcgocallFrame: link, pc, other, sp);
+const_assert_eq!(offset_of!(AsmcgocallFrame, sp) + size_of::<W32>(), size_of::<AsmcgocallFrame>());
 words!(CallbackFrame: ctxt, g, m, g0_sp, r4, r5, link, pc);
 words!(CallbackEntry: callback, func, link, pc);
 words!(Crosscall2Frame: former, place, saved.r4);

@@ -1,7 +1,7 @@
 //! What unwinders know of arm: frame records, register numbers, the state at a signal.
 
 use super::frame::*;
-use crate::frame::W32;
+use crate::frame::{Register, W32};
 use crate::unwind::{RecordForm, Start};
 
 /// A frame record: the frame pointer, r11 in A32 and r7 in Thumb code, designates the caller's, and the
@@ -17,6 +17,11 @@ pub const SP: usize = super::frame::SP.dwarf as usize;
 /// The DWARF number under which an unwinder keeps the PC. The return address column of the call frame
 /// information is LR's, 14: a program that a signal interrupts has both.
 pub const RA: usize = PC.dwarf as usize;
+/// Where `park`, `mcall` and `g_start`, in this order, keep the g that they leave from the moment when it is no
+/// longer curg until SP has left its stack.
+pub const LEFT_IN: [Register; 3] = [R1, R1, R1];
+/// Where `throw_to` keeps its catch from the moment when `g0.sched.sp` is back until SP is there.
+pub const CATCH_IN: Register = R0;
 
 crate::frames! {
     /// The part of Linux's `ucontext_t` that holds the interrupted registers, as a signal handler gets it.
@@ -105,7 +110,7 @@ pub unsafe fn entry_moved(entry: &mut CallbackEntry, moved: impl Fn(usize) -> us
 /// `stack_moved`.
 pub fn catch_moved(frame: &mut CatchFrame, moved: impl Fn(usize) -> usize) {
     use crate::frame::Word;
-    for word in [&mut frame.saved.r7, &mut frame.saved.r11] {
+    for word in [&mut frame.saved.r7, &mut frame.saved.r11, &mut frame.saved.link] {
         *word = W32::new(moved(word.get() as usize) as u64);
     }
 }
