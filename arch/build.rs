@@ -24,7 +24,7 @@ fn main() {
     // Code of the static relocation model may name addresses by number, which i386 has no other cheap way to
     // do. Stable compilers do not show the relocation model.
     let flags = variable("CARGO_ENCODED_RUSTFLAGS");
-    let model = flags.split('\x1f').filter_map(|flag| flag.split_once("relocation-model=")).last();
+    let model = flags.split('\x1f').filter_map(|flag| flag.split_once("relocation-model=")).next_back();
     if variable("CARGO_CFG_TARGET_ARCH") == "x86" && model.is_some_and(|(_, model)| model == "static") {
         println!("cargo::rustc-cfg=stackgate_static");
     }

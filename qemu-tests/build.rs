@@ -11,6 +11,7 @@ fn main() {
     );
     // Calls a comparator that the demonstration alone exports, so a library of its own.
     compile("qemu_tests_sort", &[in_c("sort.c")]);
+    compile("qemu_tests_count", &[in_c("count.c")]);
     compile("qemu_tests_readme", &[readme()]);
 }
 
@@ -34,6 +35,8 @@ fn compile(library: &str, files: &[PathBuf]) {
     let mut build = cc::Build::new();
     build
         .warnings_into_errors(true)
+        // The flags are those below, the same for each CPU.
+        .inherit_rustflags(false)
         .flag("-Wno-unused-parameter")
         .std("gnu11")
         .include("../core/include")

@@ -191,6 +191,7 @@ macro_rules! export {
         $vis:vis extern "C" fn $name:ident ( $($arg:ident : $ty:ty),* $(,)? ) $(-> $ret:ty)? $body:block
     )*) => {$(
         $(#[$meta])*
+        #[allow(clippy::too_many_arguments, reason = "as many as C passes")]
         #[unsafe(no_mangle)]
         $vis extern "C" fn $name($($arg: $ty),*) $(-> $ret)? {
             /// The arguments, and the result once there is one.
@@ -202,6 +203,7 @@ macro_rules! export {
             unsafe extern "C" fn managed(
                 block: *mut ::core::ffi::c_void, _size: usize, _ctxt: usize,
             ) {
+                #[allow(clippy::too_many_arguments, reason = "as many as C passes")]
                 #[inline(always)]
                 fn body($($arg: $ty),*) $(-> $ret)? $body
                 // SAFETY: the stub below passes its block, whose arguments nobody else takes.

@@ -103,10 +103,8 @@ fn show(text: &str) -> Result<()> {
 
 /// Every generated file with its text.
 fn files(root: &Path) -> Result<Vec<(PathBuf, String)>> {
-    let mut files: Vec<(PathBuf, String)> = CPUS
-        .iter()
-        .map(|cpu| (root.join(format!("arch/docs/{}.md", cpu.name)), markdown(cpu)))
-        .collect();
+    let mut files: Vec<(PathBuf, String)> =
+        CPUS.iter().map(|cpu| (root.join(format!("arch/docs/{}.md", cpu.name)), markdown(cpu))).collect();
     files.push((root.join("core/include/stackgate.h"), header::text()?));
     Ok(files)
 }
@@ -128,7 +126,10 @@ pub fn one_line(doc: &str) -> String {
 
 /// The tables of one CPU.
 fn markdown(cpu: &Described) -> String {
-    let mut text = format!("<!-- Generated from LAYOUTS by `cargo xtask frames --write`. -->\n\n# Registers of {}\n\n", cpu.name);
+    let mut text = format!(
+        "<!-- Generated from LAYOUTS by `cargo xtask frames --write`. -->\n\n# Registers of {}\n\n",
+        cpu.name
+    );
     text += "| register | DWARF | role | saved by |\n|---|---:|---|---|\n";
     for register in cpu.registers {
         let saved = match register.saved_by {
@@ -163,8 +164,9 @@ fn describe(text: &mut String, layout: &Layout, word: usize) {
     *text += &picture(layout, word);
     *text += "\n| offset | size | field | register | DWARF | written by | read by | |\n|---:|---:|---|---|---:|---|---|---|\n";
     for field in layout.fields {
-        let (register, dwarf) =
-            field.register.map_or((String::new(), String::new()), |r| (format!("`{}`", r.name), r.dwarf.to_string()));
+        let (register, dwarf) = field
+            .register
+            .map_or((String::new(), String::new()), |r| (format!("`{}`", r.name), r.dwarf.to_string()));
         _ = writeln!(
             text,
             "| {} | {} | `{}` | {register} | {dwarf} | {} | {} | {} |",

@@ -58,8 +58,10 @@ const TAIL: &str = "\
 pub fn text() -> Result<String> {
     let mut text = HEAD.to_string();
     for (i, cpu) in CPUS.iter().enumerate() {
-        let (_, condition) =
-            MACROS.iter().find(|(name, _)| *name == cpu.name).context("a CPU that the header does not know")?;
+        let (_, condition) = MACROS
+            .iter()
+            .find(|(name, _)| *name == cpu.name)
+            .context("a CPU that the header does not know")?;
         _ = writeln!(text, "#{} {condition}\n", if i == 0 { "if" } else { "elif" });
         structures(&mut text, cpu);
     }
@@ -95,10 +97,17 @@ fn structures(text: &mut String, cpu: &Described) {
         // One whose members are all known already; there always is one, since Rust compiled them.
         let next = left
             .iter()
-            .position(|l| l.fields.iter().all(|f| member(f).is_none_or(|m| !left.iter().any(|o| o.name == m))))
+            .position(|l| {
+                l.fields.iter().all(|f| member(f).is_none_or(|m| !left.iter().any(|o| o.name == m)))
+            })
             .unwrap_or(0);
         let layout = left.remove(next);
-        _ = writeln!(text, "/* {} */\nstruct {} {{", one_line(layout.doc).replace("*/", "* /"), snake(layout.name));
+        _ = writeln!(
+            text,
+            "/* {} */\nstruct {} {{",
+            one_line(layout.doc).replace("*/", "* /"),
+            snake(layout.name)
+        );
         for field in layout.fields {
             _ = writeln!(text, "\t{};", declaration(field, cpu));
         }
@@ -311,7 +320,8 @@ fn undress(attributes: &mut Vec<syn::Attribute>) {
     }
     for attribute in attributes {
         if let Some(text) = doc(attribute) {
-            let mut text = text.replace("[`", "").replace("`]", "").replace('`', "").replace("# Safety", "Contract:");
+            let mut text =
+                text.replace("[`", "").replace("`]", "").replace('`', "").replace("# Safety", "Contract:");
             while let Some(link) = text.find("(crate::").or_else(|| text.find("(fn@")) {
                 let end = text[link..].find(')').map_or(text.len(), |n| link + n + 1);
                 text.replace_range(link..end, "");

@@ -71,6 +71,7 @@
 //! condition flags are undefined at every call. d16 to d31 are scratch. r9 is saved as any other register; where
 //! a platform owns it, it holds the same in all code of a thread. The thread pointer, TPIDRURO, is the thread's.
 //! The IT and GE bits and Q are undefined at every call.
+#![doc = include_str!("../../docs/arm.md")]
 
 pub mod frame;
 pub mod seed;

@@ -83,6 +83,7 @@
 //! * `r2`: computed at each global entry.
 //! * `CTR`, `XER`, CR0, CR1, CR5 to CR7, and the lower halves of vs14 to vs31: the caller's to save.
 //! * `VRSAVE`: in no use on Linux. `TAR`, `DSCR`, `PPR`: the program's, of which the ABI asks nothing.
+#![doc = include_str!("../../docs/ppc64le.md")]
 
 pub mod frame;
 pub mod seed;

@@ -5,13 +5,15 @@ use core::hint::black_box;
 use qemu_tests::setup::{Task, adopted, in_c, in_task};
 use stackgate::{arch, cgocall, enter};
 
-unsafe extern "C" fn empty(_: *mut c_void) -> c_int {
-    0
+// In C, and without a frame: the least that can be called.
+unsafe extern "C" {
+    #[link_name = "count_empty"]
+    fn empty(arg: *mut c_void) -> c_int;
+    #[link_name = "count_empty_managed"]
+    fn empty_managed(frame: *mut c_void, n: usize, ctxt: usize);
+    #[link_name = "count_empty_system"]
+    fn empty_system(arg: *mut c_void);
 }
-
-unsafe extern "C" fn empty_managed(_: *mut c_void, _: usize, _: usize) {}
-
-unsafe extern "C" fn empty_system(_: *mut c_void) {}
 
 stackgate::export! {
     /// The least that C can call.

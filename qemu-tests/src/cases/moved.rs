@@ -173,6 +173,7 @@ fn a_frame_of_variable_size() {
     crate::setup::in_task(|| {
         for size in [0usize, 16, 48, 160, 1024, 4096] {
             let mut seen = 0usize;
+            // SAFETY: a multiple of 16 that 64 KiB have room for; `deep_look` takes a usize.
             let got = unsafe { cpu::variable_frame(size, deep_look, (&raw mut seen).cast()) };
             check_eq!(got, 21, "size {size}");
             check_eq!(seen, 1);

@@ -10,7 +10,7 @@ use stackgate::{G, Resumed, current_g};
 /// A pattern that no other seed shares a word with, and whose halves differ.
 fn pattern(seed: u64) -> Pattern {
     core::array::from_fn(|i| {
-        let word = (seed << 8 | i as u64 + 1).wrapping_mul(0x0101_0101_0101_0101) ^ 0x8123_4567_89ab_cdef;
+        let word = ((seed << 8) | (i as u64 + 1)).wrapping_mul(0x0101_0101_0101_0101) ^ 0x8123_4567_89ab_cdef;
         crate::cpu::representable(i, word)
     })
 }
