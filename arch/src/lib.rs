@@ -40,6 +40,7 @@
 //! * SP holds an address of the managed stack or of the system stack, never anything else, and what lies
 //!   below SP is not in use.
 //! * The call frame information is exact.
+//! * The PC lies in the section `stackgate_text`, which holds the functions of `asm` and nothing else.
 //! * The frame pointer, where the CPU has one, designates a frame record whose chain leads through the
 //!   managed frames; between "SP has moved" and "the record has moved" it designates the other stack's, and
 //!   the PC tells.
@@ -163,5 +164,7 @@ mod contract {
     const _: unsafe extern "C" fn(*mut super::unwind::Registers) = unwind::capture;
     const _: super::unwind::RecordForm = unwind::RECORD;
     const _: usize = unwind::ENTRY_RECORD;
+    const _: [crate::frame::Register; 3] = unwind::LEFT_IN;
+    const _: crate::frame::Register = unwind::CATCH_IN;
     const _: crate::frame::Layout = unwind::Ucontext::LAYOUT;
 }

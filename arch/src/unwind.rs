@@ -105,3 +105,95 @@ impl From<Start> for Registers {
         registers
     }
 }
+
+/// Declares [`Crossing`] and where each begins.
+macro_rules! crossings {
+    ($($(#[$attribute:meta])* $name:ident = $function:ident),+ $(,)?) => {
+        /// The functions of `asm`, each of which begins a stretch of the section `stackgate_text`.
+        #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+        #[non_exhaustive]
+        pub enum Crossing {
+            $(#[doc = concat!("`", stringify!($function), "`")] $(#[$attribute])* $name),+
+        }
+
+        /// Which crossing the instruction at `pc` belongs to.
+        ///
+        /// Safe in a signal handler; needs no table.
+        pub fn crossing_at(pc: usize) -> Option<Crossing> {
+            /// An address of Thumb code has its lowest bit set.
+            const MARK: usize = cfg!(target_arch = "arm") as usize;
+            if !in_crossing(pc) {
+                return None;
+            }
+            let mut last = None;
+            $(
+                $(#[$attribute])*
+                {
+                    let start = native::asm::$function as *const () as usize & !MARK;
+                    if start <= pc && last.is_none_or(|(former, _)| former < start) {
+                        last = Some((start, Crossing::$name));
+                    }
+                }
+            )+
+            last.map(|(_, crossing)| crossing)
+        }
+    };
+}
+
+crossings! {
+    Getg = getg,
+    Setg = setg,
+    Asmcgocall = asmcgocall,
+    Ccall = ccall,
+    AsmcgocallCatch = asmcgocall_catch,
+    ThrowTo = throw_to,
+    Systemstack = systemstack,
+    Mcall = mcall,
+    Gogo = gogo,
+    Resume = resume,
+    Park = park,
+    ParkReturn = park_return,
+    GStart = g_start,
+    Cgocallback = cgocallback,
+    Crosscall2 = crosscall2,
+    Crosscall2Panic = crosscall2_panic,
+    Crosscall1 = crosscall1,
+    #[cfg(target_arch = "x86_64")]
+    Crosscall2Win64 = crosscall2_win64,
+}
+
+// The linker makes these for a section whose name is one of C's: its two ends. Each module has its own.
+core::arch::global_asm!(".hidden __start_stackgate_text", ".hidden __stop_stackgate_text");
+unsafe extern "C" {
+    #[link_name = "__start_stackgate_text"]
+    static TEXT_START: [u8; 0];
+    #[link_name = "__stop_stackgate_text"]
+    static TEXT_STOP: [u8; 0];
+}
+
+/// Whether the instruction at `pc` belongs to a crossing.
+#[inline(always)]
+pub fn in_crossing(pc: usize) -> bool {
+    let start = (&raw const TEXT_START).addr();
+    pc.wrapping_sub(start) < (&raw const TEXT_STOP).addr().wrapping_sub(start)
+}
+
+impl Registers {
+    /// The g that `crossing` is leaving, while it is curg no longer and SP is on its stack still. Only
+    /// `park`, `mcall` and `g_start` leave one.
+    pub fn left_g(&self, crossing: Crossing) -> Option<usize> {
+        let [park, mcall, g_start] = native::unwind::LEFT_IN;
+        let register = match crossing {
+            Crossing::Park => park,
+            Crossing::Mcall => mcall,
+            Crossing::GStart => g_start,
+            _ => return None,
+        };
+        self.get(register.dwarf as usize)
+    }
+
+    /// The catch that `throw_to` goes to, while `g0.sched.sp` is back where that was made and SP is not there.
+    pub fn thrown_to(&self) -> Option<usize> {
+        self.get(native::unwind::CATCH_IN.dwarf as usize)
+    }
+}

@@ -82,6 +82,7 @@ const DEREF_LEN: u8 = BREG_LEN + 1;
 /// # Registers
 /// Out: `x0`. Clobbered: `x9` to `x11`, NZCV.
 #[unsafe(naked)]
+#[unsafe(link_section = "stackgate_text")]
 #[unsafe(export_name = "stackgate_getg")]
 pub unsafe extern "C" fn getg() -> *mut G<Arm64> /* x0 */ {
     naked_asm!(
@@ -110,6 +111,7 @@ pub unsafe extern "C" fn getg() -> *mut G<Arm64> /* x0 */ {
 /// # Registers
 /// In: `x0`. Clobbered: `x0`, `x9` to `x11`, NZCV.
 #[unsafe(naked)]
+#[unsafe(link_section = "stackgate_text")]
 #[unsafe(export_name = "stackgate_setg")]
 pub unsafe extern "C" fn setg(g: *mut G<Arm64> /* x0 */) {
     naked_asm!(
@@ -144,6 +146,7 @@ pub unsafe extern "C" fn setg(g: *mut G<Arm64> /* x0 */) {
 /// In: `x0` fn, `x1` arg. Out: `x0`. Clobbered: what a C call clobbers.
 /// At `fn`'s entry: `x0` arg; SP a multiple of 16; `x18`, FPCR and FPSR as the caller left them.
 #[unsafe(naked)]
+#[unsafe(link_section = "stackgate_text")]
 #[unsafe(export_name = "stackgate_asmcgocall")]
 pub unsafe extern "C" fn asmcgocall(func: CFn /* x0 */, arg: *mut c_void /* x1 */) -> c_int /* w0 */ {
     naked_asm!(
@@ -223,6 +226,7 @@ pairs!(AsmcgocallFrame: [g] [sp], [link] [pc]);
 /// # Registers
 /// In: `x9` fn, and fn's arguments. Out: fn's results. Clobbered: what a C call clobbers.
 #[unsafe(naked)]
+#[unsafe(link_section = "stackgate_text")]
 #[unsafe(export_name = "stackgate_ccall")]
 pub unsafe extern "C" fn ccall() {
     naked_asm!(
@@ -291,6 +295,7 @@ pub unsafe extern "C" fn ccall() {
 /// # Registers
 /// In: `x0` fn, `x1` arg, `x2` thrown. Out: `x0`. Clobbered: what a C call clobbers.
 #[unsafe(naked)]
+#[unsafe(link_section = "stackgate_text")]
 #[unsafe(export_name = "stackgate_asmcgocall_catch")]
 pub unsafe extern "C" fn asmcgocall_catch(
     func: CFn,          /* x0 */
@@ -382,6 +387,7 @@ pairs!(CatchFrame: [previous] [g0_sp], [saved.x29] [pc]);
 /// # Registers
 /// In: `x0` catch, `x1` value. Does not return.
 #[unsafe(naked)]
+#[unsafe(link_section = "stackgate_text")]
 #[unsafe(export_name = "stackgate_throw_to")]
 pub unsafe extern "C" fn throw_to(catch: *mut CatchFrame /* x0 */, value: usize /* x1 */) -> ! {
     naked_asm!(
@@ -461,6 +467,7 @@ pub unsafe extern "C" fn throw_to(catch: *mut CatchFrame /* x0 */, value: usize 
 /// # Registers
 /// In: `x0` fn, `x1` arg. Clobbered: what a C call clobbers.
 #[unsafe(naked)]
+#[unsafe(link_section = "stackgate_text")]
 #[unsafe(export_name = "stackgate_systemstack")]
 pub unsafe extern "C" fn systemstack(func: SystemFn /* x0 */, arg: *mut c_void /* x1 */) {
     naked_asm!(
@@ -531,6 +538,7 @@ pub unsafe extern "C" fn systemstack(func: SystemFn /* x0 */, arg: *mut c_void /
 /// # Registers
 /// In: `x0` fn. Clobbered, when it returns: what a C call clobbers. At `fn`'s entry: `x0` g.
 #[unsafe(naked)]
+#[unsafe(link_section = "stackgate_text")]
 #[unsafe(export_name = "stackgate_mcall")]
 pub unsafe extern "C" fn mcall(func: McallFn /* x0 */) {
     naked_asm!(
@@ -618,6 +626,7 @@ pairs!(SwitchFrame: [saved.x29] [pc]);
 /// # Registers
 /// In: `x0` g, `x1` value. Does not return.
 #[unsafe(naked)]
+#[unsafe(link_section = "stackgate_text")]
 #[unsafe(export_name = "stackgate_gogo")]
 pub unsafe extern "C" fn gogo(g: *mut G<Arm64> /* x0 */, value: usize /* x1 */) -> ! {
     naked_asm!(
@@ -663,6 +672,7 @@ pub unsafe extern "C" fn gogo(g: *mut G<Arm64> /* x0 */, value: usize /* x1 */) 
 /// # Registers
 /// In: `x0` g, `x1` value. Out: `x0`. Clobbered: what a C call clobbers.
 #[unsafe(naked)]
+#[unsafe(link_section = "stackgate_text")]
 #[unsafe(export_name = "stackgate_resume")]
 pub unsafe extern "C" fn resume(g: *mut G<Arm64> /* x0 */, value: usize /* x1 */) -> usize /* x0 */ {
     naked_asm!(
@@ -749,6 +759,7 @@ pub unsafe extern "C" fn resume(g: *mut G<Arm64> /* x0 */, value: usize /* x1 */
 /// # Registers
 /// In: `x0` value. Out: `x0`. Clobbered: what a C call clobbers.
 #[unsafe(naked)]
+#[unsafe(link_section = "stackgate_text")]
 #[unsafe(export_name = "stackgate_park")]
 pub unsafe extern "C" fn park(value: usize /* x0 */) -> usize /* x0 */ {
     naked_asm!(
@@ -835,6 +846,7 @@ pub unsafe extern "C" fn park(value: usize /* x0 */) -> usize /* x0 */ {
 /// # Safety
 /// Only the address is used.
 #[unsafe(naked)]
+#[unsafe(link_section = "stackgate_text")]
 #[unsafe(export_name = "stackgate_park_return")]
 pub(crate) unsafe extern "C" fn park_return() {
     naked_asm!(
@@ -898,6 +910,7 @@ pub(crate) unsafe extern "C" fn park_return() {
 /// # Safety
 /// Only the address is used.
 #[unsafe(naked)]
+#[unsafe(link_section = "stackgate_text")]
 #[unsafe(export_name = "stackgate_g_start")]
 pub unsafe extern "C" fn g_start() {
     naked_asm!(
@@ -1009,6 +1022,7 @@ unsafe extern "C" {
 /// In: `x0` fn, `x1` frame, `x2` framesize, `x3` ctxt. Clobbered: what a C call clobbers, and what `fn`
 /// clobbers beside that. At `fn`'s entry: `x0` frame, `x1` framesize, `x2` ctxt; SP a multiple of 16.
 #[unsafe(naked)]
+#[unsafe(link_section = "stackgate_text")]
 #[unsafe(export_name = "stackgate_cgocallback")]
 pub unsafe extern "C" fn cgocallback(
     func: CallbackFn,   /* x0 */
@@ -1116,6 +1130,7 @@ pairs!(CallbackEntry: [callback] [func], [link] [pc]);
 /// In: `x0` fn, `x1` a, `w2` n, `x3` ctxt. Clobbered: what a C call clobbers. At `fn`'s entry: as
 /// [`cgocallback`], with n sign-extended.
 #[unsafe(naked)]
+#[unsafe(link_section = "stackgate_text")]
 #[unsafe(export_name = "stackgate_crosscall2")]
 pub unsafe extern "C" fn crosscall2(
     func: CallbackFn, /* x0 */
@@ -1194,6 +1209,7 @@ pairs!(Crosscall2Frame: [saved.x29] [pc]);
 /// # Registers
 /// In: `x0` fn, `x1` a, `w2` n. Clobbered: what a C call clobbers.
 #[unsafe(naked)]
+#[unsafe(link_section = "stackgate_text")]
 #[unsafe(export_name = "stackgate_crosscall2_panic")]
 pub unsafe extern "C" fn crosscall2_panic(
     func: CallbackFn, /* x0 */
@@ -1221,6 +1237,7 @@ pub unsafe extern "C" fn crosscall2_panic(
 /// # Registers
 /// In: `x0` fn, `x1` g. Clobbered: what a C call clobbers, whatever `fn` clobbers.
 #[unsafe(naked)]
+#[unsafe(link_section = "stackgate_text")]
 #[unsafe(export_name = "stackgate_crosscall1")]
 pub unsafe extern "C" fn crosscall1(func: ThreadFn /* x0 */, g: *mut G<Arm64> /* x1 */) {
     naked_asm!(

@@ -1,7 +1,7 @@
 //! What unwinders know of arm64: frame records, register numbers, the state at a signal.
 
 use super::frame::*;
-use crate::frame::W64;
+use crate::frame::{Register, W64};
 use crate::unwind::{RecordForm, Start};
 
 /// A frame record: x29 designates the caller's x29, and the return address follows it.
@@ -16,6 +16,11 @@ pub const SP: usize = super::frame::SP.dwarf as usize;
 /// The DWARF number under which the PC is kept. It is not the return address column, which is x30's: where a
 /// signal interrupted, both have a value, and in a function that has not saved x30 the rules need it.
 pub const RA: usize = PC.dwarf as usize;
+/// Where `park`, `mcall` and `g_start`, in this order, keep the g that they leave from the moment when it is no
+/// longer curg until SP has left its stack.
+pub const LEFT_IN: [Register; 3] = [X12, X12, X12];
+/// Where `throw_to` keeps its catch from the moment when `g0.sched.sp` is back until SP is there.
+pub const CATCH_IN: Register = X0;
 
 crate::frames! {
     /// The part of Linux's `ucontext_t` that holds the interrupted registers, as a signal handler gets it.

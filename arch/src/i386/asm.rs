@@ -110,6 +110,7 @@ const OUTGOING: usize = ALIGN;
 /// # Registers
 /// Out: `eax`. Clobbered: `ecx`, `edx`.
 #[unsafe(naked)]
+#[unsafe(link_section = "stackgate_text")]
 #[unsafe(export_name = "stackgate_getg")]
 pub unsafe extern "C" fn getg() -> *mut G<I386> /* eax */ {
     naked_asm!(
@@ -138,6 +139,7 @@ pub unsafe extern "C" fn getg() -> *mut G<I386> /* eax */ {
 /// # Registers
 /// In: on the stack, g. Clobbered: `eax`, `ecx`, `edx`.
 #[unsafe(naked)]
+#[unsafe(link_section = "stackgate_text")]
 #[unsafe(export_name = "stackgate_setg")]
 pub unsafe extern "C" fn setg(g: *mut G<I386> /* first */) {
     naked_asm!(
@@ -174,6 +176,7 @@ pub unsafe extern "C" fn setg(g: *mut G<I386> /* first */) {
 /// At `fn`'s entry: arg on the stack; SP + 4 a multiple of 16; DF clear as the caller left it; MXCSR and the
 /// x87 control word as the caller left them.
 #[unsafe(naked)]
+#[unsafe(link_section = "stackgate_text")]
 #[unsafe(export_name = "stackgate_asmcgocall")]
 pub unsafe extern "C" fn asmcgocall(func: CFn /* first */, arg: *mut c_void /* second */) -> c_int /* eax */ {
     naked_asm!(
@@ -269,6 +272,7 @@ pushes!(AsmcgocallFrame: pc, link, sp, g);
 /// In: `eax` fn, `ecx` number of words; on the stack, fn's arguments. Out: fn's results: `eax`, `edx`,
 /// `st(0)`. Clobbered: what a C call clobbers. At `fn`'s entry: as [`asmcgocall`].
 #[unsafe(naked)]
+#[unsafe(link_section = "stackgate_text")]
 #[unsafe(export_name = "stackgate_ccall")]
 pub unsafe extern "C" fn ccall() {
     naked_asm!(
@@ -375,6 +379,7 @@ pub unsafe extern "C" fn ccall() {
 /// # Registers
 /// In: on the stack, fn, arg and thrown. Out: `eax`. Clobbered: what a C call clobbers.
 #[unsafe(naked)]
+#[unsafe(link_section = "stackgate_text")]
 #[unsafe(export_name = "stackgate_asmcgocall_catch")]
 pub unsafe extern "C" fn asmcgocall_catch(
     func: CFn,          /* first */
@@ -454,6 +459,7 @@ pub unsafe extern "C" fn asmcgocall_catch(
 /// # Registers
 /// In: on the stack, catch and value. Does not return.
 #[unsafe(naked)]
+#[unsafe(link_section = "stackgate_text")]
 #[unsafe(export_name = "stackgate_throw_to")]
 pub unsafe extern "C" fn throw_to(
     catch: *mut CatchFrame, /* first */
@@ -521,6 +527,7 @@ pub unsafe extern "C" fn throw_to(
 /// # Registers
 /// In: on the stack, fn and arg. Clobbered: what a C call clobbers.
 #[unsafe(naked)]
+#[unsafe(link_section = "stackgate_text")]
 #[unsafe(export_name = "stackgate_systemstack")]
 pub unsafe extern "C" fn systemstack(func: SystemFn /* first */, arg: *mut c_void /* second */) {
     naked_asm!(
@@ -595,6 +602,7 @@ pub unsafe extern "C" fn systemstack(func: SystemFn /* first */, arg: *mut c_voi
 /// # Registers
 /// In: on the stack, fn. Clobbered, when it returns: what a C call clobbers. At `fn`'s entry: g on the stack.
 #[unsafe(naked)]
+#[unsafe(link_section = "stackgate_text")]
 #[unsafe(export_name = "stackgate_mcall")]
 pub unsafe extern "C" fn mcall(func: McallFn /* first */) {
     naked_asm!(
@@ -659,6 +667,7 @@ pub unsafe extern "C" fn mcall(func: McallFn /* first */) {
 /// # Registers
 /// In: on the stack, g and value. Does not return.
 #[unsafe(naked)]
+#[unsafe(link_section = "stackgate_text")]
 #[unsafe(export_name = "stackgate_gogo")]
 pub unsafe extern "C" fn gogo(g: *mut G<I386> /* first */, value: usize /* second */) -> ! {
     naked_asm!(
@@ -716,6 +725,7 @@ pub unsafe extern "C" fn gogo(g: *mut G<I386> /* first */, value: usize /* secon
 /// # Registers
 /// In: on the stack, g and value. Out: `eax`. Clobbered: what a C call clobbers.
 #[unsafe(naked)]
+#[unsafe(link_section = "stackgate_text")]
 #[unsafe(export_name = "stackgate_resume")]
 pub unsafe extern "C" fn resume(g: *mut G<I386> /* first */, value: usize /* second */) -> usize /* eax */ {
     naked_asm!(
@@ -779,6 +789,7 @@ pub unsafe extern "C" fn resume(g: *mut G<I386> /* first */, value: usize /* sec
 /// # Registers
 /// In: on the stack, value. Out: `eax`. Clobbered: what a C call clobbers.
 #[unsafe(naked)]
+#[unsafe(link_section = "stackgate_text")]
 #[unsafe(export_name = "stackgate_park")]
 pub unsafe extern "C" fn park(value: usize /* first */) -> usize /* eax */ {
     naked_asm!(
@@ -838,6 +849,7 @@ pub unsafe extern "C" fn park(value: usize /* first */) -> usize /* eax */ {
 /// # Safety
 /// Only the address is used.
 #[unsafe(naked)]
+#[unsafe(link_section = "stackgate_text")]
 #[unsafe(export_name = "stackgate_park_return")]
 pub(crate) unsafe extern "C" fn park_return() {
     naked_asm!(
@@ -877,6 +889,7 @@ pub(crate) unsafe extern "C" fn park_return() {
 /// # Safety
 /// Only the address is used.
 #[unsafe(naked)]
+#[unsafe(link_section = "stackgate_text")]
 #[unsafe(export_name = "stackgate_g_start")]
 pub unsafe extern "C" fn g_start() {
     naked_asm!(
@@ -962,6 +975,7 @@ unsafe extern "C" {
 /// beside that. At `fn`'s entry: frame, framesize and ctxt on the stack; SP + 4 a multiple of 16; DF as C
 /// left it, clear.
 #[unsafe(naked)]
+#[unsafe(link_section = "stackgate_text")]
 #[unsafe(export_name = "stackgate_cgocallback")]
 pub unsafe extern "C" fn cgocallback(
     func: CallbackFn,   /* first */
@@ -1084,6 +1098,7 @@ pushes!(CallbackEntry: pc, link, func, callback, ctxt, framesize, frame);
 /// In: on the stack, fn, a, n and ctxt. Clobbered: what a C call clobbers. At `fn`'s entry: as
 /// [`cgocallback`]; an `int` is as wide as a word.
 #[unsafe(naked)]
+#[unsafe(link_section = "stackgate_text")]
 #[unsafe(export_name = "stackgate_crosscall2")]
 pub unsafe extern "C" fn crosscall2(
     func: CallbackFn, /* first */
@@ -1140,6 +1155,7 @@ pub unsafe extern "C" fn crosscall2(
 /// # Registers
 /// In: on the stack, fn, a and n. Clobbered: what a C call clobbers.
 #[unsafe(naked)]
+#[unsafe(link_section = "stackgate_text")]
 #[unsafe(export_name = "stackgate_crosscall2_panic")]
 pub unsafe extern "C" fn crosscall2_panic(
     func: CallbackFn, /* first */
@@ -1191,6 +1207,7 @@ pub unsafe extern "C" fn crosscall2_panic(
 /// # Registers
 /// In: on the stack, fn and g. Clobbered: what a C call clobbers, whatever `fn` clobbers.
 #[unsafe(naked)]
+#[unsafe(link_section = "stackgate_text")]
 #[unsafe(export_name = "stackgate_crosscall1")]
 pub unsafe extern "C" fn crosscall1(func: ThreadFn /* first */, g: *mut G<I386> /* second */) {
     naked_asm!(

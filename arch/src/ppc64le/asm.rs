@@ -127,6 +127,7 @@ macro_rules! naked_asm_saved {
 /// # Registers
 /// Out: `r3`. Clobbered: `r4`, `cr0`.
 #[unsafe(naked)]
+#[unsafe(link_section = "stackgate_text")]
 #[unsafe(export_name = "stackgate_getg")]
 pub unsafe extern "C" fn getg() -> *mut G<Ppc64le> /* r3 */ {
     naked_asm!(
@@ -155,6 +156,7 @@ pub unsafe extern "C" fn getg() -> *mut G<Ppc64le> /* r3 */ {
 /// # Registers
 /// In: `r3`. Clobbered: `r3`, `r4`, `r9`, `cr0`.
 #[unsafe(naked)]
+#[unsafe(link_section = "stackgate_text")]
 #[unsafe(export_name = "stackgate_setg")]
 pub unsafe extern "C" fn setg(g: *mut G<Ppc64le> /* r3 */) {
     naked_asm!(
@@ -190,6 +192,7 @@ pub unsafe extern "C" fn setg(g: *mut G<Ppc64le> /* r3 */) {
 /// At `fn`'s entry: `r3` arg; `r12` and CTR fn; SP a multiple of 16, with a frame header at it whose back
 /// chain is true; `r2` ours, which fn's global entry replaces; FPSCR and VSCR as the caller left them.
 #[unsafe(naked)]
+#[unsafe(link_section = "stackgate_text")]
 #[unsafe(export_name = "stackgate_asmcgocall")]
 pub unsafe extern "C" fn asmcgocall(func: CFn /* r3 */, arg: *mut c_void /* r4 */) -> c_int /* r3 */ {
     naked_asm!(
@@ -284,6 +287,7 @@ pub unsafe extern "C" fn asmcgocall(func: CFn /* r3 */, arg: *mut c_void /* r4 *
 /// In: `r11` fn, and fn's arguments. Out: fn's results. Clobbered: what a C call clobbers.
 /// At `fn`'s entry: as [`asmcgocall`].
 #[unsafe(naked)]
+#[unsafe(link_section = "stackgate_text")]
 #[unsafe(export_name = "stackgate_ccall")]
 pub unsafe extern "C" fn ccall() {
     naked_asm!(
@@ -370,6 +374,7 @@ pub unsafe extern "C" fn ccall() {
 /// # Registers
 /// In: `r3` fn, `r4` arg, `r5` thrown. Out: `r3`. Clobbered: what a C call clobbers.
 #[unsafe(naked)]
+#[unsafe(link_section = "stackgate_text")]
 #[unsafe(export_name = "stackgate_asmcgocall_catch")]
 pub unsafe extern "C" fn asmcgocall_catch(
     func: CFn,          /* r3 */
@@ -490,6 +495,7 @@ pub unsafe extern "C" fn asmcgocall_catch(
 /// # Registers
 /// In: `r3` catch, `r4` value. Does not return.
 #[unsafe(naked)]
+#[unsafe(link_section = "stackgate_text")]
 #[unsafe(export_name = "stackgate_throw_to")]
 pub unsafe extern "C" fn throw_to(catch: *mut CatchFrame /* r3 */, value: usize /* r4 */) -> ! {
     naked_asm_saved!(CatchFrame:
@@ -615,6 +621,7 @@ pub unsafe extern "C" fn throw_to(catch: *mut CatchFrame /* r3 */, value: usize 
 /// # Registers
 /// In: `r3` fn, `r4` arg. Clobbered: what a C call clobbers. At `fn`'s entry: as [`asmcgocall`].
 #[unsafe(naked)]
+#[unsafe(link_section = "stackgate_text")]
 #[unsafe(export_name = "stackgate_systemstack")]
 pub unsafe extern "C" fn systemstack(func: SystemFn /* r3 */, arg: *mut c_void /* r4 */) {
     naked_asm!(
@@ -701,6 +708,7 @@ pub unsafe extern "C" fn systemstack(func: SystemFn /* r3 */, arg: *mut c_void /
 /// # Registers
 /// In: `r3` fn. Clobbered, when it returns: what a C call clobbers. At `fn`'s entry: `r3` g; `r12` and CTR fn.
 #[unsafe(naked)]
+#[unsafe(link_section = "stackgate_text")]
 #[unsafe(export_name = "stackgate_mcall")]
 pub unsafe extern "C" fn mcall(func: McallFn /* r3 */) {
     naked_asm_saved!(SwitchFrame:
@@ -815,6 +823,7 @@ pub unsafe extern "C" fn mcall(func: McallFn /* r3 */) {
 /// # Registers
 /// In: `r3` g, `r4` value. Does not return.
 #[unsafe(naked)]
+#[unsafe(link_section = "stackgate_text")]
 #[unsafe(export_name = "stackgate_gogo")]
 pub unsafe extern "C" fn gogo(g: *mut G<Ppc64le> /* r3 */, value: usize /* r4 */) -> ! {
     naked_asm!(
@@ -859,6 +868,7 @@ pub unsafe extern "C" fn gogo(g: *mut G<Ppc64le> /* r3 */, value: usize /* r4 */
 /// In: `r3` g, `r4` value. Out: `r3`. Clobbered: what a C call clobbers.
 /// Where the g goes on: `r3` value; `r12` and CTR its `sched.pc`; `r2` ours.
 #[unsafe(naked)]
+#[unsafe(link_section = "stackgate_text")]
 #[unsafe(export_name = "stackgate_resume")]
 pub unsafe extern "C" fn resume(g: *mut G<Ppc64le> /* r3 */, value: usize /* r4 */) -> usize /* r3 */ {
     naked_asm_saved!(SwitchFrame:
@@ -980,6 +990,7 @@ pub unsafe extern "C" fn resume(g: *mut G<Ppc64le> /* r3 */, value: usize /* r4 
 /// # Registers
 /// In: `r3` value. Out: `r3`. Clobbered: what a C call clobbers.
 #[unsafe(naked)]
+#[unsafe(link_section = "stackgate_text")]
 #[unsafe(export_name = "stackgate_park")]
 pub unsafe extern "C" fn park(value: usize /* r3 */) -> usize /* r3 */ {
     naked_asm_saved!(SwitchFrame:
@@ -1145,6 +1156,7 @@ pub unsafe extern "C" fn park(value: usize /* r3 */) -> usize /* r3 */ {
 /// # Safety
 /// Only the address is used.
 #[unsafe(naked)]
+#[unsafe(link_section = "stackgate_text")]
 #[unsafe(export_name = "stackgate_park_return")]
 pub(crate) unsafe extern "C" fn park_return() {
     naked_asm_saved!(SwitchFrame:
@@ -1249,6 +1261,7 @@ pub(crate) unsafe extern "C" fn park_return() {
 /// # Safety
 /// Only the address is used.
 #[unsafe(naked)]
+#[unsafe(link_section = "stackgate_text")]
 #[unsafe(export_name = "stackgate_g_start")]
 pub unsafe extern "C" fn g_start() {
     naked_asm_saved!(SwitchFrame:
@@ -1401,6 +1414,7 @@ unsafe extern "C" {
 /// In: `r3` fn, `r4` frame, `r5` framesize, `r6` ctxt. Clobbered: what a C call clobbers, and what `fn`
 /// clobbers beside that. At `fn`'s entry: `r3` frame, `r4` framesize, `r5` ctxt; the rest as [`asmcgocall`].
 #[unsafe(naked)]
+#[unsafe(link_section = "stackgate_text")]
 #[unsafe(export_name = "stackgate_cgocallback")]
 pub unsafe extern "C" fn cgocallback(
     func: CallbackFn,   /* r3 */
@@ -1520,6 +1534,7 @@ pub unsafe extern "C" fn cgocallback(
 /// In: `r3` fn, `r4` a, `r5` n (its lower half), `r6` ctxt. Clobbered: what a C call clobbers. At `fn`'s
 /// entry: as [`cgocallback`], with n sign-extended. `fn` keeps SP, `r2` need not be kept, `r13` must.
 #[unsafe(naked)]
+#[unsafe(link_section = "stackgate_text")]
 #[unsafe(export_name = "stackgate_crosscall2")]
 pub unsafe extern "C" fn crosscall2(
     func: CallbackFn, /* r3 */
@@ -1675,6 +1690,7 @@ pub unsafe extern "C" fn crosscall2(
 /// # Registers
 /// In: `r3` fn, `r4` a, `r5` n. Clobbered: what a C call clobbers.
 #[unsafe(naked)]
+#[unsafe(link_section = "stackgate_text")]
 #[unsafe(export_name = "stackgate_crosscall2_panic")]
 pub unsafe extern "C" fn crosscall2_panic(
     func: CallbackFn, /* r3 */
@@ -1714,6 +1730,7 @@ pub unsafe extern "C" fn crosscall2_panic(
 /// # Registers
 /// In: `r3` fn, `r4` g. Clobbered: what a C call clobbers, whatever `fn` clobbers.
 #[unsafe(naked)]
+#[unsafe(link_section = "stackgate_text")]
 #[unsafe(export_name = "stackgate_crosscall1")]
 pub unsafe extern "C" fn crosscall1(func: ThreadFn /* r3 */, g: *mut G<Ppc64le> /* r4 */) {
     naked_asm_saved!(Crosscall2Frame:

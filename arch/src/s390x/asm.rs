@@ -49,6 +49,7 @@ global_asm!(
 /// # Registers
 /// Out: `r2`. Clobbered: `r1`, `r5`, cc.
 #[unsafe(naked)]
+#[unsafe(link_section = "stackgate_text")]
 #[unsafe(export_name = "stackgate_getg")]
 pub unsafe extern "C" fn getg() -> *mut G<S390x> /* r2 */ {
     naked_asm!(
@@ -81,6 +82,7 @@ pub unsafe extern "C" fn getg() -> *mut G<S390x> /* r2 */ {
 /// # Registers
 /// In: `r2`. Clobbered: `r1`, `r2`, `r5`, cc.
 #[unsafe(naked)]
+#[unsafe(link_section = "stackgate_text")]
 #[unsafe(export_name = "stackgate_setg")]
 pub unsafe extern "C" fn setg(g: *mut G<S390x> /* r2 */) {
     naked_asm!(
@@ -120,6 +122,7 @@ pub unsafe extern "C" fn setg(g: *mut G<S390x> /* r2 */) {
 /// At `fn`'s entry: `r2` arg; SP a multiple of 8, with 160 bytes for `fn` whose back chain is the managed
 /// caller's frame; the program mask zero and the floating-point control register as the caller left them.
 #[unsafe(naked)]
+#[unsafe(link_section = "stackgate_text")]
 #[unsafe(export_name = "stackgate_asmcgocall")]
 pub unsafe extern "C" fn asmcgocall(func: CFn /* r2 */, arg: *mut c_void /* r3 */) -> c_int /* r2 */ {
     naked_asm!(
@@ -205,6 +208,7 @@ pub unsafe extern "C" fn asmcgocall(func: CFn /* r2 */, arg: *mut c_void /* r3 *
 /// # Registers
 /// In: `r1` fn, and fn's arguments. Out: fn's results. Clobbered: what a C call clobbers.
 #[unsafe(naked)]
+#[unsafe(link_section = "stackgate_text")]
 #[unsafe(export_name = "stackgate_ccall")]
 pub unsafe extern "C" fn ccall() {
     naked_asm!(
@@ -277,6 +281,7 @@ pub unsafe extern "C" fn ccall() {
 /// # Registers
 /// In: `r2` fn, `r3` arg, `r4` thrown. Out: `r2`. Clobbered: what a C call clobbers.
 #[unsafe(naked)]
+#[unsafe(link_section = "stackgate_text")]
 #[unsafe(export_name = "stackgate_asmcgocall_catch")]
 pub unsafe extern "C" fn asmcgocall_catch(
     func: CFn,          /* r2 */
@@ -374,6 +379,7 @@ pub unsafe extern "C" fn asmcgocall_catch(
 /// # Registers
 /// In: `r2` catch, `r3` value. Does not return.
 #[unsafe(naked)]
+#[unsafe(link_section = "stackgate_text")]
 #[unsafe(export_name = "stackgate_throw_to")]
 pub unsafe extern "C" fn throw_to(catch: *mut CatchFrame /* r2 */, value: usize /* r3 */) -> ! {
     naked_asm!(
@@ -457,6 +463,7 @@ pub unsafe extern "C" fn throw_to(catch: *mut CatchFrame /* r2 */, value: usize 
 /// # Registers
 /// In: `r2` fn, `r3` arg. Clobbered: what a C call clobbers.
 #[unsafe(naked)]
+#[unsafe(link_section = "stackgate_text")]
 #[unsafe(export_name = "stackgate_systemstack")]
 pub unsafe extern "C" fn systemstack(func: SystemFn /* r2 */, arg: *mut c_void /* r3 */) {
     naked_asm!(
@@ -532,6 +539,7 @@ pub unsafe extern "C" fn systemstack(func: SystemFn /* r2 */, arg: *mut c_void /
 /// # Registers
 /// In: `r2` fn. Clobbered, when it returns: what a C call clobbers. At `fn`'s entry: `r2` g.
 #[unsafe(naked)]
+#[unsafe(link_section = "stackgate_text")]
 #[unsafe(export_name = "stackgate_mcall")]
 pub unsafe extern "C" fn mcall(func: McallFn /* r2 */) {
     naked_asm!(
@@ -619,6 +627,7 @@ pub unsafe extern "C" fn mcall(func: McallFn /* r2 */) {
 /// # Registers
 /// In: `r2` g, `r3` value. Does not return.
 #[unsafe(naked)]
+#[unsafe(link_section = "stackgate_text")]
 #[unsafe(export_name = "stackgate_gogo")]
 pub unsafe extern "C" fn gogo(g: *mut G<S390x> /* r2 */, value: usize /* r3 */) -> ! {
     naked_asm!(
@@ -669,6 +678,7 @@ pub unsafe extern "C" fn gogo(g: *mut G<S390x> /* r2 */, value: usize /* r3 */) 
 /// # Registers
 /// In: `r2` g, `r3` value. Out: `r2`. Clobbered: what a C call clobbers.
 #[unsafe(naked)]
+#[unsafe(link_section = "stackgate_text")]
 #[unsafe(export_name = "stackgate_resume")]
 pub unsafe extern "C" fn resume(g: *mut G<S390x> /* r2 */, value: usize /* r3 */) -> usize /* r2 */ {
     naked_asm!(
@@ -749,6 +759,7 @@ pub unsafe extern "C" fn resume(g: *mut G<S390x> /* r2 */, value: usize /* r3 */
 /// # Registers
 /// In: `r2` value. Out: `r2`. Clobbered: what a C call clobbers.
 #[unsafe(naked)]
+#[unsafe(link_section = "stackgate_text")]
 #[unsafe(export_name = "stackgate_park")]
 pub unsafe extern "C" fn park(value: usize /* r2 */) -> usize /* r2 */ {
     naked_asm!(
@@ -831,6 +842,7 @@ pub unsafe extern "C" fn park(value: usize /* r2 */) -> usize /* r2 */ {
 /// # Safety
 /// Only the address is used.
 #[unsafe(naked)]
+#[unsafe(link_section = "stackgate_text")]
 #[unsafe(export_name = "stackgate_park_return")]
 pub(crate) unsafe extern "C" fn park_return() {
     naked_asm!(
@@ -889,6 +901,7 @@ pub(crate) unsafe extern "C" fn park_return() {
 /// # Safety
 /// Only the address is used.
 #[unsafe(naked)]
+#[unsafe(link_section = "stackgate_text")]
 #[unsafe(export_name = "stackgate_g_start")]
 pub unsafe extern "C" fn g_start() {
     naked_asm!(
@@ -996,6 +1009,7 @@ unsafe extern "C" {
 /// bytes for `fn` whose back chain is the frame of the managed caller below C; the program mask zero and the
 /// floating-point control register as C left them.
 #[unsafe(naked)]
+#[unsafe(link_section = "stackgate_text")]
 #[unsafe(export_name = "stackgate_cgocallback")]
 pub unsafe extern "C" fn cgocallback(
     func: CallbackFn,   /* r2 */
@@ -1111,6 +1125,7 @@ pub unsafe extern "C" fn cgocallback(
 /// In: `r2` fn, `r3` a, `r4` n, `r5` ctxt. Clobbered: what a C call clobbers. At `fn`'s entry: as
 /// [`cgocallback`], with n sign-extended, whether or not the caller did it (ABI 1.2.3).
 #[unsafe(naked)]
+#[unsafe(link_section = "stackgate_text")]
 #[unsafe(export_name = "stackgate_crosscall2")]
 pub unsafe extern "C" fn crosscall2(
     func: CallbackFn, /* r2 */
@@ -1191,6 +1206,7 @@ pub unsafe extern "C" fn crosscall2(
 /// # Registers
 /// In: `r2` fn, `r3` a, `r4` n. Clobbered: what a C call clobbers.
 #[unsafe(naked)]
+#[unsafe(link_section = "stackgate_text")]
 #[unsafe(export_name = "stackgate_crosscall2_panic")]
 pub unsafe extern "C" fn crosscall2_panic(
     func: CallbackFn, /* r2 */
@@ -1218,6 +1234,7 @@ pub unsafe extern "C" fn crosscall2_panic(
 /// # Registers
 /// In: `r2` fn, `r3` g. Clobbered: what a C call clobbers, whatever `fn` clobbers.
 #[unsafe(naked)]
+#[unsafe(link_section = "stackgate_text")]
 #[unsafe(export_name = "stackgate_crosscall1")]
 pub unsafe extern "C" fn crosscall1(func: ThreadFn /* r2 */, g: *mut G<S390x> /* r3 */) {
     naked_asm!(

@@ -1,7 +1,7 @@
 //! What unwinders know of s390x: back chains, register numbers, the state at a signal.
 
 use super::frame::*;
-use crate::frame::{W32, W64};
+use crate::frame::{Register, W32, W64};
 use crate::unwind::{RecordForm, Start};
 use core::mem::offset_of;
 
@@ -30,6 +30,11 @@ pub const FP: usize = R11.dwarf as usize;
 /// r14's: where a signal interrupted, both have a value, and in a function that has not saved r14 the rules
 /// need it.
 pub const RA: usize = PSWA.dwarf as usize;
+/// Where `park`, `mcall` and `g_start`, in this order, keep the g that they leave from the moment when it is no
+/// longer curg until SP has left its stack.
+pub const LEFT_IN: [Register; 3] = [R3, R3, R3];
+/// Where `throw_to` keeps its catch from the moment when `g0.sched.sp` is back until SP is there.
+pub const CATCH_IN: Register = R2;
 
 crate::frames! {
     /// The part of Linux's `ucontext_t` that holds the interrupted registers, as a signal handler gets it.

@@ -48,6 +48,7 @@ macro_rules! landing_pad { () => { "endbr64" } }
 /// # Registers
 /// Out: `rax`. Clobbered: `rcx`, `rdx`, `r10`.
 #[unsafe(naked)]
+#[unsafe(link_section = "stackgate_text")]
 #[unsafe(export_name = "stackgate_getg")]
 pub unsafe extern "C" fn getg() -> *mut G<X86_64> /* rax */ {
     naked_asm!(
@@ -76,6 +77,7 @@ pub unsafe extern "C" fn getg() -> *mut G<X86_64> /* rax */ {
 /// # Registers
 /// In: `rdi`. Clobbered: `rax`, `rdi`, `r10`.
 #[unsafe(naked)]
+#[unsafe(link_section = "stackgate_text")]
 #[unsafe(export_name = "stackgate_setg")]
 pub unsafe extern "C" fn setg(g: *mut G<X86_64> /* rdi */) {
     naked_asm!(
@@ -109,6 +111,7 @@ pub unsafe extern "C" fn setg(g: *mut G<X86_64> /* rdi */) {
 /// At `fn`'s entry: `rdi` arg; SP + 8 a multiple of 16; DF clear as the caller left it; MXCSR and the x87
 /// control word as the caller left them.
 #[unsafe(naked)]
+#[unsafe(link_section = "stackgate_text")]
 #[unsafe(export_name = "stackgate_asmcgocall")]
 pub unsafe extern "C" fn asmcgocall(func: CFn /* rdi */, arg: *mut c_void /* rsi */) -> c_int /* eax */ {
     naked_asm!(
@@ -194,6 +197,7 @@ pushes!(AsmcgocallFrame: pc, link, sp, g);
 /// # Registers
 /// In: `r11` fn, and fn's arguments. Out: fn's results. Clobbered: what a C call clobbers.
 #[unsafe(naked)]
+#[unsafe(link_section = "stackgate_text")]
 #[unsafe(export_name = "stackgate_ccall")]
 pub unsafe extern "C" fn ccall() {
     naked_asm!(
@@ -273,6 +277,7 @@ pub unsafe extern "C" fn ccall() {
 /// # Registers
 /// In: `rdi` fn, `rsi` arg, `rdx` thrown. Out: `rax`. Clobbered: what a C call clobbers.
 #[unsafe(naked)]
+#[unsafe(link_section = "stackgate_text")]
 #[unsafe(export_name = "stackgate_asmcgocall_catch")]
 pub unsafe extern "C" fn asmcgocall_catch(
     func: CFn,          /* rdi */
@@ -345,6 +350,7 @@ pub unsafe extern "C" fn asmcgocall_catch(
 /// # Registers
 /// In: `rdi` catch, `rsi` value. Does not return.
 #[unsafe(naked)]
+#[unsafe(link_section = "stackgate_text")]
 #[unsafe(export_name = "stackgate_throw_to")]
 pub unsafe extern "C" fn throw_to(catch: *mut CatchFrame /* rdi */, value: usize /* rsi */) -> ! {
     naked_asm!(
@@ -406,6 +412,7 @@ pub unsafe extern "C" fn throw_to(catch: *mut CatchFrame /* rdi */, value: usize
 /// # Registers
 /// In: `rdi` fn, `rsi` arg. Clobbered: what a C call clobbers.
 #[unsafe(naked)]
+#[unsafe(link_section = "stackgate_text")]
 #[unsafe(export_name = "stackgate_systemstack")]
 pub unsafe extern "C" fn systemstack(func: SystemFn /* rdi */, arg: *mut c_void /* rsi */) {
     naked_asm!(
@@ -478,6 +485,7 @@ pub unsafe extern "C" fn systemstack(func: SystemFn /* rdi */, arg: *mut c_void 
 /// # Registers
 /// In: `rdi` fn. Clobbered, when it returns: what a C call clobbers. At `fn`'s entry: `rdi` g.
 #[unsafe(naked)]
+#[unsafe(link_section = "stackgate_text")]
 #[unsafe(export_name = "stackgate_mcall")]
 pub unsafe extern "C" fn mcall(func: McallFn /* rdi */) {
     naked_asm!(
@@ -544,6 +552,7 @@ pub unsafe extern "C" fn mcall(func: McallFn /* rdi */) {
 /// # Registers
 /// In: `rdi` g, `rsi` value. Does not return.
 #[unsafe(naked)]
+#[unsafe(link_section = "stackgate_text")]
 #[unsafe(export_name = "stackgate_gogo")]
 pub unsafe extern "C" fn gogo(g: *mut G<X86_64> /* rdi */, value: usize /* rsi */) -> ! {
     naked_asm!(
@@ -589,6 +598,7 @@ pub unsafe extern "C" fn gogo(g: *mut G<X86_64> /* rdi */, value: usize /* rsi *
 /// # Registers
 /// In: `rdi` g, `rsi` value. Out: `rax`. Clobbered: what a C call clobbers.
 #[unsafe(naked)]
+#[unsafe(link_section = "stackgate_text")]
 #[unsafe(export_name = "stackgate_resume")]
 pub unsafe extern "C" fn resume(g: *mut G<X86_64> /* rdi */, value: usize /* rsi */) -> usize /* rax */ {
     naked_asm!(
@@ -653,6 +663,7 @@ pub unsafe extern "C" fn resume(g: *mut G<X86_64> /* rdi */, value: usize /* rsi
 /// # Registers
 /// In: `rdi` value. Out: `rax`. Clobbered: what a C call clobbers.
 #[unsafe(naked)]
+#[unsafe(link_section = "stackgate_text")]
 #[unsafe(export_name = "stackgate_park")]
 pub unsafe extern "C" fn park(value: usize /* rdi */) -> usize /* rax */ {
     naked_asm!(
@@ -717,6 +728,7 @@ pub unsafe extern "C" fn park(value: usize /* rdi */) -> usize /* rax */ {
 /// # Safety
 /// Only the address is used.
 #[unsafe(naked)]
+#[unsafe(link_section = "stackgate_text")]
 #[unsafe(export_name = "stackgate_park_return")]
 pub(crate) unsafe extern "C" fn park_return() {
     naked_asm!(
@@ -759,6 +771,7 @@ pub(crate) unsafe extern "C" fn park_return() {
 /// # Safety
 /// Only the address is used.
 #[unsafe(naked)]
+#[unsafe(link_section = "stackgate_text")]
 #[unsafe(export_name = "stackgate_g_start")]
 pub unsafe extern "C" fn g_start() {
     naked_asm!(
@@ -846,6 +859,7 @@ unsafe extern "C" {
 /// clobbers beside that. At `fn`'s entry: `rdi` frame, `rsi` framesize, `rdx` ctxt; SP + 8 a multiple of 16;
 /// DF as C left it, clear.
 #[unsafe(naked)]
+#[unsafe(link_section = "stackgate_text")]
 #[unsafe(export_name = "stackgate_cgocallback")]
 pub unsafe extern "C" fn cgocallback(
     func: CallbackFn,   /* rdi */
@@ -956,6 +970,7 @@ pushes!(CallbackEntry: pc, link, func, callback);
 /// In: `rdi` fn, `rsi` a, `edx` n, `rcx` ctxt. Clobbered: what a C call clobbers. At `fn`'s entry: as
 /// [`cgocallback`], with n sign-extended.
 #[unsafe(naked)]
+#[unsafe(link_section = "stackgate_text")]
 #[unsafe(export_name = "stackgate_crosscall2")]
 pub unsafe extern "C" fn crosscall2(
     func: CallbackFn, /* rdi */
@@ -1010,6 +1025,7 @@ pub unsafe extern "C" fn crosscall2(
 /// # Registers
 /// In: `rdi` fn, `rsi` a, `edx` n. Clobbered: what a C call clobbers.
 #[unsafe(naked)]
+#[unsafe(link_section = "stackgate_text")]
 #[unsafe(export_name = "stackgate_crosscall2_panic")]
 pub unsafe extern "C" fn crosscall2_panic(
     func: CallbackFn, /* rdi */
@@ -1037,6 +1053,7 @@ pub unsafe extern "C" fn crosscall2_panic(
 /// # Registers
 /// In: `rdi` fn, `rsi` g. Clobbered: what a C call clobbers, whatever `fn` clobbers.
 #[unsafe(naked)]
+#[unsafe(link_section = "stackgate_text")]
 #[unsafe(export_name = "stackgate_crosscall1")]
 pub unsafe extern "C" fn crosscall1(func: ThreadFn /* rdi */, g: *mut G<X86_64> /* rsi */) {
     naked_asm!(
@@ -1094,6 +1111,7 @@ pub unsafe extern "C" fn crosscall1(func: ThreadFn /* rdi */, g: *mut G<X86_64> 
 /// # Registers
 /// In: `rcx` fn, `rdx` a, `r8d` n, `r9` ctxt. Clobbered: what a call of the Windows convention clobbers.
 #[unsafe(naked)]
+#[unsafe(link_section = "stackgate_text")]
 #[unsafe(export_name = "stackgate_crosscall2_win64")]
 pub unsafe extern "win64" fn crosscall2_win64(
     func: CallbackFn, /* rcx */

@@ -1,7 +1,7 @@
 //! What unwinders know of x86_64: frame records, register numbers, the state at a signal.
 
 use super::frame::*;
-use crate::frame::W64;
+use crate::frame::{Register, W64};
 use crate::unwind::{RecordForm, Start};
 
 /// A frame record: rbp designates the caller's rbp, and the return address follows it.
@@ -15,6 +15,11 @@ pub const REGISTERS_KEPT: usize = 17;
 pub const SP: usize = RSP.dwarf as usize;
 /// The DWARF number of the return address column.
 pub const RA: usize = RIP.dwarf as usize;
+/// Where `park`, `mcall` and `g_start`, in this order, keep the g that they leave from the moment when it is no
+/// longer curg until SP has left its stack.
+pub const LEFT_IN: [Register; 3] = [RAX, RAX, RAX];
+/// Where `throw_to` keeps its catch from the moment when `g0.sched.sp` is back until SP is there.
+pub const CATCH_IN: Register = RDI;
 
 crate::frames! {
     /// The part of Linux's `ucontext_t` that holds the interrupted registers, as a signal handler gets it.

@@ -5,7 +5,9 @@ use core::mem::offset_of;
 use core::ptr::with_exposed_provenance;
 use stackgate_arch::frame::{Field, Layout, Word};
 use stackgate_arch::unwind::{Registers, Start};
-use stackgate_arch::{AsmcgocallFrame, CalleeSaved, Cpu, Gobuf, Native, RECORD, SwitchFrame, start_of_call};
+use stackgate_arch::{
+    AsmcgocallFrame, CalleeSaved, CatchFrame, Cpu, Gobuf, Native, RECORD, SwitchFrame, start_of_call,
+};
 
 /// Frame records begin at SP: ppc64le and s390x.
 pub(super) const RECORD_IS_SP: bool = RECORD.register.dwarf as usize == SP;
@@ -134,27 +136,38 @@ impl Frame {
 /// The caller of `park` or `mcall` in a g that is parked, from the `SwitchFrame` at `at`; `None` where that
 /// lies outside the stack.
 pub(super) fn parked(at: usize, memory: &Memory) -> Option<Frame> {
-    if !memory.holds(at, size_of::<SwitchFrame>()) {
+    left(&SwitchFrame::LAYOUT, size_of::<SwitchFrame>(), offset_of!(SwitchFrame, saved), at, memory)
+}
+
+/// The caller of `asmcgocall_catch`, from the `CatchFrame` at `at`; `None` where that lies outside the stack.
+pub(super) fn caught(at: usize, memory: &Memory) -> Option<Frame> {
+    left(&CatchFrame::LAYOUT, size_of::<CatchFrame>(), offset_of!(CatchFrame, saved), at, memory)
+}
+
+/// The caller of a function whose frame of `size` bytes at `at` has its `CalleeSaved` at the offset `saved`.
+fn left(layout: &Layout, size: usize, saved: usize, at: usize, memory: &Memory) -> Option<Frame> {
+    if !memory.holds(at, size) {
         return None;
     }
     let read = |offset| memory.read(at.wrapping_add(offset));
-    let frame = if let Some(pc) = SwitchFrame::LAYOUT.field("pc") {
+    let frame = if let Some(pc) = layout.field("pc") {
         // The frame is complete in itself; the caller's begins above it.
-        Frame { pc: read(pc.offset)?, sp: at + size_of::<SwitchFrame>(), ..Frame::default() }
+        Frame { pc: read(pc.offset)?, sp: at + size, ..Frame::default() }
     } else if SAVED_IN_CALLERS_FRAME {
-        Frame { pc: read(RECORD.pc)?, sp: at, ..Frame::default() }
+        // Which begins where the registers are saved.
+        Frame { pc: read(saved + RECORD.pc)?, sp: at + saved, ..Frame::default() }
     } else {
         let sp = read(RECORD.link)?;
         Frame { pc: memory.read(sp.wrapping_add(RECORD.pc))?, sp, ..Frame::default() }
     };
     // SAFETY: the frame lies in the stack.
-    Some(unsafe { frame.with(&CalleeSaved::LAYOUT, at + offset_of!(SwitchFrame, saved)) })
+    Some(unsafe { frame.with(&CalleeSaved::LAYOUT, at + saved) })
 }
 
 /// The managed caller of the call into C whose frame is at `call`.
 ///
 /// # Safety
-/// The frame is complete.
+/// The frame is complete, and the stack that its `sp` designates is there.
 pub(super) unsafe fn caller_of_call(call: *const AsmcgocallFrame) -> Frame {
     // SAFETY: by the caller.
     unsafe {

@@ -3,13 +3,12 @@
 //! Reading `.eh_frame` costs thousands of instructions a frame. What is found is therefore kept, by PC, in a
 //! small cache: for nearly every frame of compiled code one word says where the caller's SP, FP and PC are.
 
-use super::cpu::{CFA_ABOVE_SP, EXIDX, FP, Frame, RECORD_ENDS_FRAME, SP, sched_pc};
+use super::cpu::{CFA_ABOVE_SP, EXIDX, FP, Frame, RECORD_ENDS_FRAME, SP};
 use super::exidx;
 use super::registry::Registry;
 use super::stack::{Memory, WORD};
 use super::symbols::RegisterError;
 use super::walk::Stop;
-use crate::G;
 use core::ops::Range;
 use core::sync::atomic::{AtomicUsize, Ordering};
 use gimli::{
@@ -18,7 +17,7 @@ use gimli::{
     UnwindExpression, UnwindSection, UnwindTableRow, Value,
 };
 use stackgate_arch::unwind::Registers;
-use stackgate_arch::{self as arch, Cpu, Native};
+use stackgate_arch::{Cpu, Native};
 
 /// How many modules may have unwind tables.
 pub const MAX_UNWIND_TABLES: usize = 32;
@@ -505,55 +504,4 @@ impl Machine<'_> {
         };
         Ok(Frame { pc, sp, fp, ..Frame::default() })
     }
-}
-
-/// What one of our own functions does to SP.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Crossing {
-    /// `cgocallback`.
-    Callback,
-    /// `resume` and `gogo`, after which curg is not in C although SP is on the system stack.
-    Switch,
-    /// Any other.
-    Other,
-}
-
-/// Which of our own functions `pc` lies in, as far as the tables tell.
-pub(super) fn crossing(pc: usize, curg: *const G) -> Option<Crossing> {
-    let tables = find(pc)?;
-    if EXIDX {
-        return None;
-    }
-    let bounds = crate::cgocall::on_system_stack(|| {
-        let fde = Section::of(tables)?.fde(pc).ok()?;
-        Some((fde.initial_address() as usize, fde.end_address() as usize))
-    });
-    let (start, end) = bounds?;
-    let holds = |address: usize| start <= address && address < end;
-    if holds((&raw const arch::callback_return).addr()) {
-        return Some(Crossing::Callback);
-    }
-    if start == arch::resume as *const () as usize || start == arch::gogo as *const () as usize {
-        return Some(Crossing::Switch);
-    }
-    let others = [
-        arch::asmcgocall as *const () as usize,
-        arch::ccall as *const () as usize,
-        arch::asmcgocall_catch as *const () as usize,
-        arch::throw_to as *const () as usize,
-        arch::systemstack as *const () as usize,
-        arch::mcall as *const () as usize,
-        arch::park as *const () as usize,
-        arch::crosscall1 as *const () as usize,
-        arch::crosscall2 as *const () as usize,
-        arch::crosscall2_panic as *const () as usize,
-        arch::getg as *const () as usize,
-        arch::setg as *const () as usize,
-    ];
-    // Where a parked g goes on: `sched` keeps saying so after the g has gone on.
-    // SAFETY: curg is valid.
-    let parked = if curg.is_null() { 0 } else { unsafe { sched_pc(&(*curg).sched) } };
-    let ours =
-        others.contains(&start) || holds((&raw const arch::g_begin).addr()) || parked != 0 && holds(parked);
-    ours.then_some(Crossing::Other)
 }

@@ -1,9 +1,8 @@
 //! The logical chain: managed frames, with C's between them.
 
-use super::cpu::{Frame, RECORD_ENDS_FRAME, RECORD_IS_SP, sched_pc, sched_sp};
+use super::cpu::{CFA_ABOVE_SP, Frame, RECORD_ENDS_FRAME, RECORD_IS_SP, sched_pc, sched_sp};
 use super::stack::{Memory, WORD};
-use super::tables::{self, Crossing};
-use super::{cpu, records, set, symbols};
+use super::{cpu, records, set, symbols, tables};
 use crate::task::{call_below, current_m, is, value};
 use crate::{G, M};
 use core::ffi::c_void;
@@ -11,9 +10,10 @@ use core::fmt;
 use core::iter::FusedIterator;
 use core::mem::offset_of;
 use core::ptr::{null, null_mut, with_exposed_provenance};
-use stackgate_arch::unwind::Registers;
+use stackgate_arch::unwind::{Crossing, Registers, crossing_at, in_crossing};
 use stackgate_arch::{
     self as arch, AsmcgocallFrame, BaseFrame, CallbackEntry, CallbackFrame, CatchFrame, ENTRY_RECORD, GState,
+    SwitchFrame,
 };
 
 /// How many PCs of C one boundary has at most; what lies beyond is cut off, and the last one says so.
@@ -172,8 +172,6 @@ pub struct Traceback {
     g0_sp: usize,
     /// What `g0_sp` is when there is no callback.
     g0_base: usize,
-    /// The innermost CatchFrame that has not been passed.
-    catch: usize,
     left: u32,
     stop: Option<Stop>,
     /// C's frames are not asked for: they would not be shown.
@@ -285,7 +283,6 @@ impl Traceback {
             m: null(),
             g0_sp: 0,
             g0_base: 0,
-            catch: 0,
             left: MAX_FRAMES as u32,
             stop: None,
             silent: false,
@@ -340,12 +337,31 @@ impl Traceback {
             self.g0_sp = sched_sp(&(*m).g0.sched);
             let g = (*m).curg.get();
             if !g.is_null() {
-                self.enter_g(g);
-                let base = with_exposed_provenance::<BaseFrame>(self.base);
-                self.g0_base = (*base).parent.get().addr();
+                self.enter_curg(g);
             }
         }
         true
+    }
+
+    /// Makes `g`, which this thread's m runs, the one whose frames these are.
+    ///
+    /// # Safety
+    /// `g` is valid.
+    unsafe fn enter_curg(&mut self, g: *const G) {
+        // SAFETY: by the caller; every stack ends in a BaseFrame.
+        unsafe {
+            self.enter_g(g);
+            let base = with_exposed_provenance::<BaseFrame>(self.base);
+            self.g0_base = (*base).parent.get().addr();
+        }
+    }
+
+    /// The m runs nothing: these are the system stack's frames, and no others.
+    fn leave_curg(&mut self) {
+        self.g = null();
+        self.memory = Memory::NONE;
+        self.base = usize::MAX;
+        self.g0_base = 0;
     }
 
     /// Makes the stack of `g` the one that is walked.
@@ -358,7 +374,6 @@ impl Traceback {
             self.g = g;
             self.memory = Memory::new(value((*g).stack.limit), value((*g).stack.top));
             self.base = self.memory.high.wrapping_sub(size_of::<BaseFrame>());
-            self.catch = (*g).catch.get().addr();
         }
     }
 
@@ -398,66 +413,20 @@ impl Traceback {
         if !self.enter_m() {
             return self.end(Stop::NoTask);
         }
-        let on_curg = self.on_curg(frame.sp);
-        let curg = if on_curg { self.memory.from(frame.sp) } else { self.memory };
-        let curg_base = self.base;
-        if !on_curg {
+        if let Some(crossing) = crossing_at(frame.pc) {
+            self.settle(crossing, registers);
+            return if self.on_curg(frame.sp) {
+                self.begin_on_curg(crossing, registers);
+            } else {
+                self.begin_on_system(crossing, registers, ucontext);
+            };
+        }
+        if !self.on_curg(frame.sp) {
             // SAFETY: the m is this thread's.
             unsafe { self.enter_system(frame.sp) };
-        }
-        let crossing = tables::crossing(frame.pc, self.g);
-        let mut in_call = !on_curg && !self.g.is_null();
-        match crossing {
-            None => {}
-            Some(Crossing::Callback) => {
-                let after = frame.pc >= (&raw const arch::callback_return).addr();
-                let callback = if !on_curg {
-                    // Published, and SP still on it.
-                    (frame.sp == self.g0_sp && self.g0_sp != self.g0_base).then_some(self.g0_sp)
-                } else if after {
-                    curg.read(frame.sp.wrapping_add(offset_of!(CallbackEntry, callback)))
-                } else {
-                    Some(self.g0_sp)
-                };
-                if let Some(callback) = callback {
-                    self.back_on_curg(curg, curg_base);
-                    return self.enter_callback(callback);
-                }
-                if on_curg {
-                    return self.end(Stop::BadMemory);
-                }
+            if !self.g.is_null() && symbols::function_at(frame.pc).is_none() {
+                return self.begin_in_c(ucontext, frame.pc);
             }
-            Some(crossing) => {
-                in_call &= crossing != Crossing::Switch;
-                match tables::step_interrupted(registers, &[if on_curg { curg } else { self.memory }, curg]) {
-                    Ok(caller) if !self.g.is_null() && curg.low <= caller.sp && caller.sp <= curg.high => {
-                        self.back_on_curg(curg, curg_base);
-                        let hidden = tables::crossing(caller.pc.wrapping_sub(1), self.g).is_some();
-                        if caller.sp >= self.base {
-                            return self.end(Stop::End);
-                        }
-                        self.arrive(caller);
-                        if hidden {
-                            self.phase = self.stepping();
-                        }
-                        return;
-                    }
-                    _ if in_call => return self.enter_call(),
-                    Ok(caller) => return self.arrive(caller),
-                    Err(stop) => return self.end(stop),
-                }
-            }
-        }
-        if in_call && (crossing.is_some() || symbols::function_at(frame.pc).is_none()) {
-            let pcs = set::c_frames(0, ucontext, &mut self.c);
-            if pcs == 0 && crossing.is_none() {
-                self.c[0] = frame.pc;
-                self.c_len = 1;
-            } else {
-                self.c_len = pcs as u8;
-            }
-            self.phase = Phase::C;
-            return;
         }
         let memory = self.memory.from(frame.sp);
         self.exact = true;
@@ -469,6 +438,160 @@ impl Traceback {
                 caller.and_then(|caller| if caller.sp < frame.sp { Err(Stop::Loop) } else { Ok(caller) }),
             );
         }
+    }
+
+    /// What `enter_m` has read may be ahead of SP, or behind it: `crossing` writes one word after the other,
+    /// and the stack that SP is on decides.
+    fn settle(&mut self, crossing: Crossing, registers: &Registers) {
+        /// How far below the SwitchFrame `mcall` takes SP, at most: arguments of what it calls.
+        const BELOW: usize = 256;
+        let sp = registers.sp();
+        match crossing {
+            // The g that they run is curg before SP goes to its stack. Until then nobody has been left.
+            Crossing::Resume | Crossing::Gogo if !self.on_curg(sp) => self.leave_curg(),
+            // The g that they leave is no longer curg when SP still is on its stack. From there SP goes to
+            // the SwitchFrame that `g0.sched.sp` designates, and up over it.
+            Crossing::Park | Crossing::Mcall | Crossing::GStart if self.g.is_null() => {
+                let above = sp.wrapping_sub(self.g0_sp.wrapping_sub(BELOW));
+                let Some(g) = registers.left_g(crossing) else { return };
+                if above > BELOW + size_of::<SwitchFrame>() && g != 0 && g.is_multiple_of(WORD) {
+                    // SAFETY: at these instructions that register holds the g.
+                    unsafe { self.enter_curg(with_exposed_provenance(g)) };
+                    if !self.on_curg(sp) {
+                        self.leave_curg();
+                    }
+                }
+            }
+            _ => {}
+        }
+    }
+
+    /// `crossing` was interrupted while SP was on curg's stack.
+    fn begin_on_curg(&mut self, crossing: Crossing, registers: &Registers) {
+        let (pc, sp) = (registers.pc(), registers.sp());
+        let memory = self.memory.from(sp);
+        match crossing {
+            // SP is at the BaseFrame: above lies no frame, below no longer or not yet.
+            Crossing::GStart => return self.end(Stop::End),
+            // The frame has been published before SP came here. When it has been taken back SP is here still,
+            // and only the entry designates it.
+            Crossing::Cgocallback => {
+                let back = pc >= (&raw const arch::callback_return).addr();
+                let entry = sp.wrapping_add(offset_of!(CallbackEntry, callback));
+                let callback = if back { memory.read(entry) } else { Some(self.g0_sp) };
+                return match callback {
+                    Some(callback) if self.may_be_callback(callback) => self.enter_callback(callback),
+                    _ => self.end(Stop::BadMemory),
+                };
+            }
+            // Once `g0.sched.sp` is back the callbacks between are gone: the throw has happened, though SP is
+            // on the thrower's frame still.
+            Crossing::ThrowTo => {
+                if let Some(caller) = self.thrown(registers, &memory) {
+                    return self.arrive(caller);
+                }
+            }
+            // Of all the others one step by the tables leads to the caller, wherever they are.
+            _ => {}
+        }
+        match tables::step_interrupted(registers, &[memory]) {
+            Ok(caller) => self.arrive_on_curg(caller),
+            Err(stop) => self.end(stop),
+        }
+    }
+
+    /// `crossing` was interrupted while SP was on the system stack, or on a signal stack.
+    fn begin_on_system(&mut self, crossing: Crossing, registers: &Registers, ucontext: *mut c_void) {
+        let sp = registers.sp();
+        let (curg, base) = (self.memory, self.base);
+        // SAFETY: the m is this thread's.
+        unsafe { self.enter_system(sp) };
+        let in_call = !self.g.is_null();
+        let inbound = match crossing {
+            // Published, and SP is about to leave it.
+            Crossing::Cgocallback if in_call && sp == self.g0_sp && sp != self.g0_base => {
+                self.back_on_curg(curg, base);
+                return self.enter_callback(sp);
+            }
+            Crossing::Cgocallback
+            | Crossing::Crosscall2
+            | Crossing::Crosscall2Panic
+            | Crossing::Crosscall1 => true,
+            #[cfg(target_arch = "x86_64")]
+            Crossing::Crosscall2Win64 => true,
+            _ => false,
+        };
+        // C has called these: they are C's, until the callback is there.
+        if in_call && inbound {
+            return self.begin_in_c(ucontext, 0);
+        }
+        // The bounds of the system stack may not be known. From SP up to `g0.sched.sp`, and the frame there,
+        // is its part in any case.
+        let high = self.g0_sp.wrapping_add(size_of::<SwitchFrame>() + CFA_ABOVE_SP);
+        let near = if self.g0_sp != 0 && high.wrapping_sub(sp) < 4096 {
+            Memory::new(sp, high)
+        } else {
+            Memory::NONE
+        };
+        match tables::step_interrupted(registers, &[self.memory, near, curg]) {
+            // `asmcgocall` and its like, on the way to C or back.
+            Ok(caller) if in_call && curg.low <= caller.sp && caller.sp <= curg.high => {
+                self.back_on_curg(curg, base);
+                self.arrive_on_curg(caller);
+            }
+            // The same, called by C, which stays where it is.
+            Ok(caller) if in_call && symbols::function_at(caller.pc.wrapping_sub(1)).is_none() => {
+                self.begin_in_c(ucontext, 0);
+            }
+            Ok(caller) => self.arrive(caller),
+            Err(_) if in_call => self.enter_call(),
+            Err(stop) => self.end(stop),
+        }
+    }
+
+    /// C was interrupted: its frames come first, or `instead` of them, then the managed caller. 0 is nothing.
+    fn begin_in_c(&mut self, ucontext: *mut c_void, instead: usize) {
+        self.c_len = set::c_frames(0, ucontext, &mut self.c) as u8;
+        if self.c_len == 0 && instead != 0 {
+            self.c[0] = instead;
+            self.c_len = 1;
+        }
+        self.phase = Phase::C;
+    }
+
+    /// Takes the caller of an interrupted crossing, which lies on curg's stack.
+    fn arrive_on_curg(&mut self, caller: Frame) {
+        // A g that goes on: the SwitchFrame at SP is not opened by a call, and may lie in its caller's frame.
+        let goes_on = crossing_at(caller.pc.wrapping_sub(1)) == Some(Crossing::ParkReturn);
+        let parked = if goes_on { cpu::parked(caller.sp, &self.memory) } else { Some(caller) };
+        let Some(caller) = parked else { return self.end(Stop::BadMemory) };
+        if caller.sp >= self.base {
+            self.end(Stop::End);
+        } else if caller.sp < self.memory.low {
+            self.end(Stop::BadMemory);
+        } else {
+            self.arrive(caller);
+        }
+    }
+
+    /// Where `throw_to` goes, from when the m says so until SP is there. `memory` begins at SP.
+    fn thrown(&self, registers: &Registers, memory: &Memory) -> Option<Frame> {
+        let catch = registers.thrown_to().filter(|&catch| catch > registers.sp())?;
+        let g0_sp = memory.read(catch.wrapping_add(offset_of!(CatchFrame, g0_sp)))?;
+        if g0_sp == self.g0_sp { cpu::caught(catch, memory) } else { None }
+    }
+
+    /// Whether the word `callback`, from a managed stack, can be the address of a callback's frame.
+    fn may_be_callback(&self, callback: usize) -> bool {
+        if callback == self.g0_sp {
+            return true;
+        }
+        // SAFETY: the m is this thread's.
+        let (low, high) = unsafe { (value((*self.m).g0.stack.limit), value((*self.m).g0.stack.top)) };
+        // Taken back already: `g0.sched.sp` is what it was before.
+        let bounded =
+            high == 0 || low <= callback && callback <= high.wrapping_sub(size_of::<CallbackFrame>());
+        callback.is_multiple_of(WORD) && callback < self.g0_sp && bounded
     }
 
     fn back_on_curg(&mut self, memory: Memory, base: usize) {
@@ -490,10 +613,10 @@ impl Traceback {
         }
     }
 
-    /// Whether `frame` is none to give out: where C called back, or the end.
+    /// Whether `frame` is none to give out: a crossing's, or the end.
     #[inline(always)]
     fn is_special(&self, frame: &Frame) -> bool {
-        frame.pc == (&raw const arch::callback_return).addr() || self.is_past_base(frame)
+        in_crossing(frame.pc.wrapping_sub(1)) || self.is_past_base(frame)
     }
 
     #[inline(always)]
@@ -501,12 +624,32 @@ impl Traceback {
         frame.sp >= self.base || !RECORD_ENDS_FRAME && !RECORD_IS_SP && self.is_past_base_by_record(frame)
     }
 
-    /// Where SP is not known: the entry trampoline has no record, or the one in the `BaseFrame`.
+    /// Where SP is not known: the crossing at the end of this stack has the record in its frame there.
     fn is_past_base_by_record(&self, frame: &Frame) -> bool {
-        const TRAMPOLINE: usize = 64;
-        frame.sp == 0
-            && (self.base <= frame.fp && frame.fp < self.memory.high
-                || frame.fp == 0 && frame.pc.wrapping_sub((&raw const arch::g_begin).addr()) < TRAMPOLINE)
+        frame.sp == 0 && self.base <= frame.fp && frame.fp < self.memory.high
+    }
+
+    /// Judges the frame at hand: whether it is one to give out. If not, it says how to go on.
+    fn meet(&mut self) -> bool {
+        let frame = self.frame;
+        if self.is_past_base(&frame) {
+            if self.system {
+                self.enter_call();
+            } else {
+                self.end(Stop::End);
+            }
+            return false;
+        }
+        match crossing_at(frame.pc.wrapping_sub(1)) {
+            None => return true,
+            // The entry trampoline has no record, or the one in the BaseFrame.
+            Some(Crossing::GStart) => self.end(Stop::End),
+            // Where C called back.
+            Some(Crossing::Cgocallback) if !self.system => self.enter_entry(&frame),
+            // Any other has a frame like every function, and is not shown.
+            Some(_) => {}
+        }
+        false
     }
 
     /// What `next` does for everything but a managed frame below another.
@@ -517,21 +660,19 @@ impl Traceback {
             match self.phase {
                 Phase::Arrived => {
                     self.phase = self.stepping();
-                    return self.give();
+                    if self.exact || self.meet() {
+                        return self.give();
+                    }
                 }
                 Phase::Records | Phase::Tables | Phase::First => {
                     let step = if self.phase == Phase::First { self.first_step() } else { self.step() };
                     match step {
-                        Ok(frame) if !self.is_special(&frame) => {
+                        Ok(frame) => {
                             self.frame = frame;
-                            return self.give();
+                            if self.meet() {
+                                return self.give();
+                            }
                         }
-                        Ok(frame) if self.system => {
-                            let _ = frame;
-                            self.enter_call();
-                        }
-                        Ok(frame) if self.is_past_base(&frame) => self.end(Stop::End),
-                        Ok(frame) => self.enter_entry(&frame),
                         // What the system stack holds besides is C's; curg's frames are known all the same.
                         Err(_) if self.system && !self.g.is_null() => self.enter_call(),
                         Err(Stop::NoRecord) if self.system && self.frame.record() == 0 => self.end(Stop::End),
@@ -641,43 +782,23 @@ impl Traceback {
             return self.end(Stop::BadMemory);
         }
         // SAFETY: while curg is in C, and below each callback, such a frame lies there.
-        let (g, frame) = unsafe { ((*call).g.get(), cpu::caller_of_call(call)) };
+        let (g, sp) = unsafe { ((*call).g.get(), value((*call).sp)) };
         if !core::ptr::eq(g, self.g) {
             return self.end(Stop::BadMemory);
         }
-        let low = if self.system { 0 } else { self.memory.low };
         // SAFETY: `g` is this thread's curg.
-        let (limit, top, catch) =
-            unsafe { (value((*g).stack.limit), value((*g).stack.top), (*g).catch.get().addr()) };
-        if frame.sp < limit || frame.sp > top || !frame.sp.is_multiple_of(WORD) {
+        let (limit, top) = unsafe { (value((*g).stack.limit), value((*g).stack.top)) };
+        let base = top.wrapping_sub(size_of::<BaseFrame>());
+        if sp < limit || sp > base || !sp.is_multiple_of(WORD) {
             return self.end(Stop::BadMemory);
         }
-        if frame.sp < low {
+        // SAFETY: that word is an address of its stack, below the BaseFrame.
+        let frame = unsafe { cpu::caller_of_call(call) };
+        if !self.system && frame.sp < self.memory.low {
             return self.end(Stop::Loop);
         }
-        if self.system {
-            self.catch = catch;
-        }
-        self.back_on_curg(Memory::new(frame.sp, top), top.wrapping_sub(size_of::<BaseFrame>()));
+        self.back_on_curg(Memory::new(frame.sp, top), base);
         self.arrive(frame);
-        if self.is_past_base(&self.frame) {
-            return self.end(Stop::End);
-        }
-        if self.in_catch(frame.pc, frame.sp) {
-            self.phase = self.stepping();
-        }
-    }
-
-    /// Whether `pc` is a return address in `asmcgocall_catch`, whose frame is at `sp`.
-    fn in_catch(&mut self, pc: usize, sp: usize) -> bool {
-        /// More than that function has.
-        const BYTES: usize = 1024;
-        while self.catch != 0 && self.catch < sp {
-            let top = Memory::new(self.catch, self.memory.high);
-            let next = top.read(self.catch + offset_of!(CatchFrame, previous)).unwrap_or(0);
-            self.catch = if next > self.catch { next } else { 0 };
-        }
-        self.catch == sp && pc.wrapping_sub(arch::asmcgocall_catch as *const () as usize) < BYTES
     }
 }
 
