@@ -662,7 +662,7 @@ pub unsafe extern "C" fn gogo(g: *mut G<Arm64> /* x0 */, value: usize /* x1 */) 
 }
 
 /// Runs a parked g on this m until it parks or its function returns. In: the word that its `park` returns;
-/// out: the word that it parks with. A call, which `park` ends by a return: the CPU predicts both.
+/// out: the word that it parks with.
 ///
 /// Runs on a system stack, of which it uses 160 bytes. Go: `execute` and the end of `mcall`, in one.
 ///

@@ -213,7 +213,8 @@ const AT_ENTRY: usize = ALIGN - size_of::<W32>();
 const AT_G0_SP: usize = (size_of::<AsmcgocallFrame>() + size_of::<W32>()) % ALIGN;
 /// How far SP is below such an address where `cgocallback` builds the `CallbackEntry`, from whose lower end it
 /// calls.
-pub(super) const ABOVE_ENTRY: usize = size_of::<CallbackEntry>().next_multiple_of(ALIGN) - size_of::<CallbackEntry>();
+pub(super) const ABOVE_ENTRY: usize =
+    size_of::<CallbackEntry>().next_multiple_of(ALIGN) - size_of::<CallbackEntry>();
 
 // `g0.sched.sp` is the address of a `SwitchFrame`, or of a `CallbackFrame`. Their last word is the return
 // address that lies at SP when `resume` or `cgocallback` begins. `mcall` calls with one argument from there too:

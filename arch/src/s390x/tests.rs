@@ -100,8 +100,9 @@ unsafe extern "C" fn look(seen: *mut c_void, _: usize, _: usize) {
         let start = start_of_callback(callback);
         assert_eq!((start.pc, start.sp, start.record), (seen.c_pc, seen.c_sp, seen.c_sp));
 
-        let call: *const AsmcgocallFrame =
-            core::ptr::with_exposed_provenance((*callback).g0_sp.get() as usize - size_of::<AsmcgocallFrame>());
+        let call: *const AsmcgocallFrame = core::ptr::with_exposed_provenance(
+            (*callback).g0_sp.get() as usize - size_of::<AsmcgocallFrame>(),
+        );
         assert_eq!((*call).sp.get() as usize, seen.managed_sp);
         assert_eq!((*(*call).caller()).pc.get() as usize, seen.managed_pc, "the managed caller's r14");
         let start = start_of_call(&*call);
@@ -110,7 +111,11 @@ unsafe extern "C" fn look(seen: *mut c_void, _: usize, _: usize) {
         let entry = super::unwind::entry_below(&*call);
         assert_eq!((*entry).link.get() as usize, seen.managed_sp);
         assert_eq!((*entry).callback.get().cast_const(), callback);
-        assert_eq!((*callback).link.get() as usize, call.addr(), "C's back chain leads to the AsmcgocallFrame");
+        assert_eq!(
+            (*callback).link.get() as usize,
+            call.addr(),
+            "C's back chain leads to the AsmcgocallFrame"
+        );
     }
 }
 

@@ -588,7 +588,7 @@ pub unsafe extern "C" fn gogo(g: *mut G<X86_64> /* rdi */, value: usize /* rsi *
 }
 
 /// Runs a parked g on this m until it parks or its function returns. In: the word that its `park` returns;
-/// out: the word that it parks with. A call, which `park` ends by a return: the CPU predicts both.
+/// out: the word that it parks with.
 ///
 /// Runs on a system stack, of which it uses 64 bytes. Go: `execute` and the end of `mcall`, in one.
 ///

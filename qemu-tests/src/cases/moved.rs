@@ -72,6 +72,24 @@ struct Job {
     levels: usize,
 }
 
+/// Rewrites every word of a copied stack that is an address of the old one: what managed code does whose frames
+/// hold such words, by whatever knowledge it has of them.
+///
+/// # Safety
+/// The two stacks are as large as each other, and the first is a copy of the second.
+pub unsafe fn rewrite_all(limit: *mut u8, top: *mut u8, old_limit: *mut u8, old_top: *mut u8) {
+    let mut at = limit.cast::<usize>();
+    while at < top.cast() {
+        // SAFETY: within the copy, by the caller.
+        unsafe {
+            if (old_limit.addr()..=old_top.addr()).contains(&*at) {
+                *at = (*at).wrapping_add(top.addr().wrapping_sub(old_top.addr()));
+            }
+            at = at.add(1);
+        }
+    }
+}
+
 /// How many callbacks the case goes down.
 static DEEPEST: AtomicUsize = AtomicUsize::new(0);
 

@@ -559,23 +559,8 @@ pub unsafe extern "C" fn movable_callback(job: *mut c_void, f: usize, ctxt: usiz
     )
 }
 
-/// Repairs the back chains of [`movable`] and [`movable_callback`] in a stack that has been copied. They are
-/// all the words there that are addresses of the old one.
-///
-/// # Safety
-/// From `limit` to `top` lies a copy of what lay from `old_limit` to `old_top`.
-pub unsafe fn relink(limit: *mut u8, top: *mut u8, old_limit: *mut u8, old_top: *mut u8) {
-    let mut at = limit.cast::<usize>();
-    while at < top.cast() {
-        // SAFETY: within the copy, by the caller.
-        unsafe {
-            if (old_limit.addr()..=old_top.addr()).contains(&*at) {
-                *at = (*at).wrapping_add(top.addr().wrapping_sub(old_top.addr()));
-            }
-            at = at.add(1);
-        }
-    }
-}
+/// The back chain words of [`movable`] and [`movable_callback`] are addresses of their stack.
+pub use crate::cases::moved::rewrite_all as relink;
 
 /// Calls `f(arg)` through `asmcgocall` from a frame that is `size` bytes larger than usual.
 ///

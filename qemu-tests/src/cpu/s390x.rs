@@ -278,7 +278,7 @@ pub fn check_entry(what: &str, state: &[usize; 8], crossing: bool) {
 }
 
 /// A task's function that calls `block.f(block.arg)` through `asmcgocall` and survives that its stack is
-/// moved meanwhile. Its CFA is defined by r11, which designates its own frame. It keeps no back chain.
+/// moved meanwhile. Its CFA is defined by r11, which designates its own frame.
 ///
 /// # Safety
 /// `block` is the address of a [`Movable`](crate::cases::moved::Movable) off the task's stack.
@@ -289,8 +289,9 @@ pub unsafe extern "C" fn movable(block: usize /* r2 */) -> usize /* r2 */ {
         "stmg %r11, %r14, 88(%r15)",
         ".cfi_rel_offset %r11, 88", ".cfi_rel_offset %r12, 96", ".cfi_rel_offset %r13, 104",
         ".cfi_rel_offset %r14, 112", ".cfi_val_offset %r15, -160",
+        "lgr %r1, %r15",
         "aghi %r15, -184",                ".cfi_adjust_cfa_offset 184",
-        "mvghi 0(%r15), 0",
+        "stg %r1, 0(%r15)",
         "lgr %r11, %r15",                 ".cfi_def_cfa_register %r11",
         "stg %r2, 160(%r11)",
         "lgfi %r1, 0x11223344",
@@ -326,8 +327,9 @@ pub unsafe extern "C" fn movable_callback(job: *mut c_void, f: usize, ctxt: usiz
     naked_asm!(
         ".cfi_startproc",
         "stg %r14, 112(%r15)",            ".cfi_rel_offset %r14, 112", ".cfi_val_offset %r15, -160",
+        "lgr %r1, %r15",
         "aghi %r15, -160",                ".cfi_adjust_cfa_offset 160",
-        "mvghi 0(%r15), 0",
+        "stg %r1, 0(%r15)",
         "lgr %r1, %r2",
         "lgr %r2, %r3",
         "lgr %r3, %r1",
@@ -340,12 +342,8 @@ pub unsafe extern "C" fn movable_callback(job: *mut c_void, f: usize, ctxt: usiz
     )
 }
 
-/// Repairs the back chains of [`movable`] and [`movable_callback`] in a stack that has been copied: they keep
-/// none.
-///
-/// # Safety
-/// None.
-pub unsafe fn relink(_limit: *mut u8, _top: *mut u8, _old_limit: *mut u8, _old_top: *mut u8) {}
+/// The back chain words of [`movable`] and [`movable_callback`] are addresses of their stack.
+pub use crate::cases::moved::rewrite_all as relink;
 
 /// Calls `f(arg)` through `asmcgocall` from a frame that is `size` bytes larger than usual.
 ///
