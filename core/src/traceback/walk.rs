@@ -494,7 +494,11 @@ impl Traceback {
             // Of all the others one step by the tables leads to the caller, wherever they are.
             _ => {}
         }
-        match tables::step_interrupted(registers, &[memory]) {
+        // On the way back from C the frame below `g0.sched.sp` still has a register; on the way to a g that
+        // goes on, its `sched` still has the PC.
+        let call = Memory::new(self.g0_sp.wrapping_sub(size_of::<AsmcgocallFrame>()), self.g0_sp);
+        let g = Memory::new(self.g.addr(), self.g.addr() + size_of::<G>());
+        match tables::step_interrupted(registers, &[memory, call, g]) {
             Ok(caller) => self.arrive_on_curg(caller),
             Err(stop) => self.end(stop),
         }

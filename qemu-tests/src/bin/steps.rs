@@ -296,6 +296,30 @@ const SCENARIOS: &[Scenario] = &[
             step("asmcgocall", task!("asmcgocall crossed"), "crossed"),
         ],
     },
+    // On i386 it makes the call itself: arguments lie on the stack, where there is no room for a fourth.
+    #[cfg(target_arch = "x86")]
+    Scenario {
+        name: "a callback through crosscall2_panic",
+        way: Way::Task(step_panicked),
+        steps: &[
+            step("asmcgocall", task!("asmcgocall panicked"), "panicked"),
+            step("crosscall2_panic", called!("crosscall2_panic c_panics", "panicked"), "C:signal panicked"),
+            step(
+                "cgocallback",
+                called!("cgocallback crosscall2_panic c_panics", "panicked"),
+                "C:signal panicked",
+            ),
+            step("cgocallback", called!("cgocallback crosscall2_panic c_panics", "panicked"), "panicked"),
+            step(
+                "cgocallback",
+                called!("cgocallback crosscall2_panic c_panics", "panicked"),
+                "C:signal panicked",
+            ),
+            step("crosscall2_panic", called!("crosscall2_panic c_panics", "panicked"), "C:signal panicked"),
+            step("asmcgocall", task!("asmcgocall panicked"), "panicked"),
+        ],
+    },
+    #[cfg(not(target_arch = "x86"))]
     Scenario {
         name: "a callback through crosscall2_panic",
         way: Way::Task(step_panicked),
@@ -703,6 +727,9 @@ impl core::fmt::Write for Line {
     }
 }
 
+/// Words of a `sigset_t`, which has 1024 bits.
+const MASK_WORDS: usize = 1024 / usize::BITS as usize;
+
 /// `struct sigaction`, `bits/sigaction.h` of glibc.
 #[repr(C)]
 struct Sigaction {
@@ -713,7 +740,7 @@ struct Sigaction {
     flags: c_int,
     #[cfg(target_arch = "s390x")]
     restorer: usize,
-    mask: [u64; 16],
+    mask: [usize; MASK_WORDS],
     #[cfg(not(target_arch = "s390x"))]
     flags: c_int,
     #[cfg(not(target_arch = "s390x"))]
@@ -749,7 +776,7 @@ fn handle_signals() {
         handler: (step_signal as unsafe extern "C" fn(c_int, *mut c_void, *mut c_void)) as usize,
         #[cfg(target_arch = "s390x")]
         _reserved: 0,
-        mask: [0; 16],
+        mask: [0; MASK_WORDS],
         flags: SA_SIGINFO | SA_ONSTACK,
         restorer: 0,
     };
