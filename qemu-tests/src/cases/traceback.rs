@@ -103,7 +103,7 @@ fn name_tower() {
     register(&named);
 }
 
-/// Registers functions by their addresses: each ends where the next begins, and none is long.
+/// Registers functions by their addresses: each ends where the program's symbol table says.
 fn register(named: &[(&'static str, usize)]) {
     // Bit 0 of an address is the Thumb bit where there is one, and no part of an address elsewhere.
     let mut entries: Vec<_> = named.iter().map(|&(name, entry)| (entry & !1, name)).collect();
@@ -112,8 +112,9 @@ fn register(named: &[(&'static str, usize)]) {
         .iter()
         .enumerate()
         .map(|(i, &(entry, name))| {
-            let next = entries.get(i + 1).map_or(usize::MAX, |next| next.0);
-            Function { entry, end: next.min(entry + 512), name, file: "tower.rs", line: 10 + i as u32 }
+            let symbol = crate::symbols::functions().iter().find(|f| f.entry == entry);
+            let end = symbol.expect("a function of this program").end;
+            Function { entry, end, name, file: "tower.rs", line: 10 + i as u32 }
         })
         .collect();
     register_functions(functions.leak()).expect("a sorted table");
