@@ -630,7 +630,8 @@ impl Traceback {
 
     /// Where SP is not known: the crossing at the end of this stack has the record in its frame there.
     fn is_past_base_by_record(&self, frame: &Frame) -> bool {
-        frame.sp == 0 && self.base <= frame.fp && frame.fp < self.memory.high
+        let within = self.base <= frame.fp && frame.fp < self.memory.high;
+        frame.sp == 0 && within && frame.fp.is_multiple_of(WORD)
     }
 
     /// Judges the frame at hand: whether it is one to give out. If not, it says how to go on.
