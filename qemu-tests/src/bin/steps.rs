@@ -319,7 +319,44 @@ const SCENARIOS: &[Scenario] = &[
             step("asmcgocall", task!("asmcgocall panicked"), "panicked"),
         ],
     },
-    #[cfg(not(target_arch = "x86"))]
+    // On ppc64le the two may differ in their TOC, so that it is a call and not a jump.
+    #[cfg(target_arch = "powerpc64")]
+    Scenario {
+        name: "a callback through crosscall2_panic",
+        way: Way::Task(step_panicked),
+        steps: &[
+            step("asmcgocall", task!("asmcgocall panicked"), "panicked"),
+            step("crosscall2_panic", called!("crosscall2_panic c_panics", "panicked"), "C:signal panicked"),
+            step(
+                "crosscall2",
+                called!("crosscall2 crosscall2_panic c_panics", "panicked"),
+                "C:signal panicked",
+            ),
+            step(
+                "cgocallback",
+                called!("cgocallback crosscall2 crosscall2_panic c_panics", "panicked"),
+                "C:signal panicked",
+            ),
+            step(
+                "cgocallback",
+                called!("cgocallback crosscall2 crosscall2_panic c_panics", "panicked"),
+                "panicked",
+            ),
+            step(
+                "cgocallback",
+                called!("cgocallback crosscall2 crosscall2_panic c_panics", "panicked"),
+                "C:signal panicked",
+            ),
+            step(
+                "crosscall2",
+                called!("crosscall2 crosscall2_panic c_panics", "panicked"),
+                "C:signal panicked",
+            ),
+            step("crosscall2_panic", called!("crosscall2_panic c_panics", "panicked"), "C:signal panicked"),
+            step("asmcgocall", task!("asmcgocall panicked"), "panicked"),
+        ],
+    },
+    #[cfg(not(any(target_arch = "x86", target_arch = "powerpc64")))]
     Scenario {
         name: "a callback through crosscall2_panic",
         way: Way::Task(step_panicked),
@@ -833,7 +870,7 @@ extern "C" fn main(_: c_int, _: *const *const u8) -> c_int {
             Way::Task(entry) => {
                 m = Some(adopt());
                 let mut task = Task::new(entry);
-                step_scenario_begins();
+                any(step_scenario_begins as extern "C" fn())();
                 let g = &raw mut *task.g;
                 for word in 0.. {
                     task.set(GState::Running);
@@ -847,18 +884,18 @@ extern "C" fn main(_: c_int, _: *const *const u8) -> c_int {
             }
             Way::G0(f) => {
                 m = Some(adopt());
-                step_scenario_begins();
+                any(step_scenario_begins as extern "C" fn())();
                 // SAFETY: they need nothing.
                 unsafe { any(f)() };
             }
             Way::Bare(f) => {
                 CALLBACK_ELSEWHERE.store(step_elsewhere as *const () as *mut c_void, Ordering::Release);
-                step_scenario_begins();
+                any(step_scenario_begins as extern "C" fn())();
                 // SAFETY: they need nothing.
                 unsafe { any(f)() };
             }
         }
-        step_scenario_ends();
+        any(step_scenario_ends as extern "C" fn())();
         if m.is_some() {
             m_release().expect("where it was adopted");
         }
