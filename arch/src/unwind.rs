@@ -197,3 +197,22 @@ impl Registers {
         self.get(native::unwind::CATCH_IN.dwarf as usize)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_section_holds_the_crossings_and_nothing_else() {
+        let at = |f: *const ()| crossing_at(f as usize);
+        assert_eq!(at(native::asm::getg as *const ()), Some(Crossing::Getg));
+        assert_eq!(at(native::asm::resume as *const ()), Some(Crossing::Resume));
+        assert_eq!(at(native::asm::park_return as *const ()), Some(Crossing::ParkReturn));
+        assert_eq!(at((&raw const native::asm::g_begin).cast()), Some(Crossing::GStart));
+        assert_eq!(at((&raw const native::asm::callback_return).cast()), Some(Crossing::Cgocallback));
+        assert_eq!(at(native::unwind::capture as *const ()), None);
+        let (start, stop) = ((&raw const TEXT_START).addr(), (&raw const TEXT_STOP).addr());
+        assert!(start < stop && crossing_at(start).is_some() && crossing_at(stop - 1).is_some());
+        assert_eq!((crossing_at(start - 1), crossing_at(stop)), (None, None));
+    }
+}

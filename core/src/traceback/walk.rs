@@ -549,6 +549,7 @@ impl Traceback {
             }
             Ok(caller) => self.arrive(caller),
             Err(_) if in_call => self.enter_call(),
+            Err(_) if self.memory.low == usize::MAX => self.end(Stop::NoBounds),
             Err(stop) => self.end(stop),
         }
     }
