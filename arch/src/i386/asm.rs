@@ -321,8 +321,8 @@ pub unsafe extern "C" fn ccall() {
         g_place!("ecx", still),
         "mov esp, [ebp + {sp} - {link}]",      ".cfi_def_cfa esp, {word}",
         "push dword ptr [ebp + {g} - {link}]", ".cfi_adjust_cfa_offset {word}",
-        concat!("pop dword ptr ", current_g!("ecx")), ".cfi_adjust_cfa_offset -{word}",
         "mov ebp, [ebp]",                      ".cfi_restore ebp",
+        concat!("pop dword ptr ", current_g!("ecx")), ".cfi_adjust_cfa_offset -{word}",
         "ret",
 
         // On g0, gsignal or a stack that no g knows.
