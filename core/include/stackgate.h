@@ -983,7 +983,7 @@ STACKGATE_ASSERT(sizeof(struct stackgate_vector) == 16);
 STACKGATE_ASSERT(offsetof(struct stackgate_vector, low) == 0);
 STACKGATE_ASSERT(offsetof(struct stackgate_vector, high) == 8);
 
-/* The registers that a C function gives back as it found them, but for those that have their place in the caller's frame: condition register fields 2 to 4 and the return address, in [`Linkage`]. */
+/* The registers that a C function gives back as it found them, but for those that have their place in the caller's frame: condition register fields 2 to 4 and the return address, in `Linkage`. */
 struct stackgate_callee_saved {
 	uint64_t r14;
 	uint64_t r15;
@@ -1371,7 +1371,7 @@ STACKGATE_ASSERT(offsetof(struct stackgate_base_frame, _save_upper) == 120);
 STACKGATE_ASSERT(offsetof(struct stackgate_base_frame, entry) == 160);
 STACKGATE_ASSERT(offsetof(struct stackgate_base_frame, parent) == 168);
 
-/* What `asmcgocall`, `ccall` and `systemstack` leave on the system stack, directly below `g0.sched.sp`: the frame that C is passed. What lies on the managed stack is [`AsmcgocallFrame::caller`]. */
+/* What `asmcgocall`, `ccall` and `systemstack` leave on the system stack, directly below `g0.sched.sp`: the frame that C is passed. What lies on the managed stack is `AsmcgocallFrame::caller`. */
 struct stackgate_asmcgocall_frame {
 	uint64_t sp;
 	uint64_t _save[19];
@@ -1485,7 +1485,7 @@ enum {
 	STACKGATE_EADDRESS = -2, /* a null or misaligned address: pass that of a G or an M */
 	STACKGATE_ENOTG0 = -3, /* not on the system stack of an m: do this where it was adopted */
 	STACKGATE_EINUSE = -4, /* in use: let the g return first */
-	STACKGATE_EALIGN = -5, /* an end of the stack is not a multiple of 16 */
+	STACKGATE_EALIGN = -5, /* an end of the stack is not a multiple of 16, or of 8 on arm and s390x */
 	STACKGATE_EINVERTED = -6, /* the stack's top is below its limit: stacks grow down */
 	STACKGATE_ESMALL = -7, /* a managed stack needs at least 2048 bytes */
 	STACKGATE_ENOM = -8, /* this thread is not an m: adopt it first */
@@ -1835,7 +1835,7 @@ void stackgate_gogo(stackgate_g *g,
 
 /*
  Runs a parked g on this m until it parks or its function returns. In: the word that its park returns;
- out: the word that it parks with. A call, which park ends by a return: the CPU predicts both.
+ out: the word that it parks with.
 
  Runs on a system stack, of which it uses 64 bytes. Go: execute and the end of mcall, in one.
 

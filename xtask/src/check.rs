@@ -43,6 +43,8 @@ const TOOLCHAIN_SYMBOLS: &[&str] = &[
     ".TOC.",
     "__exidx_start",
     "__exidx_end",
+    "__start_stackgate_text",
+    "__stop_stackgate_text",
     // Named by unwind tables; they come with the compiler's own runtime.
     "rust_eh_personality",
     "_Unwind_Resume",

@@ -121,7 +121,12 @@ const fn on(on: On) -> &'static str {
 
 /// A doc comment on one line.
 pub fn one_line(doc: &str) -> String {
-    doc.split_whitespace().collect::<Vec<_>>().join(" ")
+    unlinked(&doc.split_whitespace().collect::<Vec<_>>().join(" "))
+}
+
+/// Documentation without rustdoc's links, which mean nothing outside the module that it stands in.
+fn unlinked(doc: &str) -> String {
+    doc.replace("[`", "`").replace("`]", "`")
 }
 
 /// The tables of one CPU.
@@ -156,7 +161,7 @@ fn describe(text: &mut String, layout: &Layout, word: usize) {
         text,
         "\n## {}\n\n{}\n\nLies {}; {} bytes, aligned to {}.\n\n",
         layout.name,
-        layout.doc.trim().lines().map(str::trim).collect::<Vec<_>>().join("\n"),
+        unlinked(&layout.doc.trim().lines().map(str::trim).collect::<Vec<_>>().join("\n")),
         on(layout.on),
         layout.size,
         layout.align
