@@ -24,20 +24,29 @@ unsafe extern "C" {
     fn __errno_location() -> *mut c_int;
 }
 
-/// Declares libc functions: for each the import, the block, the trampoline, and `call`, which runs it on the
-/// system stack and returns the result with `errno`.
-macro_rules! calls {
-    ($($(#[$doc:meta])* fn $name:ident = $symbol:literal ( $($arg:ident: $ty:ty),* ; $($varg:ident: $vty:ty),* ) -> $ret:ty;)*) => {$(
+/// Declares a libc function: the import, the block, the trampoline, and `call`, which runs it on the system
+/// stack and returns the result with `errno`.
+///
+/// What follows `; ...` is passed as a variadic argument: the callee may count on what its ABI gives a variadic
+/// function, on ppc64le room in the caller's frame for its arguments.
+macro_rules! call {
+    ($(#[$doc:meta])* $name:ident = $symbol:literal ($($arg:ident: $ty:ty),*) -> $ret:ty) => {
+        call!(@ $(#[$doc])* $name $symbol [$($arg: $ty),*] [$($arg: $ty,)*] $ret);
+    };
+    ($(#[$doc:meta])* $name:ident = $symbol:literal ($($arg:ident: $ty:ty),*; ... $varg:ident: $vty:ty) -> $ret:ty) => {
+        call!(@ $(#[$doc])* $name $symbol [$($arg: $ty,)* ...] [$($arg: $ty,)* $varg: $vty,] $ret);
+    };
+    (@ $(#[$doc:meta])* $name:ident $symbol:literal [$($import:tt)*] [$($arg:ident: $ty:ty,)*] $ret:ty) => {
         $(#[$doc])*
         mod $name {
             use super::*;
 
             #[repr(C)]
-            pub struct Block { $(pub $arg: $ty,)* $(pub $varg: $vty,)* pub result: $ret, pub errno: c_int }
+            pub struct Block { $(pub $arg: $ty,)* pub result: $ret, pub errno: c_int }
 
             unsafe extern "C" {
                 #[link_name = $symbol]
-                fn target($($arg: $ty,)* $($varg: $vty,)*) -> $ret;
+                fn target($($import)*) -> $ret;
             }
 
             /// Runs on the system stack. `errno` is read on the same stack, right after the call.
@@ -45,29 +54,27 @@ macro_rules! calls {
                 // SAFETY: `call` passes its block; the arguments are the wrapper's affair.
                 unsafe {
                     let block = &mut *block.cast::<Block>();
-                    block.result = target($(block.$arg,)* $(block.$varg,)*);
+                    block.result = target($(block.$arg),*);
                     block.errno = *__errno_location();
                 }
                 0
             }
 
             /// Calls the function on the system stack.
-            pub unsafe fn call($($arg: $ty,)* $($varg: $vty,)*) -> ($ret, Errno) {
-                let mut block = Block { $($arg,)* $($varg,)* result: Default::default(), errno: 0 };
+            pub unsafe fn call($($arg: $ty),*) -> ($ret, Errno) {
+                let mut block = Block { $($arg,)* result: Default::default(), errno: 0 };
                 // SAFETY: the trampoline takes a Block; the arguments are the wrapper's affair.
                 unsafe { asmcgocall(trampoline, (&raw mut block).cast()) };
                 (block.result, Errno(block.errno))
             }
         }
-    )*};
+    };
 }
 
-calls! {
-    fn sys_open = "open64" (name: *const c_char, flags: c_int; mode: c_int) -> c_int;
-    fn sys_close = "close" (fd: c_int;) -> c_int;
-    fn sys_read = "read" (fd: c_int, to: *mut c_void, n: usize;) -> isize;
-    fn sys_write = "write" (fd: c_int, from: *const c_void, n: usize;) -> isize;
-}
+call! { sys_open = "open64" (name: *const c_char, flags: c_int; ... mode: c_int) -> c_int }
+call! { sys_close = "close" (fd: c_int) -> c_int }
+call! { sys_read = "read" (fd: c_int, to: *mut c_void, n: usize) -> isize }
+call! { sys_write = "write" (fd: c_int, from: *const c_void, n: usize) -> isize }
 
 /// `open(2)` with large-file offsets.
 ///
