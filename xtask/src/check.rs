@@ -33,8 +33,8 @@ const ALLOWED_PACKAGES: &[&str] = &[
     "stable_deref_trait",
 ];
 
-/// Symbols that compiled code may want from outside: rustc emits calls to these five anywhere.
-const MEMORY_FUNCTIONS: &[&str] = &["memcpy", "memmove", "memset", "memcmp", "bcmp"];
+/// Symbols that Rust's core itself wants from outside, as its documentation says; compiler-builtins has them.
+const MEMORY_FUNCTIONS: &[&str] = &["memcpy", "memmove", "memset", "memcmp", "bcmp", "strlen"];
 
 /// Symbols that are no functions of a C library either.
 const TOOLCHAIN_SYMBOLS: &[&str] = &[
@@ -239,7 +239,9 @@ fn may_be_undefined(symbol: &str) -> bool {
     let arithmetic = symbol.starts_with("__aeabi_")
         || (symbol.starts_with("__")
             && ["di3", "ti3", "si3", "di2", "ti2", "si2"].iter().any(|s| symbol.ends_with(s)));
-    rust || arithmetic || MEMORY_FUNCTIONS.contains(&symbol) || TOOLCHAIN_SYMBOLS.contains(&symbol)
+    // Atomic operations that choose their instructions at run time, in compiler-builtins too.
+    let atomics = symbol.starts_with("__aarch64_");
+    rust || arithmetic || atomics || MEMORY_FUNCTIONS.contains(&symbol) || TOOLCHAIN_SYMBOLS.contains(&symbol)
 }
 
 #[cfg(test)]
