@@ -2,6 +2,7 @@
 
 Run by `cargo xtask step`, in gdb, attached to a program that is stopped at its first instruction.
 STEP_RANGES: the functions to step through, `low-high` in hexadecimal, with commas between.
+STEP_DATA: where constants lie, in the same form.
 STEP_LABELS: addresses inside them where control arrives by a jump from elsewhere.
 STEP_BEGIN, STEP_END: functions that are called before and after each scenario.
 
@@ -16,7 +17,14 @@ import gdb
 
 MOST_FRAMES = 64
 
-ranges = [tuple(int(end, 16) for end in text.split("-")) for text in os.environ["STEP_RANGES"].split(",")]
+
+
+def ranges_of(variable):
+    texts = os.environ[variable].split(",")
+    return [tuple(int(end, 16) for end in text.split("-")) for text in texts if text]
+
+
+ranges, data = ranges_of("STEP_RANGES"), ranges_of("STEP_DATA")
 labels = [int(text, 16) for text in os.environ["STEP_LABELS"].split(",") if text]
 begin, end = int(os.environ["STEP_BEGIN"], 16), int(os.environ["STEP_END"], 16)
 under_way = False
@@ -69,7 +77,7 @@ for low, high in ranges:
     for instruction in architecture.disassemble(low, high - 1):
         address, length = instruction["addr"], instruction["length"]
         # Constants between functions' instructions are no instructions.
-        if instruction["asm"].startswith("."):
+        if any(low <= address < high for low, high in data) or instruction["asm"].startswith("."):
             continue
         after[address] = address + length
         print("insn %x %d %s" % (address, length, instruction["asm"].replace("\t", " ")))

@@ -23,7 +23,7 @@ use std::{
 };
 
 use anyhow::{Context as _, Result};
-use object::{Object as _, ObjectSymbol as _};
+use object::{Object as _, ObjectSection as _, ObjectSymbol as _};
 
 use crate::{
     context::{Context, Tally},
@@ -86,9 +86,21 @@ const DOWNWARD: &[&str] = &["asmcgocall", "ccall", "systemstack"];
 /// The name.
 const MORESTACK: &str = "__morestack";
 
+/// Why a global entry is not reached.
+const BY_POINTER_ONLY: &str = "makes the TOC for who calls through a pointer, and the scenarios call by name";
+/// Why the end of `mcall` is not reached.
+const BEHIND_NO_RETURN: &str = "stands behind the call of a function that does not return";
+
 /// Instructions that nobody can reach: the function, how the text of the instruction begins, and why.
 const UNREACHED: &[(&str, &str, &str)] = &[
-    ("mcall", "ud2", "stands behind the call of a function that does not return"),
+    ("mcall", "ud2", BEHIND_NO_RETURN),
+    ("mcall", "udf", BEHIND_NO_RETURN),
+    ("mcall", "trap", BEHIND_NO_RETURN),
+    // The TOC's restoration that every call through a pointer has behind it on ppc64le.
+    ("mcall", "ld r2,24(r1)", BEHIND_NO_RETURN),
+    // ppc64le's global entry of `ccall`.
+    ("ccall", "lis r2,", BY_POINTER_ONLY),
+    ("ccall", "addi r2,r2,", BY_POINTER_ONLY),
     ("park_return", "nop", "stands before the label, for unwinders that look one byte back"),
     ("g_start", "nop", "stands before the label, for unwinders that look one byte back"),
 ];
@@ -212,6 +224,7 @@ fn step_one(kit: &Kit, program: &str) -> Result<Report> {
                 continue;
             }
             let place = place(&symbols, address, text);
+            let text = text.split_whitespace().collect::<Vec<_>>().join(" ");
             match UNREACHED.iter().find(|(f, start, _)| *f == function && text.starts_with(start)) {
                 Some((_, _, why)) => _ = unreached.insert(format!("not reached: {place}: {why}")),
                 None => wrong.push(format!("{view}: {place}: never reached")),
@@ -288,7 +301,12 @@ fn by_gdb(
     let copy = renamed_copy(kit, program)?;
     let list: Vec<_> = ranges.iter().map(|r| format!("{:x}-{:x}", r.start, r.end)).collect();
     let every = every_symbol(program)?;
-    let labels: Vec<_> = LABELS
+    let data: Vec<_> = data_of(program)?
+        .iter()
+        .filter(|data| ranges.iter().any(|range| range.start < data.end && data.start < range.end))
+        .map(|data| format!("{:x}-{:x}", data.start, data.end))
+        .collect();
+    let mut labels: Vec<_> = LABELS
         .iter()
         .map(|label| {
             let name = format!("{PREFIX}{label}");
@@ -296,6 +314,10 @@ fn by_gdb(
             found.map(|(_, range)| format!("{:x}", range.start)).with_context(|| format!("no label {name}"))
         })
         .collect::<Result<_>>()?;
+    let starts = local_entries(program)?;
+    labels.extend(
+        starts.iter().filter(|at| ranges.iter().any(|range| range.contains(at))).map(|at| format!("{at:x}")),
+    );
     let marker = |name: &str| Ok::<_, anyhow::Error>(format!("{:x}", symbols.range(name)?.start));
     let session = Session {
         kit,
@@ -305,6 +327,7 @@ fn by_gdb(
         script: Path::new(SCRIPT),
         variables: &[
             ("STEP_RANGES", list.join(",")),
+            ("STEP_DATA", data.join(",")),
             ("STEP_LABELS", labels.join(",")),
             ("STEP_BEGIN", marker("step_scenario_begins")?),
             ("STEP_END", marker("step_scenario_ends")?),
@@ -427,6 +450,58 @@ fn every_symbol(program: &str) -> Result<Vec<(String, Range<u64>)>> {
         .collect())
 }
 
+/// Where functions of ppc64le begin for callers that share their TOC, if it is not their first instruction
+/// (ELFv2 ABI 3.4.1). Other CPUs have none.
+fn local_entries(program: &str) -> Result<Vec<u64>> {
+    let bytes = fs::read(program).with_context(|| format!("cannot read {program}"))?;
+    let file = object::File::parse(&*bytes).with_context(|| format!("{program} is no object file"))?;
+    if file.architecture() != object::Architecture::PowerPc64 {
+        return Ok(Vec::new());
+    }
+    let entry = |symbol: object::Symbol<'_, '_>| match symbol.flags() {
+        object::SymbolFlags::Elf { st_other, .. } => Some(symbol.address() + local_entry_offset(st_other.0)?),
+        _ => None,
+    };
+    Ok(file.symbols().filter(|symbol| symbol.is_definition()).filter_map(entry).collect())
+}
+
+/// How far the local entry is from the global one, if they differ, by the upper bits of `st_other`.
+fn local_entry_offset(st_other: u8) -> Option<u64> {
+    match st_other >> 5 {
+        bits @ 2..=6 => Some(1 << bits),
+        _ => None,
+    }
+}
+
+/// Where constants lie between instructions, by Arm's mapping symbols: from each `$d` to the next `$a`, `$t`
+/// or `$x`, or to the end, of the section that the crossings lie in. Other CPUs have none.
+fn data_of(program: &str) -> Result<Vec<Range<u64>>> {
+    let bytes = fs::read(program).with_context(|| format!("cannot read {program}"))?;
+    let file = object::File::parse(&*bytes).with_context(|| format!("{program} is no object file"))?;
+    let Some(crossings) = file.section_by_name("stackgate_text") else { return Ok(Vec::new()) };
+    let mut marks = vec![(crossings.index().0, crossings.address() + crossings.size(), false)];
+    for symbol in file.symbols() {
+        let (Ok(name), Some(section)) = (symbol.name(), symbol.section_index()) else { continue };
+        let kind = name.split('.').next().unwrap_or(name);
+        if section == crossings.index() && matches!(kind, "$a" | "$t" | "$x" | "$d") {
+            marks.push((section.0, symbol.address(), kind == "$d"));
+        }
+    }
+    Ok(data_between(marks))
+}
+
+/// The same from the marks and the sections' ends: section, address, and whether constants begin there.
+fn data_between(mut marks: Vec<(usize, u64, bool)>) -> Vec<Range<u64>> {
+    // Where both are at one address the constants are none.
+    marks.sort_unstable_by_key(|&(section, address, constants)| (section, address, !constants));
+    marks
+        .windows(2)
+        .filter(|pair| pair[0].2 && pair[0].0 == pair[1].0)
+        .map(|pair| pair[0].1..pair[1].1)
+        .filter(|range| !range.is_empty())
+        .collect()
+}
+
 /// What the plugin `sigstep` is told.
 #[derive(Clone, Debug, Default)]
 pub struct SignalPlan {
@@ -465,6 +540,24 @@ mod tests {
     fn a_plan_is_spelled_as_the_plugin_reads_it() {
         let plan = SignalPlan { ranges: vec![0x10..0x20, 0x30..0x34], quiet: Some((0x40, 0x50)) };
         assert_eq!(plan.arguments(), ",range=10-20,range=30-34,pause=40,resume=50");
+    }
+
+    #[test]
+    fn constants_lie_between_marks() {
+        let marks =
+            vec![(1, 0x10, false), (2, 0x8, true), (1, 0x20, true), (1, 0x30, true), (1, 0x28, false)];
+        assert_eq!(data_between(marks), [std::ops::Range { start: 0x20, end: 0x28 }]);
+        assert_eq!(
+            data_between(vec![(1, 0x20, true), (1, 0x28, false)]),
+            [std::ops::Range { start: 0x20, end: 0x28 }]
+        );
+    }
+
+    #[test]
+    fn local_entries_are_decoded() {
+        // ELFv2 ABI 3.4.1: 0, 1 and 7 say nothing of another address.
+        let offsets = [0, 1, 2, 3, 4, 5, 6, 7].map(|bits: u8| local_entry_offset(bits << 5 | 3));
+        assert_eq!(offsets, [None, None, Some(4), Some(8), Some(16), Some(32), Some(64), None]);
     }
 
     #[test]
