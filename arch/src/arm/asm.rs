@@ -311,10 +311,11 @@ pub unsafe extern "C" fn ccall() {
         // g0 is current. Build the AsmcgocallFrame on its stack as asmcgocall does.
         "str r12, [r5]",
         "ldr r12, [r12, #{g0_sp}]",
-        "add lr, sp, #16",
+        // Four words were pushed, the return address first.
+        "add lr, sp, #4 * {word}",
         "str lr, [r12, #-{word}]!",
         "str ofp, [r12, #-{word}]!",
-        "ldr lr, [sp, #12]",
+        "ldr lr, [sp, #3 * {word}]",
         "stmdb r12!, {{r4, r5, rfp, lr}}",
 
         // Give back the two registers; the function comes back in lr.
