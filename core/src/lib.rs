@@ -41,6 +41,7 @@
 pub mod callback;
 pub mod capi;
 pub mod cgocall;
+mod console;
 mod once;
 mod platform;
 mod task;
@@ -48,6 +49,7 @@ pub mod traceback;
 
 pub use callback::{InitError, enter, notify_runtime_init_done, runtime_init_begin, wait_runtime_init_done};
 pub use cgocall::{cgocall, on_system_stack};
+pub use console::Console;
 pub use platform::{ErrnoFn, Platform, PlatformError, platform, set_platform};
 pub use stackgate_arch as arch;
 pub use stackgate_arch::{

@@ -1,5 +1,6 @@
 //! What stackgate asks of the system it runs on, off its hot paths.
 
+use crate::console::Console;
 use crate::once::Once;
 use core::ffi::{c_int, c_void};
 use core::sync::atomic::{AtomicI32, AtomicPtr, AtomicU32, Ordering};
@@ -100,8 +101,11 @@ pub(crate) fn fatal(name: &'static str, what_to_do: &'static str) -> ! {
     let Some(platform) = platform() else {
         panic!("stackgate: fatal: {name}: {what_to_do}");
     };
+    let mut console = Console::new();
     for part in ["stackgate: fatal: ", name, ": ", what_to_do, "\n"] {
-        platform.write(part.as_bytes());
+        console.bytes(part.as_bytes());
     }
+    // Nothing drops after `abort`.
+    console.flush();
     platform.abort()
 }

@@ -9,11 +9,12 @@
 use core::ffi::{c_int, c_void};
 use core::fmt::Write as _;
 use core::hint::black_box;
-use qemu_tests::cpu::ccall_one;
+use qemu_tests::cases::moved::Movable;
+use qemu_tests::cpu::{self, ccall_one};
 use stackgate::arch::frame::Word;
 use stackgate::arch::{self, CALLBACK_ELSEWHERE, NativeWord, Stack};
 use stackgate::traceback::{Traceback, TracebackArg, set_cgo_traceback};
-use stackgate::{CFn, CallbackFn, EntryFn, G, GState, M, g_init, m_adopt, m_release};
+use stackgate::{CFn, CallbackFn, EntryFn, G, GState, M, g_init, m_adopt, m_release, stack_moved};
 use std::sync::atomic::{AtomicBool, Ordering};
 
 /// One stretch of a scenario: while `function` runs, unwinders see exactly this.
@@ -192,6 +193,18 @@ const SCENARIOS: &[Scenario] = &[
                 "inner C:2 outer C:1 throws",
             ),
             step("throw_to", task!("throw_to throws"), "throws"),
+        ],
+    },
+    // Until C comes back the stack is where it was; then it is elsewhere, and the old one is junk.
+    Scenario {
+        name: "a moved stack",
+        way: Way::Task(cpu::movable),
+        steps: &[
+            step("asmcgocall", task!("asmcgocall movable"), "movable"),
+            step("cgocallback", called!("cgocallback c_moves", "movable"), "C:signal movable"),
+            step("cgocallback", called!("cgocallback c_moves", "movable"), "C:1 movable"),
+            step("cgocallback", called!("cgocallback c_moves", "movable"), "C:signal movable"),
+            step("asmcgocall", task!("asmcgocall movable"), "movable"),
         ],
     },
     Scenario {
@@ -624,6 +637,28 @@ macro_rules! c_calls_back {
     };
 }
 
+/// C that moves the stack of the task that called it, and calls back.
+#[unsafe(no_mangle)]
+#[inline(never)]
+unsafe extern "C" fn step_c_moves(g: *mut c_void) -> c_int {
+    // SAFETY: curg is in C, and all of its stack is copied.
+    unsafe {
+        let g = g.cast::<G>();
+        let old = [(*g).stack.limit, (*g).stack.top]
+            .map(|end| core::ptr::with_exposed_provenance_mut::<u8>(Word::get(end) as usize));
+        let size = old[1].addr() - old[0].addr();
+        let new: &mut [u128] = Box::leak(vec![0; size / 16].into());
+        let ends = new.as_mut_ptr_range();
+        let (limit, top) = (ends.start.cast::<u8>(), ends.end.cast::<u8>());
+        limit.copy_from_nonoverlapping(old[0], size);
+        cpu::relink(limit, top, old[0], old[1]);
+        stack_moved(g, limit, top).expect("a good stack");
+        old[0].write_bytes(0xa5, size);
+        arch::cgocallback(step_leaf, NULL, 0, 1);
+    }
+    black_box(0)
+}
+
 type Cgocallback = unsafe extern "C" fn(CallbackFn, *mut c_void, usize, usize);
 type Crosscall2 = unsafe extern "C" fn(CallbackFn, *mut c_void, c_int, usize);
 
@@ -872,7 +907,10 @@ extern "C" fn main(_: c_int, _: *const *const u8) -> c_int {
                 let mut task = Task::new(entry);
                 any(step_scenario_begins as extern "C" fn())();
                 let g = &raw mut *task.g;
-                for word in 0.. {
+                // For the one that calls what it is told; the others take no notice.
+                let mut block = Movable::new(step_c_moves, g.cast());
+                let word = (&raw mut block).expose_provenance();
+                loop {
                     task.set(GState::Running);
                     // SAFETY: the g is this task's.
                     black_box(unsafe { step_run(g, word) });

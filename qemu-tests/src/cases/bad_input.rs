@@ -263,6 +263,44 @@ fn call_of_null() {
     });
 }
 
+/// A platform that remembers what is written to it, a write at a time.
+struct Remembers;
+
+static WRITTEN: std::sync::Mutex<Vec<Vec<u8>>> = std::sync::Mutex::new(Vec::new());
+
+impl stackgate::Platform for Remembers {
+    fn write(&self, message: &[u8]) {
+        WRITTEN.lock().expect("one thread").push(message.to_vec());
+    }
+    fn abort(&self) -> ! {
+        std::process::abort()
+    }
+    fn thread_id(&self) -> usize {
+        1
+    }
+    fn wait(&self, _: &core::sync::atomic::AtomicU32, _: u32) -> bool {
+        false
+    }
+    fn wake(&self, _: &core::sync::atomic::AtomicU32) {}
+    fn errno(&self) -> Option<stackgate::ErrnoFn> {
+        None
+    }
+}
+
+fn messages_are_written_a_line_at_a_time() {
+    use core::fmt::Write as _;
+    let mut console = stackgate::Console::of(&Remembers);
+    write!(console, "a{}b{:?}\nc", 1, "d").expect("it takes everything");
+    console.bytes(b"\xff\n");
+    console.bytes(&[b'x'; 300]);
+    drop(console);
+    let written = WRITTEN.lock().expect("one thread");
+    check_eq!(written[0], b"a1b\"d\"\n", "parts of one line");
+    check_eq!(written[1], b"c\xff\n", "bytes that are no text");
+    check_eq!(written[2..].concat(), [b'x'; 300], "nothing is lost of a long line");
+    check_eq!(written.len(), 4, "which takes two");
+}
+
 cases! {
     "bad input";
     "adopt null" => adopt_null;
@@ -299,4 +337,5 @@ cases! {
     "callback before initialisation" (fatal "callback before initialisation") => callback_before_initialisation;
     "null callback" (fatal "callback of a null function") => callback_of_null;
     "null call" (fatal "call of a null function") => call_of_null;
+    "messages are whole lines" => messages_are_written_a_line_at_a_time;
 }

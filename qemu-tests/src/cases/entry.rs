@@ -67,6 +67,20 @@ fn asmcgocall_without_g() {
     checked("asmcgocall without a g", |s| unsafe { _ = arch::asmcgocall(as_c_fn(), s.cast()) });
 }
 
+/// Calls from where SP is a multiple of no more than it always is.
+fn from_odd_places(what: &str) {
+    for more in (0..cpu::SP_ALIGN).step_by(cpu::SP_LEAST) {
+        // SAFETY: takes a State; SP is a multiple of what it has to be.
+        checked(what, |s| unsafe { _ = cpu::variable_frame(more, as_c_fn(), s.cast()) });
+    }
+}
+
+fn asmcgocall_from_odd_places() {
+    from_odd_places("asmcgocall without a g");
+    adopted(|_| from_odd_places("asmcgocall on g0"));
+    in_task(|| from_odd_places("asmcgocall"));
+}
+
 fn ccall() {
     // SAFETY: takes a State.
     in_task(|| checked("ccall", |s| unsafe { _ = cpu::ccall_one(as_c_fn(), s.cast()) }));
@@ -149,6 +163,7 @@ cases! {
     "asmcgocall" => asmcgocall;
     "asmcgocall on g0" => asmcgocall_on_g0;
     "asmcgocall without a g" => asmcgocall_without_g;
+    "asmcgocall from odd places" => asmcgocall_from_odd_places;
     "ccall" => ccall;
     "ccall on g0" => ccall_on_g0;
     "systemstack" => systemstack;

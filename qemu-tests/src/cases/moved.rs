@@ -16,14 +16,32 @@ const SIZE: usize = 64 << 10;
 /// What the task's function [`cpu::movable`] is told, and tells.
 #[repr(C)]
 pub struct Movable {
+    /// `asmcgocall` or `asmcgocall_catch`, through which it calls.
+    pub through: usize,
     /// What it calls.
     pub f: usize,
     /// With what.
     pub arg: usize,
     /// What that returned, sign-extended.
     pub result: usize,
+    /// Where a throw writes.
+    pub thrown: usize,
     /// What it finds in its own frame afterwards.
     pub locals: [usize; 2],
+}
+
+impl Movable {
+    /// What calls `f(arg)` through `asmcgocall`.
+    pub fn new(f: stackgate::CFn, arg: *mut c_void) -> Self {
+        Self {
+            through: arch::asmcgocall as *const () as usize,
+            f: f as usize,
+            arg: arg.expose_provenance(),
+            result: 0,
+            thrown: 0,
+            locals: [0; 2],
+        }
+    }
 }
 
 /// A task whose stack can be moved between several memories.
@@ -141,12 +159,7 @@ fn moved_at(levels: usize) {
     adopted(|_| {
         let mut task = MovableTask::new();
         let mut job = Job { task: &raw mut task, levels };
-        let mut block = Movable {
-            f: moves as *const () as usize,
-            arg: (&raw mut job).expose_provenance(),
-            result: 0,
-            locals: [0; 2],
-        };
+        let mut block = Movable::new(moves, (&raw mut job).cast());
         let g = &raw mut *task.g;
         // SAFETY: nobody else has the g.
         let out = unsafe { resume(g, (&raw mut block).expose_provenance()) };
@@ -174,15 +187,43 @@ fn parked() {
         }
         check!(old_top != top);
         let mut job = Job { task: &raw mut task, levels: 1 };
-        let mut block = Movable {
-            f: moves as *const () as usize,
-            arg: (&raw mut job).expose_provenance(),
-            result: 0,
-            locals: [0; 2],
-        };
+        let mut block = Movable::new(moves, (&raw mut job).cast());
         // SAFETY: nobody else has the g.
         let out = unsafe { resume(g, (&raw mut block).expose_provenance()) };
         check_eq!(out, Ok(Resumed::Finished(11)));
+    });
+}
+
+/// C that moves the stack that called it, then calls back code that throws through it.
+unsafe extern "C" fn moves_and_is_dropped(task: *mut c_void) -> c_int {
+    // SAFETY: the case's task; the callback does not come back.
+    unsafe {
+        (*task.cast::<MovableTask>()).move_on();
+        arch::cgocallback(throws, core::ptr::null_mut(), 0, 0);
+    }
+    unreachable!("the callback throws");
+}
+
+unsafe extern "C" fn throws(_: *mut c_void, _: usize, _: usize) {
+    // SAFETY: `movable` catches.
+    unsafe { arch::throw_to((*arch::getg()).catch.get(), 55) }
+}
+
+fn thrown_after_a_move() {
+    adopted(|_| {
+        let mut task = MovableTask::new();
+        let at = &raw mut task;
+        let mut block = Movable::new(moves_and_is_dropped, at.cast());
+        block.through = arch::asmcgocall_catch as *const () as usize;
+        let g = &raw mut *task.g;
+        let word = (&raw mut block).expose_provenance();
+        // SAFETY: nobody else has the g.
+        let out = unsafe { resume(g, word) };
+        check!(matches!(out, Ok(Resumed::Finished(_))), "{out:?}");
+        check_eq!(block.thrown, 55, "what was thrown");
+        check_eq!(block.locals, [0x1122_3344, 0x5566_7788], "locals of the moved frame");
+        // SAFETY: the g has finished.
+        check!(unsafe { (*g).catch.get() }.is_null(), "nothing is left to catch");
     });
 }
 
@@ -219,5 +260,6 @@ cases! {
     "in two nested callbacks" => || moved_at(2);
     "in ten nested callbacks" => || moved_at(10);
     "while parked" => parked;
+    "before a throw" => thrown_after_a_move;
     "a frame of variable size" => a_frame_of_variable_size;
 }

@@ -1,5 +1,6 @@
 //! The four paths of the calls into C: from a g, on g0, on gsignal, without a g.
 
+use crate::cpu::{self, Wide};
 use crate::setup::{adopted, in_task};
 use crate::{cases, check, check_eq};
 use core::ffi::{c_int, c_void};
@@ -26,6 +27,32 @@ unsafe extern "C" fn look(seen: *mut c_void) -> c_int {
 unsafe extern "C" fn look_managed(seen: *mut c_void) {
     // SAFETY: as `look`.
     unsafe { look(seen) };
+}
+
+unsafe extern "C" fn three_words(a: usize, b: usize, c: usize) -> Wide {
+    let half = Wide::BITS / 2;
+    ((a as Wide) << half).wrapping_add((b as Wide) << 7) ^ (c as Wide)
+}
+
+unsafe extern "C" fn two_doubles(a: f64, b: f64) -> f64 {
+    a.mul_add(1024.0, -b)
+}
+
+/// Calls C functions whose arguments and results are not `asmcgocall`'s.
+fn ccall_passes_registers_on() {
+    const WORDS: [usize; 3] = [usize::MAX - 5, 0x1234_5678, usize::MAX / 3];
+    let [a, b, c] = WORDS;
+    // SAFETY: the functions take what they are called with.
+    let (words, doubles) = unsafe {
+        (
+            cpu::ccall_words(a, b, c, three_words as *const () as usize),
+            cpu::ccall_doubles(-0.75, 1e-300, two_doubles as *const () as usize),
+        )
+    };
+    // SAFETY: as above.
+    let (wanted_words, wanted_doubles) = unsafe { (three_words(a, b, c), two_doubles(-0.75, 1e-300)) };
+    check_eq!(words, wanted_words, "words, and a result of {} bits", Wide::BITS);
+    check_eq!(doubles.to_bits(), wanted_doubles.to_bits(), "doubles");
 }
 
 fn on_stack(sp: usize, g: *mut stackgate::G) -> bool {
@@ -68,7 +95,7 @@ unsafe extern "C" fn cgocall_way(f: stackgate::CFn, arg: *mut c_void) -> c_int {
 
 unsafe extern "C" fn ccall_way(f: stackgate::CFn, arg: *mut c_void) -> c_int {
     // SAFETY: by the caller.
-    unsafe { crate::cpu::ccall_one(f, arg) }
+    unsafe { cpu::ccall_one(f, arg) }
 }
 
 unsafe fn seen_cleared(at: *mut c_void) {
@@ -198,5 +225,8 @@ cases! {
     "each thread has its g" => each_thread_has_its_g;
     "counters" => counters;
     "deep C" => deep_c_does_not_touch_the_task;
+    "ccall's arguments from a g" => || in_task(ccall_passes_registers_on);
+    "ccall's arguments on g0" => || adopted(|_| ccall_passes_registers_on());
+    "ccall's arguments without a g" => ccall_passes_registers_on;
     "negative results" => negative_results_keep_their_sign;
 }

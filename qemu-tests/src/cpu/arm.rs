@@ -254,6 +254,57 @@ pub unsafe extern "C" fn ccall_one(f: stackgate::CFn /* r0 */, arg: *mut c_void 
     )
 }
 
+/// Calls `f(a, b, c)` through `ccall`, whose result comes back as it is.
+///
+/// # Safety
+/// `f` takes three words and returns a [`Wide`].
+#[unsafe(naked)]
+pub unsafe extern "C" fn ccall_words(a: usize, b: usize, c: usize, f: usize /* r3 */) -> Wide {
+    naked_asm!(
+        ".fnstart",
+        ".cfi_sections .debug_frame",
+        ".cfi_startproc",
+        "mov r12, r3",
+        "ldr r3, 3f",
+        "2: add r3, pc",
+        "bx r3",
+        ".balign 4",
+        "3: .word {ccall} - (2b + {ahead})",
+        ".cfi_endproc",
+        ".fnend",
+        ccall = sym stackgate::arch::ccall,
+        ahead = const PC_AHEAD,
+    )
+}
+
+/// Calls `f(a, b)` through `ccall`.
+///
+/// # Safety
+/// `f` takes two doubles and returns one.
+#[unsafe(naked)]
+pub unsafe extern "C" fn ccall_doubles(a: f64, b: f64, f: usize /* r0 */) -> f64 {
+    naked_asm!(
+        ".fnstart",
+        ".cfi_sections .debug_frame",
+        ".cfi_startproc",
+        "mov r12, r0",
+        "ldr r3, 3f",
+        "2: add r3, pc",
+        "bx r3",
+        ".balign 4",
+        "3: .word {ccall} - (2b + {ahead})",
+        ".cfi_endproc",
+        ".fnend",
+        ccall = sym stackgate::arch::ccall,
+        ahead = const PC_AHEAD,
+    )
+}
+
+/// The widest integer that a function returns in registers: r0 and r1.
+pub type Wide = u64;
+
+/// What SP is a multiple of at every instruction.
+pub const SP_LEAST: usize = 4;
 /// What SP is a multiple of where a call is made.
 pub const SP_ALIGN: usize = 8;
 /// What remains of that at the callee's entry: a call leaves nothing on the stack.
@@ -270,13 +321,14 @@ pub fn check_entry(what: &str, state: &[usize; 8], crossing: bool) {
     }
 }
 
-/// A task's function that calls `block.f(block.arg)` through `asmcgocall` and survives that its stack is
+/// A task's function that calls `block.f(block.arg)` through `block.through` and survives that its stack is
 /// moved meanwhile. Both frame pointers designate its own frame: one defines its CFA, and of its two locals it
 /// finds one by each.
 ///
 /// # Safety
 /// `block` is the address of a [`Movable`](crate::cases::moved::Movable) off the task's stack.
 #[unsafe(naked)]
+#[unsafe(export_name = "step_movable")]
 pub unsafe extern "C" fn movable(block: usize /* r0 */) -> usize /* r0 */ {
     naked_asm!(
         ".fnstart",
@@ -295,9 +347,11 @@ pub unsafe extern "C" fn movable(block: usize /* r0 */) -> usize /* r0 */ {
         "movw r1, #0x7788",
         "movt r1, #0x5566",
         "str r1, [r{fp}, #-12]",
+        "ldr r3, [r0, #{through}]",
+        "add r2, r0, #{thrown}",
         "ldr r1, [r0, #{arg}]",
         "ldr r0, [r0, #{f}]",
-        "bl {asmcgocall}",
+        "blx r3",
         "ldr r1, [r{fp}, #-4]",
         "str r0, [r1, #{result}]",
         "ldr r2, [r{fp}, #-8]",
@@ -311,10 +365,11 @@ pub unsafe extern "C" fn movable(block: usize /* r0 */) -> usize /* r0 */ {
         ".fnend",
         fp = const FP,
         other = const OTHER_FP,
-        asmcgocall = sym stackgate::arch::asmcgocall,
+        through = const core::mem::offset_of!(crate::cases::moved::Movable, through),
         f = const core::mem::offset_of!(crate::cases::moved::Movable, f),
         arg = const core::mem::offset_of!(crate::cases::moved::Movable, arg),
         result = const core::mem::offset_of!(crate::cases::moved::Movable, result),
+        thrown = const core::mem::offset_of!(crate::cases::moved::Movable, thrown),
         locals = const core::mem::offset_of!(crate::cases::moved::Movable, locals),
     )
 }
@@ -352,7 +407,7 @@ pub unsafe fn relink(_limit: *mut u8, _top: *mut u8, _old_limit: *mut u8, _old_t
 /// Calls `f(arg)` through `asmcgocall` from a frame that is `size` bytes larger than usual.
 ///
 /// # Safety
-/// `size` is a multiple of 8 that the stack has room for.
+/// `size` is a multiple of [`SP_LEAST`] that the stack has room for.
 #[unsafe(naked)]
 pub unsafe extern "C" fn variable_frame(
     size: usize,       /* r0 */

@@ -272,6 +272,43 @@ pub unsafe extern "C" fn ccall_one(f: stackgate::CFn /* x0 */, arg: *mut c_void 
     )
 }
 
+/// Calls `f(a, b, c)` through `ccall`, whose result comes back as it is.
+///
+/// # Safety
+/// `f` takes three words and returns a [`Wide`].
+#[unsafe(naked)]
+pub unsafe extern "C" fn ccall_words(a: usize, b: usize, c: usize, f: usize /* x3 */) -> Wide {
+    naked_asm!(
+        ".cfi_startproc",
+        "hint 34",
+        "mov x9, x3",
+        "b {ccall}",
+        ".cfi_endproc",
+        ccall = sym stackgate::arch::ccall,
+    )
+}
+
+/// Calls `f(a, b)` through `ccall`.
+///
+/// # Safety
+/// `f` takes two doubles and returns one.
+#[unsafe(naked)]
+pub unsafe extern "C" fn ccall_doubles(a: f64, b: f64, f: usize /* x0 */) -> f64 {
+    naked_asm!(
+        ".cfi_startproc",
+        "hint 34",
+        "mov x9, x0",
+        "b {ccall}",
+        ".cfi_endproc",
+        ccall = sym stackgate::arch::ccall,
+    )
+}
+
+/// The widest integer that a function returns in registers: x0 and x1.
+pub type Wide = u128;
+
+/// What SP is a multiple of at every instruction.
+pub const SP_LEAST: usize = 16;
 /// What SP is a multiple of where a call is made.
 pub const SP_ALIGN: usize = 16;
 /// What remains of that at the callee's entry: a call leaves nothing on the stack.
@@ -288,12 +325,13 @@ pub fn check_entry(what: &str, state: &[usize; 8], crossing: bool) {
     }
 }
 
-/// A task's function that calls `block.f(block.arg)` through `asmcgocall` and survives that its stack is
+/// A task's function that calls `block.f(block.arg)` through `block.through` and survives that its stack is
 /// moved meanwhile. Its CFA is defined by x29, which designates its own frame.
 ///
 /// # Safety
 /// `block` is the address of a [`Movable`](crate::cases::moved::Movable) off the task's stack.
 #[unsafe(naked)]
+#[unsafe(export_name = "step_movable")]
 pub unsafe extern "C" fn movable(block: usize /* x0 */) -> usize /* x0 */ {
     naked_asm!(
         ".cfi_startproc",
@@ -309,9 +347,11 @@ pub unsafe extern "C" fn movable(block: usize /* x0 */) -> usize /* x0 */ {
         "mov x9, 0x7788",
         "movk x9, 0x5566, lsl 16",
         "stur x9, [x29, -24]",
+        "ldr x9, [x0, {through}]",
+        "add x2, x0, {thrown}",
         "ldr x1, [x0, {arg}]",
         "ldr x0, [x0, {f}]",
-        "bl {asmcgocall}",
+        "blr x9",
         "ldur x9, [x29, -8]",
         "sxtw x0, w0",
         "str x0, [x9, {result}]",
@@ -323,10 +363,11 @@ pub unsafe extern "C" fn movable(block: usize /* x0 */) -> usize /* x0 */ {
         "ldp x29, x30, [sp], 16",         ".cfi_def_cfa_offset 0", ".cfi_restore x29", ".cfi_restore x30",
         "ret",
         ".cfi_endproc",
-        asmcgocall = sym stackgate::arch::asmcgocall,
+        through = const core::mem::offset_of!(crate::cases::moved::Movable, through),
         f = const core::mem::offset_of!(crate::cases::moved::Movable, f),
         arg = const core::mem::offset_of!(crate::cases::moved::Movable, arg),
         result = const core::mem::offset_of!(crate::cases::moved::Movable, result),
+        thrown = const core::mem::offset_of!(crate::cases::moved::Movable, thrown),
         locals = const core::mem::offset_of!(crate::cases::moved::Movable, locals),
     )
 }
@@ -362,7 +403,7 @@ pub unsafe fn relink(_limit: *mut u8, _top: *mut u8, _old_limit: *mut u8, _old_t
 /// Calls `f(arg)` through `asmcgocall` from a frame that is `size` bytes larger than usual.
 ///
 /// # Safety
-/// `size` is a multiple of 16 that the stack has room for.
+/// `size` is a multiple of [`SP_LEAST`] that the stack has room for.
 #[unsafe(naked)]
 pub unsafe extern "C" fn variable_frame(
     size: usize,       /* x0 */

@@ -179,6 +179,45 @@ pub unsafe extern "C" fn ccall_one(f: stackgate::CFn, arg: *mut c_void) -> c_int
     )
 }
 
+/// Calls `f(a, b, c)` through `ccall`, whose result comes back as it is.
+///
+/// # Safety
+/// `f` takes three words and returns a [`Wide`].
+#[unsafe(naked)]
+pub unsafe extern "C" fn ccall_words(a: usize, b: usize, c: usize, f: usize) -> Wide {
+    naked_asm!(
+        ".cfi_startproc",
+        "mov eax, [esp + {f}]",
+        "mov ecx, 3",
+        "jmp {ccall}",
+        ".cfi_endproc",
+        ccall = sym stackgate::arch::ccall,
+        f = const size_of::<[usize; 4]>(),
+    )
+}
+
+/// Calls `f(a, b)` through `ccall`.
+///
+/// # Safety
+/// `f` takes two doubles and returns one.
+#[unsafe(naked)]
+pub unsafe extern "C" fn ccall_doubles(a: f64, b: f64, f: usize) -> f64 {
+    naked_asm!(
+        ".cfi_startproc",
+        "mov eax, [esp + {f}]",
+        "mov ecx, 4",
+        "jmp {ccall}",
+        ".cfi_endproc",
+        ccall = sym stackgate::arch::ccall,
+        f = const size_of::<[usize; 5]>(),
+    )
+}
+
+/// The widest integer that a function returns in registers: eax and edx.
+pub type Wide = u64;
+
+/// What SP is a multiple of at every instruction.
+pub const SP_LEAST: usize = 4;
 /// What SP is a multiple of where a call is made.
 pub const SP_ALIGN: usize = 16;
 /// What remains of that at the callee's entry: the return address lies there.
@@ -197,12 +236,13 @@ pub fn check_entry(what: &str, state: &[usize; 8], crossing: bool) {
     }
 }
 
-/// A task's function that calls `block.f(block.arg)` through `asmcgocall` and survives that its stack is
+/// A task's function that calls `block.f(block.arg)` through `block.through` and survives that its stack is
 /// moved meanwhile. Its CFA is defined by ebp, which designates its own frame.
 ///
 /// # Safety
 /// `block` is the address of a [`Movable`](crate::cases::moved::Movable) off the task's stack.
 #[unsafe(naked)]
+#[unsafe(export_name = "step_movable")]
 pub unsafe extern "C" fn movable(block: usize) -> usize {
     naked_asm!(
         ".cfi_startproc",
@@ -213,9 +253,11 @@ pub unsafe extern "C" fn movable(block: usize) -> usize {
         "mov [ebp - 4], eax",
         "mov dword ptr [ebp - 8], 0x11223344",
         "mov dword ptr [ebp - 12], 0x55667788",
+        "lea ecx, [eax + {thrown}]",
+        "push ecx",
         "push dword ptr [eax + {arg}]",
         "push dword ptr [eax + {f}]",
-        "call {asmcgocall}",
+        "call dword ptr [eax + {through}]",
         "mov ecx, [ebp - 4]",
         "mov [ecx + {result}], eax",
         "mov edx, [ebp - 8]",
@@ -225,11 +267,12 @@ pub unsafe extern "C" fn movable(block: usize) -> usize {
         "leave",                          ".cfi_def_cfa esp, 4", ".cfi_restore ebp",
         "ret",
         ".cfi_endproc",
-        asmcgocall = sym stackgate::arch::asmcgocall,
         block = const offset_of!(Arguments, first),
+        through = const offset_of!(crate::cases::moved::Movable, through),
         f = const offset_of!(crate::cases::moved::Movable, f),
         arg = const offset_of!(crate::cases::moved::Movable, arg),
         result = const offset_of!(crate::cases::moved::Movable, result),
+        thrown = const offset_of!(crate::cases::moved::Movable, thrown),
         locals = const offset_of!(crate::cases::moved::Movable, locals),
     )
 }
@@ -265,7 +308,7 @@ pub unsafe fn relink(_limit: *mut u8, _top: *mut u8, _old_limit: *mut u8, _old_t
 /// Calls `f(arg)` through `asmcgocall` from a frame that is `size` bytes larger than usual.
 ///
 /// # Safety
-/// `size` is a multiple of 16 that the stack has room for.
+/// `size` is a multiple of [`SP_LEAST`] that the stack has room for.
 #[unsafe(naked)]
 pub unsafe extern "C" fn variable_frame(size: usize, f: stackgate::CFn, arg: *mut c_void) -> c_int {
     naked_asm!(

@@ -464,6 +464,49 @@ pub unsafe extern "C" fn ccall_one(f: stackgate::CFn /* r3 */, arg: *mut c_void 
     )
 }
 
+/// Calls `f(a, b, c)` through `ccall`, whose result comes back as it is.
+///
+/// # Safety
+/// `f` takes three words and returns a [`Wide`].
+#[unsafe(naked)]
+pub unsafe extern "C" fn ccall_words(a: usize, b: usize, c: usize, f: usize /* r6 */) -> Wide {
+    naked_asm!(
+        ".cfi_startproc",
+        "addis %r2, %r12, .TOC. - {me}@ha",
+        "addi %r2, %r2, .TOC. - {me}@l",
+        ".localentry {me}, . - {me}",
+        "mr %r11, %r6",
+        "b {ccall}",
+        ".cfi_endproc",
+        me = sym ccall_words,
+        ccall = sym stackgate::arch::ccall,
+    )
+}
+
+/// Calls `f(a, b)` through `ccall`.
+///
+/// # Safety
+/// `f` takes two doubles and returns one.
+#[unsafe(naked)]
+pub unsafe extern "C" fn ccall_doubles(a: f64, b: f64, f: usize /* r5 */) -> f64 {
+    naked_asm!(
+        ".cfi_startproc",
+        "addis %r2, %r12, .TOC. - {me}@ha",
+        "addi %r2, %r2, .TOC. - {me}@l",
+        ".localentry {me}, . - {me}",
+        "mr %r11, %r5",
+        "b {ccall}",
+        ".cfi_endproc",
+        me = sym ccall_doubles,
+        ccall = sym stackgate::arch::ccall,
+    )
+}
+
+/// The widest integer that a function returns in registers: r3 and r4.
+pub type Wide = u128;
+
+/// What SP is a multiple of at every instruction.
+pub const SP_LEAST: usize = 16;
 /// What SP is a multiple of where a call is made.
 pub const SP_ALIGN: usize = 16;
 /// What remains of that at the callee's entry: a call changes no SP.
@@ -481,12 +524,13 @@ pub fn check_entry(what: &str, state: &[usize; 8], crossing: bool) {
     }
 }
 
-/// A task's function that calls `block.f(block.arg)` through `asmcgocall` and survives that its stack is
+/// A task's function that calls `block.f(block.arg)` through `block.through` and survives that its stack is
 /// moved meanwhile. Its CFA is defined by r31, which designates its own frame.
 ///
 /// # Safety
 /// `block` is the address of a [`Movable`](crate::cases::moved::Movable) off the task's stack.
 #[unsafe(naked)]
+#[unsafe(export_name = "step_movable")]
 pub unsafe extern "C" fn movable(block: usize /* r3 */) -> usize /* r3 */ {
     naked_asm!(
         ".cfi_startproc",
@@ -503,10 +547,14 @@ pub unsafe extern "C" fn movable(block: usize /* r3 */) -> usize /* r3 */ {
         "std %r4, 40(%r31)",
         "lis %r4, 0x5566", "ori %r4, %r4, 0x7788",
         "std %r4, 48(%r31)",
+        "ld %r12, {through}(%r3)",
+        "addi %r5, %r3, {thrown}",
         "ld %r4, {arg}(%r3)",
         "ld %r3, {f}(%r3)",
-        "bl {asmcgocall}",
-        "nop",
+        "std %r2, 24(%r1)",
+        "mtctr %r12",
+        "bctrl",
+        "ld %r2, 24(%r1)",
         "ld %r5, 32(%r31)",
         "extsw %r3, %r3",
         "std %r3, {result}(%r5)",
@@ -521,10 +569,11 @@ pub unsafe extern "C" fn movable(block: usize /* r3 */) -> usize /* r3 */ {
         "blr",
         ".cfi_endproc",
         me = sym movable,
-        asmcgocall = sym stackgate::arch::asmcgocall,
+        through = const core::mem::offset_of!(crate::cases::moved::Movable, through),
         f = const core::mem::offset_of!(crate::cases::moved::Movable, f),
         arg = const core::mem::offset_of!(crate::cases::moved::Movable, arg),
         result = const core::mem::offset_of!(crate::cases::moved::Movable, result),
+        thrown = const core::mem::offset_of!(crate::cases::moved::Movable, thrown),
         locals = const core::mem::offset_of!(crate::cases::moved::Movable, locals),
     )
 }
@@ -565,7 +614,7 @@ pub use crate::cases::moved::rewrite_all as relink;
 /// Calls `f(arg)` through `asmcgocall` from a frame that is `size` bytes larger than usual.
 ///
 /// # Safety
-/// `size` is a multiple of 16 that the stack has room for.
+/// `size` is a multiple of [`SP_LEAST`] that the stack has room for.
 #[unsafe(naked)]
 pub unsafe extern "C" fn variable_frame(
     size: usize,       /* r3 */

@@ -261,6 +261,41 @@ pub unsafe extern "C" fn ccall_one(f: stackgate::CFn /* r2 */, arg: *mut c_void 
     )
 }
 
+/// Calls `f(a, b, c)` through `ccall`, whose result comes back as it is.
+///
+/// # Safety
+/// `f` takes three words and returns a [`Wide`].
+#[unsafe(naked)]
+pub unsafe extern "C" fn ccall_words(a: usize, b: usize, c: usize, f: usize /* r5 */) -> Wide {
+    naked_asm!(
+        ".cfi_startproc",
+        "lgr %r1, %r5",
+        "jg {ccall}",
+        ".cfi_endproc",
+        ccall = sym stackgate::arch::ccall,
+    )
+}
+
+/// Calls `f(a, b)` through `ccall`.
+///
+/// # Safety
+/// `f` takes two doubles and returns one.
+#[unsafe(naked)]
+pub unsafe extern "C" fn ccall_doubles(a: f64, b: f64, f: usize /* r2 */) -> f64 {
+    naked_asm!(
+        ".cfi_startproc",
+        "lgr %r1, %r2",
+        "jg {ccall}",
+        ".cfi_endproc",
+        ccall = sym stackgate::arch::ccall,
+    )
+}
+
+/// The widest integer that a function returns in registers: r2.
+pub type Wide = u64;
+
+/// What SP is a multiple of at every instruction.
+pub const SP_LEAST: usize = 8;
 /// What SP is a multiple of where a call is made.
 pub const SP_ALIGN: usize = 8;
 /// What remains of that at the callee's entry.
@@ -277,12 +312,13 @@ pub fn check_entry(what: &str, state: &[usize; 8], crossing: bool) {
     crate::check_eq!(state[3], 0, "{what}: fpc");
 }
 
-/// A task's function that calls `block.f(block.arg)` through `asmcgocall` and survives that its stack is
+/// A task's function that calls `block.f(block.arg)` through `block.through` and survives that its stack is
 /// moved meanwhile. Its CFA is defined by r11, which designates its own frame.
 ///
 /// # Safety
 /// `block` is the address of a [`Movable`](crate::cases::moved::Movable) off the task's stack.
 #[unsafe(naked)]
+#[unsafe(export_name = "step_movable")]
 pub unsafe extern "C" fn movable(block: usize /* r2 */) -> usize /* r2 */ {
     naked_asm!(
         ".cfi_startproc",
@@ -298,9 +334,11 @@ pub unsafe extern "C" fn movable(block: usize /* r2 */) -> usize /* r2 */ {
         "stg %r1, 168(%r11)",
         "lgfi %r1, 0x55667788",
         "stg %r1, 176(%r11)",
+        "lg %r1, {through}(%r2)",
+        "la %r4, {thrown}(%r2)",
         "lg %r3, {arg}(%r2)",
         "lg %r2, {f}(%r2)",
-        "brasl %r14, {asmcgocall}",
+        "basr %r14, %r1",
         "lg %r1, 160(%r11)",
         "lgfr %r2, %r2",
         "stg %r2, {result}(%r1)",
@@ -310,10 +348,11 @@ pub unsafe extern "C" fn movable(block: usize /* r2 */) -> usize /* r2 */ {
         ".cfi_restore %r11", ".cfi_restore %r12", ".cfi_restore %r13", ".cfi_restore %r14",
         "br %r14",
         ".cfi_endproc",
-        asmcgocall = sym stackgate::arch::asmcgocall,
+        through = const core::mem::offset_of!(crate::cases::moved::Movable, through),
         f = const core::mem::offset_of!(crate::cases::moved::Movable, f),
         arg = const core::mem::offset_of!(crate::cases::moved::Movable, arg),
         result = const core::mem::offset_of!(crate::cases::moved::Movable, result),
+        thrown = const core::mem::offset_of!(crate::cases::moved::Movable, thrown),
         locals = const core::mem::offset_of!(crate::cases::moved::Movable, locals),
     )
 }
@@ -348,7 +387,7 @@ pub use crate::cases::moved::rewrite_all as relink;
 /// Calls `f(arg)` through `asmcgocall` from a frame that is `size` bytes larger than usual.
 ///
 /// # Safety
-/// `size` is a multiple of 16 that the stack has room for.
+/// `size` is a multiple of [`SP_LEAST`] that the stack has room for.
 #[unsafe(naked)]
 pub unsafe extern "C" fn variable_frame(
     size: usize,       /* r2 */

@@ -194,6 +194,41 @@ pub unsafe extern "C" fn ccall_one(
     )
 }
 
+/// Calls `f(a, b, c)` through `ccall`, whose result comes back as it is.
+///
+/// # Safety
+/// `f` takes three words and returns a [`Wide`].
+#[unsafe(naked)]
+pub unsafe extern "C" fn ccall_words(a: usize, b: usize, c: usize, f: usize /* rcx */) -> Wide {
+    naked_asm!(
+        ".cfi_startproc",
+        "mov r11, rcx",
+        "jmp {ccall}",
+        ".cfi_endproc",
+        ccall = sym stackgate::arch::ccall,
+    )
+}
+
+/// Calls `f(a, b)` through `ccall`.
+///
+/// # Safety
+/// `f` takes two doubles and returns one.
+#[unsafe(naked)]
+pub unsafe extern "C" fn ccall_doubles(a: f64, b: f64, f: usize /* rdi */) -> f64 {
+    naked_asm!(
+        ".cfi_startproc",
+        "mov r11, rdi",
+        "jmp {ccall}",
+        ".cfi_endproc",
+        ccall = sym stackgate::arch::ccall,
+    )
+}
+
+/// The widest integer that a function returns in registers: rax and rdx.
+pub type Wide = u128;
+
+/// What SP is a multiple of at every instruction.
+pub const SP_LEAST: usize = 8;
 /// What SP is a multiple of where a call is made.
 pub const SP_ALIGN: usize = 16;
 /// What remains of that at the callee's entry: the return address lies there.
@@ -212,12 +247,13 @@ pub fn check_entry(what: &str, state: &[usize; 8], crossing: bool) {
     }
 }
 
-/// A task's function that calls `block.f(block.arg)` through `asmcgocall` and survives that its stack is
+/// A task's function that calls `block.f(block.arg)` through `block.through` and survives that its stack is
 /// moved meanwhile. Its CFA is defined by rbp, which designates its own frame.
 ///
 /// # Safety
 /// `block` is the address of a [`Movable`](crate::cases::moved::Movable) off the task's stack.
 #[unsafe(naked)]
+#[unsafe(export_name = "step_movable")]
 pub unsafe extern "C" fn movable(block: usize /* rdi */) -> usize /* rax */ {
     naked_asm!(
         ".cfi_startproc",
@@ -227,9 +263,11 @@ pub unsafe extern "C" fn movable(block: usize /* rdi */) -> usize /* rax */ {
         "mov [rbp - 8], rdi",
         "mov qword ptr [rbp - 16], 0x11223344",
         "mov qword ptr [rbp - 24], 0x55667788",
+        "mov rax, [rdi + {through}]",
         "mov rsi, [rdi + {arg}]",
+        "lea rdx, [rdi + {thrown}]",
         "mov rdi, [rdi + {f}]",
-        "call {asmcgocall}",
+        "call rax",
         "mov rdi, [rbp - 8]",
         "movsxd rax, eax",
         "mov [rdi + {result}], rax",
@@ -240,10 +278,11 @@ pub unsafe extern "C" fn movable(block: usize /* rdi */) -> usize /* rax */ {
         "leave",                          ".cfi_def_cfa rsp, 8",
         "ret",
         ".cfi_endproc",
-        asmcgocall = sym stackgate::arch::asmcgocall,
+        through = const core::mem::offset_of!(crate::cases::moved::Movable, through),
         f = const core::mem::offset_of!(crate::cases::moved::Movable, f),
         arg = const core::mem::offset_of!(crate::cases::moved::Movable, arg),
         result = const core::mem::offset_of!(crate::cases::moved::Movable, result),
+        thrown = const core::mem::offset_of!(crate::cases::moved::Movable, thrown),
         locals = const core::mem::offset_of!(crate::cases::moved::Movable, locals),
     )
 }
@@ -276,7 +315,7 @@ pub unsafe fn relink(_limit: *mut u8, _top: *mut u8, _old_limit: *mut u8, _old_t
 /// Calls `f(arg)` through `asmcgocall` from a frame that is `size` bytes larger than usual.
 ///
 /// # Safety
-/// `size` is a multiple of 16 that the stack has room for.
+/// `size` is a multiple of [`SP_LEAST`] that the stack has room for.
 #[unsafe(naked)]
 pub unsafe extern "C" fn variable_frame(
     size: usize,       /* rdi */
