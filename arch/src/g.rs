@@ -79,6 +79,10 @@ crate::frames! {
         ncgo: C::Word, "`cgocall`, throws" => "profilers, checks";
         /// Calls into C that `cgocall` ever made on this m; wraps.
         ncgocall: C::Word, "`cgocall`" => "statistics";
+        /// What the hooks returned for the innermost call into C that is under way; 0 when there are none.
+        hook: C::Word, "`cgocall`, `enter`, throws" => "callbacks";
+        /// The innermost callback that runs with hooks; null when there is none.
+        hooked: Ptr<C::Word, C::Word>, "`enter`, throws" => "throws";
         /// The embedder's word.
         user: C::Word, "the embedder" => "the embedder";
     }

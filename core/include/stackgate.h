@@ -149,16 +149,20 @@ struct stackgate_m {
 	struct stackgate_asmcgocall_frame root;
 	uintptr_t ncgo;
 	uintptr_t ncgocall;
+	uintptr_t hook;
+	struct stackgate_word *hooked;
 	uintptr_t user;
 };
-STACKGATE_ASSERT(sizeof(struct stackgate_m) == 112);
+STACKGATE_ASSERT(sizeof(struct stackgate_m) == 120);
 STACKGATE_ASSERT(offsetof(struct stackgate_m, g0) == 0);
 STACKGATE_ASSERT(offsetof(struct stackgate_m, curg) == 40);
 STACKGATE_ASSERT(offsetof(struct stackgate_m, gsignal) == 44);
 STACKGATE_ASSERT(offsetof(struct stackgate_m, root) == 84);
 STACKGATE_ASSERT(offsetof(struct stackgate_m, ncgo) == 100);
 STACKGATE_ASSERT(offsetof(struct stackgate_m, ncgocall) == 104);
-STACKGATE_ASSERT(offsetof(struct stackgate_m, user) == 108);
+STACKGATE_ASSERT(offsetof(struct stackgate_m, hook) == 108);
+STACKGATE_ASSERT(offsetof(struct stackgate_m, hooked) == 112);
+STACKGATE_ASSERT(offsetof(struct stackgate_m, user) == 116);
 
 /* Where a throw lands. SP is its address when `asmcgocall` is called, and when that returns. */
 struct stackgate_catch_frame {
@@ -350,16 +354,20 @@ struct stackgate_m {
 	struct stackgate_asmcgocall_frame root;
 	uintptr_t ncgo;
 	uintptr_t ncgocall;
+	uintptr_t hook;
+	struct stackgate_word *hooked;
 	uintptr_t user;
 };
-STACKGATE_ASSERT(sizeof(struct stackgate_m) == 224);
+STACKGATE_ASSERT(sizeof(struct stackgate_m) == 240);
 STACKGATE_ASSERT(offsetof(struct stackgate_m, g0) == 0);
 STACKGATE_ASSERT(offsetof(struct stackgate_m, curg) == 80);
 STACKGATE_ASSERT(offsetof(struct stackgate_m, gsignal) == 88);
 STACKGATE_ASSERT(offsetof(struct stackgate_m, root) == 168);
 STACKGATE_ASSERT(offsetof(struct stackgate_m, ncgo) == 200);
 STACKGATE_ASSERT(offsetof(struct stackgate_m, ncgocall) == 208);
-STACKGATE_ASSERT(offsetof(struct stackgate_m, user) == 216);
+STACKGATE_ASSERT(offsetof(struct stackgate_m, hook) == 216);
+STACKGATE_ASSERT(offsetof(struct stackgate_m, hooked) == 224);
+STACKGATE_ASSERT(offsetof(struct stackgate_m, user) == 232);
 
 /* Where a throw lands. */
 struct stackgate_catch_frame {
@@ -611,16 +619,20 @@ struct stackgate_m {
 	struct stackgate_asmcgocall_frame root;
 	uintptr_t ncgo;
 	uintptr_t ncgocall;
+	uintptr_t hook;
+	struct stackgate_word *hooked;
 	uintptr_t user;
 };
-STACKGATE_ASSERT(sizeof(struct stackgate_m) == 120);
+STACKGATE_ASSERT(sizeof(struct stackgate_m) == 128);
 STACKGATE_ASSERT(offsetof(struct stackgate_m, g0) == 0);
 STACKGATE_ASSERT(offsetof(struct stackgate_m, curg) == 40);
 STACKGATE_ASSERT(offsetof(struct stackgate_m, gsignal) == 44);
 STACKGATE_ASSERT(offsetof(struct stackgate_m, root) == 84);
 STACKGATE_ASSERT(offsetof(struct stackgate_m, ncgo) == 108);
 STACKGATE_ASSERT(offsetof(struct stackgate_m, ncgocall) == 112);
-STACKGATE_ASSERT(offsetof(struct stackgate_m, user) == 116);
+STACKGATE_ASSERT(offsetof(struct stackgate_m, hook) == 116);
+STACKGATE_ASSERT(offsetof(struct stackgate_m, hooked) == 120);
+STACKGATE_ASSERT(offsetof(struct stackgate_m, user) == 124);
 
 /* Where a throw lands. */
 struct stackgate_catch_frame {
@@ -826,16 +838,20 @@ struct stackgate_m {
 	struct stackgate_asmcgocall_frame root;
 	uintptr_t ncgo;
 	uintptr_t ncgocall;
+	uintptr_t hook;
+	struct stackgate_word *hooked;
 	uintptr_t user;
 };
-STACKGATE_ASSERT(sizeof(struct stackgate_m) == 224);
+STACKGATE_ASSERT(sizeof(struct stackgate_m) == 240);
 STACKGATE_ASSERT(offsetof(struct stackgate_m, g0) == 0);
 STACKGATE_ASSERT(offsetof(struct stackgate_m, curg) == 80);
 STACKGATE_ASSERT(offsetof(struct stackgate_m, gsignal) == 88);
 STACKGATE_ASSERT(offsetof(struct stackgate_m, root) == 168);
 STACKGATE_ASSERT(offsetof(struct stackgate_m, ncgo) == 200);
 STACKGATE_ASSERT(offsetof(struct stackgate_m, ncgocall) == 208);
-STACKGATE_ASSERT(offsetof(struct stackgate_m, user) == 216);
+STACKGATE_ASSERT(offsetof(struct stackgate_m, hook) == 216);
+STACKGATE_ASSERT(offsetof(struct stackgate_m, hooked) == 224);
+STACKGATE_ASSERT(offsetof(struct stackgate_m, user) == 232);
 
 /* Where a throw lands. */
 struct stackgate_catch_frame {
@@ -1129,16 +1145,20 @@ struct stackgate_m {
 	struct stackgate_asmcgocall_frame root;
 	uintptr_t ncgo;
 	uintptr_t ncgocall;
+	uintptr_t hook;
+	struct stackgate_word *hooked;
 	uintptr_t user;
 };
-STACKGATE_ASSERT(sizeof(struct stackgate_m) == 224);
+STACKGATE_ASSERT(sizeof(struct stackgate_m) == 240);
 STACKGATE_ASSERT(offsetof(struct stackgate_m, g0) == 0);
 STACKGATE_ASSERT(offsetof(struct stackgate_m, curg) == 72);
 STACKGATE_ASSERT(offsetof(struct stackgate_m, gsignal) == 80);
 STACKGATE_ASSERT(offsetof(struct stackgate_m, root) == 152);
 STACKGATE_ASSERT(offsetof(struct stackgate_m, ncgo) == 200);
 STACKGATE_ASSERT(offsetof(struct stackgate_m, ncgocall) == 208);
-STACKGATE_ASSERT(offsetof(struct stackgate_m, user) == 216);
+STACKGATE_ASSERT(offsetof(struct stackgate_m, hook) == 216);
+STACKGATE_ASSERT(offsetof(struct stackgate_m, hooked) == 224);
+STACKGATE_ASSERT(offsetof(struct stackgate_m, user) == 232);
 
 /* Where a throw lands. The return address and the condition register of `asmcgocall_catch` lie in the frame that `link` designates. */
 struct stackgate_catch_frame {
@@ -1390,16 +1410,20 @@ struct stackgate_m {
 	struct stackgate_asmcgocall_frame root;
 	uintptr_t ncgo;
 	uintptr_t ncgocall;
+	uintptr_t hook;
+	struct stackgate_word *hooked;
 	uintptr_t user;
 };
-STACKGATE_ASSERT(sizeof(struct stackgate_m) == 344);
+STACKGATE_ASSERT(sizeof(struct stackgate_m) == 360);
 STACKGATE_ASSERT(offsetof(struct stackgate_m, g0) == 0);
 STACKGATE_ASSERT(offsetof(struct stackgate_m, curg) == 72);
 STACKGATE_ASSERT(offsetof(struct stackgate_m, gsignal) == 80);
 STACKGATE_ASSERT(offsetof(struct stackgate_m, root) == 152);
 STACKGATE_ASSERT(offsetof(struct stackgate_m, ncgo) == 320);
 STACKGATE_ASSERT(offsetof(struct stackgate_m, ncgocall) == 328);
-STACKGATE_ASSERT(offsetof(struct stackgate_m, user) == 336);
+STACKGATE_ASSERT(offsetof(struct stackgate_m, hook) == 336);
+STACKGATE_ASSERT(offsetof(struct stackgate_m, hooked) == 344);
+STACKGATE_ASSERT(offsetof(struct stackgate_m, user) == 352);
 
 /* Where a throw lands: the frame that `asmcgocall_catch` opens, and above it the one it was passed. */
 struct stackgate_catch_frame {
@@ -1498,6 +1522,7 @@ enum {
 	STACKGATE_EVERSION = -16, /* unknown version: pass 0 */
 	STACKGATE_ETRACEBACK = -17, /* other traceback functions are set: set one set, once in a process */
 	STACKGATE_EAGAIN = -18, /* another thread is setting its traceback functions: call again */
+	STACKGATE_EHOOKS = -19, /* hooks are set already: set one set, once in a process */
 	STACKGATE_ENULL = -15, /* a null function: pass one that can be called */
 };
 
@@ -1659,6 +1684,40 @@ int stackgate_yield(uintptr_t *word);
  */
 int stackgate_cgocall(stackgate_c_fn f,
                       void *arg);
+
+/*
+ stackgate_cgocall of C that promises not to call back: if it does, the program ends by name. Runs on any
+ stack; safe in a signal handler. In Rust: cgocall_no_callback.
+ */
+int stackgate_cgocall_no_callback(stackgate_c_fn f,
+                                  void *arg);
+
+/*
+ stackgate_cgocall to which a callback can throw. *thrown is 0 if f has returned, and what was thrown if
+ not. Runs on any stack. In Rust: cgocall_catch.
+ */
+int stackgate_cgocall_catch(stackgate_c_fn f,
+                            void *arg,
+                            uintptr_t *thrown);
+
+/*
+ Drops this callback and everything down to the innermost stackgate_cgocall_catch of this task, where word,
+ which is not 0, arrives. Does not return. If nothing catches, the program ends with a traceback. Runs on a
+ managed stack; not for signal handlers. In Rust: throw).
+ */
+void stackgate_throw(uintptr_t word);
+
+/*
+ Throws the address of message, which may be null, from C that a task called. The message must outlive the C
+ frames that are dropped. Does not return. Runs on a system stack; not for signal handlers. Go: _cgo_panic.
+ */
+void stackgate_panic(const char *message);
+
+/*
+ Sets what runs whenever C is entered and left, once in a process; hooks stays where it is. Runs on any
+ stack; safe in a signal handler. In Rust: set_hooks.
+ */
+int stackgate_set_hooks(const Hooks *hooks);
 
 /*
  The way in for a function that C calls and that is to run on the stack of the task that called C: waits for

@@ -1,5 +1,6 @@
 //! Calls from C: the initialisation gate, the way in for exported functions, and what cannot be let in.
 
+use crate::hooks;
 use crate::platform::{errno_location, fatal, platform};
 use crate::task::is;
 use crate::traceback::{self, ContextArg, ContextFn};
@@ -116,7 +117,7 @@ pub unsafe fn enter(managed: CallbackFn, block: *mut c_void, size: usize) {
     wait_runtime_init_done();
     match traceback::context_function() {
         // SAFETY: by the caller.
-        None => unsafe { arch::cgocallback(managed, block, size, 0) },
+        None => unsafe { cross(managed, block, size, 0) },
         // SAFETY: by the caller.
         Some(context) => unsafe { enter_with_context(context, managed, block, size) },
     }
@@ -132,10 +133,25 @@ unsafe fn enter_with_context(context: ContextFn, managed: CallbackFn, block: *mu
     unsafe {
         context(&raw mut arg);
         let ctxt = arg.context;
-        arch::cgocallback(managed, block, size, ctxt);
+        cross(managed, block, size, ctxt);
         if ctxt != 0 {
             arg.context = ctxt;
             context(&raw mut arg);
+        }
+    }
+}
+
+/// The crossing itself, with hooks if there are any.
+///
+/// # Safety
+/// As [`enter`].
+#[inline(always)]
+unsafe fn cross(managed: CallbackFn, block: *mut c_void, size: usize, ctxt: usize) {
+    // SAFETY: by the caller.
+    unsafe {
+        match hooks::hooks() {
+            None => arch::cgocallback(managed, block, size, ctxt),
+            Some(_) => hooks::enter_hooked(managed, block, size, ctxt),
         }
     }
 }
@@ -183,7 +199,8 @@ unsafe extern "C" fn elsewhere(_: CallbackFn, _: *mut c_void, _: usize, _: usize
 /// for the initialisation gate, takes a traceback context and releases it, and gives C its `errno` back. Its
 /// symbol is the function's name.
 ///
-/// The body may call C again, park no task below C frames, and must not unwind.
+/// The body may call C again, and park no task below C frames. If it panics, the feature `std` throws the panic
+/// through C (see [`throw`](mod@crate::throw)); without it the program ends.
 #[macro_export]
 macro_rules! export {
     ($(
@@ -209,7 +226,9 @@ macro_rules! export {
                 // SAFETY: the stub below passes its block, whose arguments nobody else takes.
                 unsafe {
                     let block = block.cast::<Block>();
-                    let result = body($(::core::mem::ManuallyDrop::take(&mut (*block).$arg)),*);
+                    let result = $crate::throw::guarded(|| {
+                        body($(::core::mem::ManuallyDrop::take(&mut (*block).$arg)),*)
+                    });
                     (*block).result.write(result);
                 }
             }

@@ -11,10 +11,11 @@
 use crate::platform::fatal;
 use crate::traceback::{self, ContextFn, SetTracebackError, SymbolizerFn, TracebackFn};
 use crate::{
-    AdoptError, CFn, CallbackFn, EntryFn, G, InitError, M, ParkError, ReleaseError, ResumeError, Resumed,
-    StackError,
+    AdoptError, CFn, CallbackFn, EntryFn, G, Hooks, HooksError, InitError, M, ParkError, ReleaseError,
+    ResumeError, Resumed, StackError,
 };
 use core::ffi::{c_char, c_int, c_void};
+use core::num::NonZeroUsize;
 
 macro_rules! errors {
     ($($name:ident = $code:literal, $pattern:path, $text:literal;)*) => {
@@ -62,6 +63,7 @@ errors! {
     STACKGATE_EVERSION = -16, SetTracebackError::Version, "unknown version: pass 0";
     STACKGATE_ETRACEBACK = -17, SetTracebackError::AlreadySet, "other traceback functions are set: set one set, once in a process";
     STACKGATE_EAGAIN = -18, SetTracebackError::Busy, "another thread is setting its traceback functions: call again";
+    STACKGATE_EHOOKS = -19, HooksError::AlreadySet, "hooks are set already: set one set, once in a process";
     STACKGATE_ENULL = -15, core::option::Option::<()>::None, "a null function: pass one that can be called";
 }
 
@@ -176,6 +178,74 @@ pub unsafe extern "C" fn stackgate_cgocall(f: Option<CFn>, arg: *mut c_void) -> 
     let Some(f) = f else { fatal("call of a null function", "pass a function to cgocall") };
     // SAFETY: by the caller.
     unsafe { crate::cgocall(f, arg) }
+}
+
+/// stackgate_cgocall of C that promises not to call back: if it does, the program ends by name. Runs on any
+/// stack; safe in a signal handler. In Rust: [`cgocall_no_callback`](crate::cgocall_no_callback).
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn stackgate_cgocall_no_callback(f: Option<CFn>, arg: *mut c_void) -> c_int {
+    let Some(f) = f else { fatal("call of a null function", "pass a function to cgocall_no_callback") };
+    // SAFETY: by the caller.
+    unsafe { crate::cgocall_no_callback(f, arg) }
+}
+
+/// stackgate_cgocall to which a callback can throw. `*thrown` is 0 if `f` has returned, and what was thrown if
+/// not. Runs on any stack. In Rust: [`cgocall_catch`](crate::cgocall_catch).
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn stackgate_cgocall_catch(
+    f: Option<CFn>,
+    arg: *mut c_void,
+    thrown: *mut usize,
+) -> c_int {
+    let Some(f) = f else { fatal("call of a null function", "pass a function to cgocall_catch") };
+    if thrown.is_null() {
+        fatal("nowhere to put what is thrown", "pass the address of a word to cgocall_catch");
+    }
+    // SAFETY: by the caller.
+    unsafe {
+        match crate::cgocall_catch(f, arg) {
+            Ok(result) => {
+                *thrown = 0;
+                result
+            }
+            Err(word) => {
+                *thrown = word.word().get();
+                0
+            }
+        }
+    }
+}
+
+/// Drops this callback and everything down to the innermost stackgate_cgocall_catch of this task, where `word`,
+/// which is not 0, arrives. Does not return. If nothing catches, the program ends with a traceback. Runs on a
+/// managed stack; not for signal handlers. In Rust: [`throw`](crate::throw()).
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn stackgate_throw(word: usize) -> ! {
+    let Some(word) = NonZeroUsize::new(word) else {
+        fatal("throw of 0", "throw a word that is not 0: that one says that nothing was thrown")
+    };
+    // SAFETY: by the caller.
+    unsafe { crate::throw(word) }
+}
+
+/// Throws the address of `message`, which may be null, from C that a task called. The message must outlive the C
+/// frames that are dropped. Does not return. Runs on a system stack; not for signal handlers. Go: `_cgo_panic`.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn stackgate_panic(message: *const c_char) -> ! {
+    // SAFETY: by the caller.
+    unsafe { crate::throw::panic_from_c(message) }
+}
+
+/// Sets what runs whenever C is entered and left, once in a process; `hooks` stays where it is. Runs on any
+/// stack; safe in a signal handler. In Rust: [`set_hooks`](crate::set_hooks).
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn stackgate_set_hooks(hooks: *const Hooks) -> c_int {
+    // SAFETY: by the caller.
+    let Some(hooks) = (unsafe { hooks.as_ref() }) else { return STACKGATE_ENULL };
+    // SAFETY: by the caller.
+    code(unsafe { crate::set_hooks(hooks) }, |error| match error {
+        HooksError::AlreadySet => STACKGATE_EHOOKS,
+    })
 }
 
 /// The way in for a function that C calls and that is to run on the stack of the task that called C: waits for

@@ -48,17 +48,20 @@
 //! `asmcgocall`, which takes SP from its frame, which says where the managed stack is now, and makes the task
 //! current again.
 
-use crate::G;
+use crate::hooks::{self, Hooks};
 use crate::task::{value, word};
+use crate::{G, M};
 use core::ffi::{c_int, c_void};
 use core::mem::{ManuallyDrop, MaybeUninit};
+use stackgate_arch::frame::Ptr;
 use stackgate_arch::{self as arch, CFn};
 
 /// Calls C from managed code, on the system stack: `f(arg)`.
 ///
 /// [`asmcgocall`](stackgate_arch::asmcgocall) with what a runtime wants to know: while C runs the m counts
 /// one more call under way (`ncgo`), and it counts them all (`ncgocall`). Nothing is locked, no other thread
-/// is told, nobody waits for the initialisation gate: this is the cheap call.
+/// is told, nobody waits for the initialisation gate: this is the cheap call. [`Hooks`](crate::Hooks) run if
+/// there are any.
 ///
 /// Runs on any stack; safe in a signal handler. Go: `cgocall`.
 ///
@@ -79,8 +82,49 @@ pub unsafe fn cgocall(f: CFn, arg: *mut c_void) -> c_int {
         }
         (*m).ncgocall = word(value((*m).ncgocall).wrapping_add(1));
         (*m).ncgo = word(value((*m).ncgo) + 1);
-        let result = arch::asmcgocall(f, arg);
+        let result = match hooks::hooks() {
+            None => arch::asmcgocall(f, arg),
+            Some(hooks) => call_hooked(hooks, m, f, arg),
+        };
         (*m).ncgo = word(value((*m).ncgo) - 1);
+        result
+    }
+}
+
+/// The call itself, where there are hooks.
+#[cold]
+#[inline(never)]
+unsafe fn call_hooked(hooks: &Hooks, m: *mut M, f: CFn, arg: *mut c_void) -> c_int {
+    // SAFETY: by the caller.
+    unsafe {
+        let words = hooks::entering(m, hooks);
+        let result = arch::asmcgocall(f, arg);
+        hooks::left(m, hooks, words);
+        result
+    }
+}
+
+/// [`cgocall`] of C that promises not to call back. If it does, the program ends by name.
+///
+/// On a system stack, where no callback can arrive, it is `cgocall`.
+///
+/// Runs on any stack; safe in a signal handler. Go: `#cgo nocallback`.
+///
+/// # Safety
+/// `f` may be called with `arg`.
+#[inline]
+pub unsafe fn cgocall_no_callback(f: CFn, arg: *mut c_void) -> c_int {
+    // SAFETY: as `cgocall`.
+    unsafe {
+        let g: *mut G = arch::getg();
+        let m = if g.is_null() { core::ptr::null_mut() } else { (*g).m_out.get() };
+        if m.is_null() {
+            return cgocall(f, arg);
+        }
+        let callbacks = (*m).g0.m_in;
+        (*m).g0.m_in = Ptr::new(core::ptr::null_mut());
+        let result = cgocall(f, arg);
+        (*m).g0.m_in = callbacks;
         result
     }
 }

@@ -38,18 +38,24 @@
 #![no_std]
 #![cfg_attr(docsrs, feature(doc_cfg))]
 
+#[cfg(feature = "std")]
+extern crate std;
+
 pub mod callback;
 pub mod capi;
 pub mod cgocall;
 mod console;
+mod hooks;
 mod once;
 mod platform;
 mod task;
+pub mod throw;
 pub mod traceback;
 
 pub use callback::{InitError, enter, notify_runtime_init_done, runtime_init_begin, wait_runtime_init_done};
-pub use cgocall::{cgocall, on_system_stack};
+pub use cgocall::{cgocall, cgocall_no_callback, on_system_stack};
 pub use console::Console;
+pub use hooks::{Hooks, HooksError, set_hooks};
 pub use platform::{ErrnoFn, Platform, PlatformError, platform, set_platform};
 pub use stackgate_arch as arch;
 pub use stackgate_arch::{
@@ -59,6 +65,7 @@ pub use task::{
     AdoptError, MIN_STACK, ParkError, ReleaseError, ResumeError, Resumed, STACK_ALIGN, StackError, current_g,
     current_m, g_init, m_adopt, m_release, park, resume, stack_moved, topofstack,
 };
+pub use throw::{Thrown, cgocall_catch, throw};
 
 /// A managed task: the first field of the embedder's task structure. See [`stackgate_arch::G`].
 pub type G = stackgate_arch::G<stackgate_arch::Native>;

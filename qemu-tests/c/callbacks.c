@@ -48,3 +48,11 @@ int c_qsort(void *words)
 	qsort(words, 1000, sizeof(int), test_compare);
 	return 3;
 }
+
+/* Gives up, as C does that has no other way out. */
+_Noreturn void stackgate_panic(const char *message);
+
+int c_panics(void *message)
+{
+	stackgate_panic(message);
+}

@@ -21,7 +21,7 @@ pub enum Program<'a> {
 /// How it is optimised.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Profile {
-    /// For tests: with checks.
+    /// For tests: with checks, and panics that are thrown.
     Dev,
     /// For counting instructions: as users build it.
     Release,
@@ -38,9 +38,12 @@ pub fn build(kit: &Kit, program: Program<'_>, profile: Profile) -> Result<String
         .args(["build", "--package", PACKAGE, option, name, "--target-dir", TARGET_DIRECTORY])
         .args(kit.cargo_options(false));
     let mut profile_folder = "debug";
-    if profile == Profile::Release {
-        cmd = cmd.arg("--release");
-        profile_folder = "release";
+    match profile {
+        Profile::Dev => cmd = cmd.args(["--features", "std"]),
+        Profile::Release => {
+            cmd = cmd.arg("--release");
+            profile_folder = "release";
+        }
     }
     cmd.run()?;
     Ok(format!("{TARGET_DIRECTORY}/{}/{profile_folder}/{folder}{name}", kit.target.triple))

@@ -1,8 +1,8 @@
 //! The language between this tool and the test program `guest`.
 //!
 //! `guest --list` prints a line a case: `group/name`, a tab, and what is expected: `ok`, or
-//! `fatal:TEXT` for a case that must die with TEXT on standard error. `guest group/name` runs that
-//! one case in its process; the last line on standard output is `ok N`, N the number of things
+//! `fatal:TEXT` for a case that must die with TEXT on standard error, where ` ... ` stands for whatever
+//! comes between two parts. `guest group/name` runs that one case in its process; the last line on standard output is `ok N`, N the number of things
 //! that it checked. A program that ends early with exit code 0 has not said so and fails.
 
 use anyhow::{Context as _, Result, bail};
@@ -69,11 +69,20 @@ pub fn judge(expect: &Expect, outcome: &Outcome) -> Result<u64, String> {
             None => Err("exit code 0, but the last line is not `ok N`: it ended early".to_owned()),
         },
         Expect::Fatal(text) if outcome.success() => Err(format!("it lived on, but must die with `{text}`")),
-        Expect::Fatal(text) if !outcome.stderr.contains(text.as_str()) => {
+        Expect::Fatal(text) if !in_order(&outcome.stderr, text) => {
             Err(format!("{}, but without `{text}` on standard error", outcome.ending()))
         }
         Expect::Fatal(_) => Ok(1),
     }
+}
+
+/// Whether the parts of `wanted` occur in `text`, in this order.
+fn in_order(text: &str, wanted: &str) -> bool {
+    let mut rest = Some(text);
+    for part in wanted.split(" ... ") {
+        rest = rest.and_then(|rest| rest.split_once(part)).map(|(_, rest)| rest);
+    }
+    rest.is_some()
 }
 
 fn last_line_checks(stdout: &str) -> Option<u64> {
@@ -119,6 +128,12 @@ mod tests {
         assert!(judge(&Expect::Ok, &ended(0, "ok 3\nmore\n", "")).is_err());
         assert!(judge(&Expect::Ok, &ended(1 << 8, "ok 3\n", "")).is_err());
         assert!(judge(&Expect::Ok, &ended(11, "ok 3\n", "")).is_err());
+    }
+
+    #[test]
+    fn parts_come_in_order() {
+        assert!(in_order("one two three", "one") && in_order("one two three", "one ... three"));
+        assert!(!in_order("one two three", "two ... one") && !in_order("one", "one ... one"));
     }
 
     #[test]

@@ -4,12 +4,14 @@ pub mod bad_input;
 pub mod c_interface;
 pub mod entry;
 pub mod export;
+pub mod hooks;
 pub mod moved;
 pub mod nesting;
 pub mod numbers;
 pub mod paths;
 pub mod registers;
 pub mod tasks;
+pub mod throwing;
 pub mod traceback;
 pub mod unwinding;
 
@@ -28,6 +30,8 @@ pub fn all() -> impl Iterator<Item = &'static Case> {
         traceback::CASES,
         unwinding::CASES,
         export::CASES,
+        throwing::CASES,
+        hooks::CASES,
         bad_input::CASES,
         c_interface::CASES,
     ]

@@ -16,7 +16,7 @@ fn pattern(seed: u64) -> Pattern {
 }
 
 /// Calls `f(args...)` with a pattern in the callee-saved registers; names the first that is lost.
-fn keeps(what: &str, f: usize, args: [usize; 4], seed: u64) -> usize {
+pub fn keeps(what: &str, f: usize, args: [usize; 4], seed: u64) -> usize {
     let before = pattern(seed);
     let mut after = [0; KEPT.len()];
     // SAFETY: callers pass functions of the arguments they give.
@@ -86,8 +86,11 @@ fn asmcgocall_catch() {
     });
 }
 
-/// C that calls back managed code that throws, with every register that C may use changed.
-unsafe extern "C" fn c_throws(_: *mut c_void) -> c_int {
+/// C that calls back managed code that throws 55, with every register that C may use changed.
+///
+/// # Safety
+/// C below a task whose call into C catches.
+pub unsafe extern "C" fn c_throws(_: *mut c_void) -> c_int {
     unsafe extern "C" fn throws(_: *mut c_void, _: usize, _: usize) {
         let g: *mut G = current_g().expect("in a task");
         let mut words = [0usize; 2];
