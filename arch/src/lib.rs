@@ -14,6 +14,7 @@
 //! | function | runs on | what it does |
 //! |---|---|---|
 //! | [`getg`] | any stack | the current g, or null |
+//! | [`current`] | any stack | `getg` inlined, where a g of zeros stands for none |
 //! | [`setg`] | any stack | makes a g current; null for none |
 //! | [`asmcgocall`] | any stack | calls C on the system stack |
 //! | [`ccall`] | any stack | the same, with C's own argument registers |
@@ -107,7 +108,7 @@ pub type NativeWord = <Native as Cpu>::Word;
 
 pub use native::asm::{
     asmcgocall, asmcgocall_catch, callback_return, ccall, cgocallback, crosscall1, crosscall2,
-    crosscall2_panic, g_begin, getg, gogo, mcall, park, resume, setg, systemstack, throw_to,
+    crosscall2_panic, current, g_begin, getg, gogo, mcall, park, resume, setg, systemstack, throw_to,
 };
 pub use native::frame::{
     AsmcgocallFrame, BaseFrame, CallbackEntry, CallbackFrame, CalleeSaved, CatchFrame, Crosscall2Frame,
@@ -143,6 +144,7 @@ mod contract {
     use core::ffi::{c_int, c_void};
 
     const _: unsafe extern "C" fn() -> *mut G<Native> = asm::getg;
+    const _: fn() -> *mut G<Native> = asm::current;
     const _: unsafe extern "C" fn(*mut G<Native>) = asm::setg;
     const _: unsafe extern "C" fn(CFn, *mut c_void) -> c_int = asm::asmcgocall;
     const _: unsafe extern "C" fn() = asm::ccall;

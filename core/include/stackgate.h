@@ -1537,6 +1537,36 @@ typedef uintptr_t (*stackgate_entry_fn)(uintptr_t value);
 typedef int (*stackgate_c_fn)(void *arg);
 
 /*
+ Functions that run when managed code enters C and C enters managed code: where a scheduler hands a
+ processor on, a collector learns that a stack stands still, a profiler counts.
+
+ They come in pairs, whatever happens in between: a throw that drops callbacks runs leaving_managed and
+ left_c for each of them. All run on the managed stack, of which they may use little, and must neither
+ call C by cgocall nor park nor unwind.
+
+ Go: entersyscall, exitsyscall, reentersyscall.
+ */
+struct stackgate_hooks {
+        /*
+         Managed code is about to call C. What it returns belongs to this call.
+         */
+        uintptr_t (*entering_c)(void);
+        /*
+         C has returned, or a throw has dropped it. Gets what entering_c returned for this call.
+         */
+        void (*left_c)(uintptr_t);
+        /*
+         C has called managed code, which is about to run. Gets what entering_c returned for the call that led
+         to C.
+         */
+        void (*entering_managed)(uintptr_t);
+        /*
+         Managed code that C called is about to return, or to be dropped. Gets the same word.
+         */
+        void (*leaving_managed)(uintptr_t);
+};
+
+/*
  Managed code as a callback runs it.
  */
 typedef void (*stackgate_callback_fn)(void *frame, uintptr_t n, uintptr_t ctxt);
@@ -1717,7 +1747,7 @@ void stackgate_panic(const char *message);
  Sets what runs whenever C is entered and left, once in a process; hooks stays where it is. Runs on any
  stack; safe in a signal handler. In Rust: set_hooks.
  */
-int stackgate_set_hooks(const Hooks *hooks);
+int stackgate_set_hooks(const struct stackgate_hooks *hooks);
 
 /*
  The way in for a function that C calls and that is to run on the stack of the task that called C: waits for

@@ -48,9 +48,9 @@
 //! `asmcgocall`, which takes SP from its frame, which says where the managed stack is now, and makes the task
 //! current again.
 
+use crate::M;
 use crate::hooks::{self, Hooks};
 use crate::task::{value, word};
-use crate::{G, M};
 use core::ffi::{c_int, c_void};
 use core::mem::{ManuallyDrop, MaybeUninit};
 use stackgate_arch::frame::Ptr;
@@ -72,11 +72,7 @@ pub unsafe fn cgocall(f: CFn, arg: *mut c_void) -> c_int {
     // SAFETY: `f` and `arg` by the caller; the current g and the m that runs it are valid, and a g in C stays
     // on its m.
     unsafe {
-        let g: *mut G = arch::getg();
-        if g.is_null() {
-            return arch::asmcgocall(f, arg);
-        }
-        let m = (*g).m_out.get();
+        let m = (*arch::current()).m_out.get();
         if m.is_null() {
             return arch::asmcgocall(f, arg);
         }
@@ -116,8 +112,7 @@ unsafe fn call_hooked(hooks: &Hooks, m: *mut M, f: CFn, arg: *mut c_void) -> c_i
 pub unsafe fn cgocall_no_callback(f: CFn, arg: *mut c_void) -> c_int {
     // SAFETY: as `cgocall`.
     unsafe {
-        let g: *mut G = arch::getg();
-        let m = if g.is_null() { core::ptr::null_mut() } else { (*g).m_out.get() };
+        let m = (*arch::current()).m_out.get();
         if m.is_null() {
             return cgocall(f, arg);
         }

@@ -121,7 +121,7 @@ unsafe extern "C" fn run(hooked: *mut c_void, size: usize, ctxt: usize) {
     let hooked = hooked.cast::<Hooked>();
     // SAFETY: `enter_hooked` passes one; the g runs on this m until the callback is over.
     unsafe {
-        let m = (*arch::getg()).m_out.get();
+        let m = (*arch::current()).m_out.get();
         let (outer, previous) = state(m);
         ((*hooked).word, (*hooked).previous) = (outer, previous);
         set_state(m, outer, hooked);

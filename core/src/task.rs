@@ -329,7 +329,7 @@ impl fmt::Display for ParkError {
 /// [`ParkError`]; nothing has changed then.
 #[inline]
 pub fn park(word: usize) -> Result<usize, ParkError> {
-    let g = current_g().ok_or(ParkError::NotATask)?;
+    let g = arch::current();
     // SAFETY: the current g is valid; its m and stack are while it runs.
     unsafe {
         let m = (*g).m_out.get();

@@ -69,8 +69,7 @@ impl fmt::Display for Thrown {
 pub unsafe fn cgocall_catch(f: CFn, arg: *mut c_void) -> Result<c_int, Thrown> {
     // SAFETY: as `cgocall`. The call returns once, one way or the other.
     unsafe {
-        let g: *mut G = arch::getg();
-        let m: *mut M = if g.is_null() { core::ptr::null_mut() } else { (*g).m_out.get() };
+        let m: *mut M = (*arch::current()).m_out.get();
         if m.is_null() {
             return Ok(crate::cgocall(f, arg));
         }
@@ -114,8 +113,8 @@ pub unsafe fn throw(word: NonZeroUsize) -> ! {
 unsafe fn throw_saying(word: NonZeroUsize, message: Option<&CStr>) -> ! {
     // SAFETY: the current g is valid, and what it has to catch with lies on its own stack.
     unsafe {
-        let g: *mut G = arch::getg();
-        let m: *mut M = if g.is_null() { core::ptr::null_mut() } else { (*g).m_out.get() };
+        let g: *mut G = arch::current();
+        let m: *mut M = (*g).m_out.get();
         if m.is_null() {
             uncaught("throw outside a task", "throw in a callback that a task's call into C led to", message);
         }
@@ -158,8 +157,8 @@ pub(crate) unsafe fn panic_from_c(message: *const c_char) -> ! {
     let message = if message.is_null() { UNNAMED.as_ptr() } else { message };
     // SAFETY: `throws` takes a message, and does not come back.
     unsafe {
-        let g = arch::getg();
-        if g.is_null() || (*g).m_in.get().is_null() || (*(*g).m_in.get()).curg.get().is_null() {
+        let m = (*arch::current()).m_in.get();
+        if m.is_null() || (*m).curg.get().is_null() {
             let message = Some(CStr::from_ptr(message));
             uncaught("a panic in C with no task below", "panic in C that a task called", message);
         }

@@ -204,12 +204,12 @@ fn functions() -> Result<String> {
     // The crossings' signatures are the same on each CPU: the contract in arch/src/lib.rs sees to it.
     let crossings = read("arch/src/x86_64/asm.rs")?.items.into_iter().filter_map(crossing);
     let arch = read("arch/src/lib.rs")?.items.into_iter().filter(is_function_type);
-    let traceback = read("core/src/traceback/set.rs")?
-        .items
-        .into_iter()
-        .filter(|item| is_function_type(item) || matches!(item, Item::Struct(_)));
+    let mut structures = read("core/src/traceback/set.rs")?.items;
+    structures.extend(read("core/src/hooks.rs")?.items);
+    let structures =
+        structures.into_iter().filter(|item| is_function_type(item) || is_public_structure(item));
     let interface = read("core/src/capi.rs")?.items.into_iter().filter(|item| matches!(item, Item::Fn(_)));
-    let items: Vec<Item> = arch.chain(traceback).chain(interface).chain(crossings).map(plain).collect();
+    let items: Vec<Item> = arch.chain(structures).chain(interface).chain(crossings).map(plain).collect();
 
     let source = tempfile::Builder::new().suffix(".rs").tempfile()?;
     // G and M have the CPU as a parameter in Rust; in C there is one of each.
@@ -260,10 +260,11 @@ const NAMES: &[(&str, &str)] = &[
     ("ContextArg", "stackgate_context_arg"),
     ("TracebackArg", "stackgate_traceback_arg"),
     ("SymbolizerArg", "stackgate_symbolizer_arg"),
+    ("Hooks", "stackgate_hooks"),
 ];
 
 /// Crossings that C cannot call as functions.
-const NOT_FOR_C: &[&str] = &["ccall", "g_start", "park_return", "crosscall2_win64"];
+const NOT_FOR_C: &[&str] = &["current", "ccall", "g_start", "park_return", "crosscall2_win64"];
 
 /// A crossing as a function without a body, under the name that C knows it by.
 fn crossing(item: Item) -> Option<Item> {
@@ -282,6 +283,10 @@ fn crossing(item: Item) -> Option<Item> {
 /// A `pub type SomethingFn`.
 fn is_function_type(item: &Item) -> bool {
     matches!(item, Item::Type(alias) if alias.ident.to_string().ends_with("Fn"))
+}
+
+fn is_public_structure(item: &Item) -> bool {
+    matches!(item, Item::Struct(structure) if matches!(structure.vis, syn::Visibility::Public(_)))
 }
 
 /// The item with its documentation as C wants it: without Rust's links, without a CPU's registers.

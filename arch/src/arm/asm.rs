@@ -133,6 +133,35 @@ pub unsafe extern "C" fn getg() -> *mut G<Arm> /* r0 */ {
     )
 }
 
+/// The current g as the crossings read it: the g of zeros stands for none, so that its fields can be asked.
+///
+/// Inlined where it is used, for paths that count instructions. Read anew each time: a g kept over a switch
+/// may be another thread's.
+///
+/// Runs on any stack; safe in a signal handler.
+#[inline(always)]
+pub fn current() -> *mut G<Arm> {
+    // The offset of the word is a literal near the instruction that loads it: a function's.
+    #[unsafe(naked)]
+    unsafe extern "C" fn read() -> *mut G<Arm> /* r0 */ {
+        naked_asm!(
+            begins!(),
+            "mrc p15, 0, r12, c13, c0, 3",
+            "ldr r3, 9f",
+            "8: add r3, pc",
+            "ldr r3, [r3]",
+            "ldr r0, [r12, r3]",
+            "bx lr",
+            ".balign 4",
+            "9: .word stackgate_g(GOTTPOFF) + (9b - 8b - {ahead})",
+            ends!(),
+            ahead = const PC_AHEAD,
+        )
+    }
+    // SAFETY: reads one word of the thread.
+    unsafe { read() }
+}
+
 /// Makes `g` current; null for none.
 ///
 /// Runs on any stack; safe in a signal handler that gives back what it found. Go: `setg`.

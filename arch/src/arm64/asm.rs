@@ -13,7 +13,7 @@ use crate::dwarf::*;
 use crate::frame::W64;
 use crate::g::NO_G;
 use crate::{CALLBACK_ELSEWHERE, CFn, CallbackFn, G, M, McallFn, Stack, SystemFn, ThreadFn};
-use core::arch::{global_asm, naked_asm};
+use core::arch::{asm, global_asm, naked_asm};
 use core::ffi::{c_int, c_void};
 use core::mem::offset_of;
 
@@ -99,6 +99,30 @@ pub unsafe extern "C" fn getg() -> *mut G<Arm64> /* x0 */ {
         ".cfi_endproc",
         no_g = sym NO_G,
     )
+}
+
+/// The current g as the crossings read it: the g of zeros stands for none, so that its fields can be asked.
+///
+/// Inlined where it is used, for paths that count instructions. Read anew each time: a g kept over a switch
+/// may be another thread's.
+///
+/// Runs on any stack; safe in a signal handler.
+#[inline(always)]
+pub fn current() -> *mut G<Arm64> {
+    let g;
+    // SAFETY: reads one word of the thread.
+    unsafe {
+        asm!(
+            "mrs {g}, tpidr_el0",
+            "adrp {at}, :gottprel:stackgate_g",
+            "ldr {at}, [{at}, :gottprel_lo12:stackgate_g]",
+            "ldr {g}, [{g}, {at}]",
+            g = out(reg) g,
+            at = out(reg) _,
+            options(nostack, preserves_flags, readonly),
+        );
+    }
+    g
 }
 
 /// Makes `g` current; null for none.

@@ -10,6 +10,8 @@ use crate::dwarf::*;
 use crate::frame::W32;
 use crate::g::NO_G;
 use crate::{CALLBACK_ELSEWHERE, CFn, CallbackFn, G, M, McallFn, Stack, SystemFn, ThreadFn};
+#[cfg(stackgate_static)]
+use core::arch::asm;
 use core::arch::{global_asm, naked_asm};
 use core::ffi::{c_int, c_void};
 use core::mem::offset_of;
@@ -127,6 +129,45 @@ pub unsafe extern "C" fn getg() -> *mut G<I386> /* eax */ {
         ".cfi_endproc",
         no_g = sym NO_G,
     )
+}
+
+/// The current g as the crossings read it: the g of zeros stands for none, so that its fields can be asked.
+///
+/// Inlined where it is used, for paths that count instructions. Read anew each time: a g kept over a switch
+/// may be another thread's.
+///
+/// Runs on any stack; safe in a signal handler.
+#[inline(always)]
+pub fn current() -> *mut G<I386> {
+    #[cfg(stackgate_static)]
+    {
+        let g;
+        // SAFETY: reads one word of the thread.
+        unsafe {
+            asm!(
+                "mov {g}, gs:[stackgate_g@ntpoff]",
+                g = out(reg) g,
+                options(nostack, preserves_flags, readonly),
+            );
+        }
+        g
+    }
+    // Other code needs the global offset table, which a call finds best.
+    #[cfg(not(stackgate_static))]
+    {
+        #[unsafe(naked)]
+        unsafe extern "C" fn read() -> *mut G<I386> /* eax */ {
+            naked_asm!(
+                ".cfi_startproc",
+                g_place!("eax"),
+                concat!("mov eax, ", current_g!("eax")),
+                "ret",
+                ".cfi_endproc",
+            )
+        }
+        // SAFETY: reads one word of the thread.
+        unsafe { read() }
+    }
 }
 
 /// Makes `g` current; null for none.

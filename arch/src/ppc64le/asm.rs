@@ -21,7 +21,7 @@ use super::frame::*;
 use crate::dwarf::*;
 use crate::g::NO_G;
 use crate::{CALLBACK_ELSEWHERE, CFn, CallbackFn, G, M, McallFn, Stack, SystemFn, ThreadFn};
-use core::arch::{global_asm, naked_asm};
+use core::arch::{asm, global_asm, naked_asm};
 use core::ffi::{c_int, c_void};
 use core::mem::offset_of;
 
@@ -144,6 +144,30 @@ pub unsafe extern "C" fn getg() -> *mut G<Ppc64le> /* r3 */ {
         ".cfi_endproc",
         no_g = sym NO_G,
     )
+}
+
+/// The current g as the crossings read it: the g of zeros stands for none, so that its fields can be asked.
+///
+/// Inlined where it is used, for paths that count instructions. Read anew each time: a g kept over a switch
+/// may be another thread's.
+///
+/// Runs on any stack; safe in a signal handler.
+#[inline(always)]
+pub fn current() -> *mut G<Ppc64le> {
+    let g;
+    // SAFETY: reads one word of the thread. r2 is the TOC pointer in a function that needs one, which the address
+    // of a static sees to: of what the text of assembly needs the compiler knows nothing.
+    unsafe {
+        asm!(
+            "addis {g}, %r2, stackgate_g@got@tprel@ha    # {needs_toc}",
+            "ld {g}, stackgate_g@got@tprel@l({g})",
+            "ldx {g}, {g}, stackgate_g@tls",
+            g = out(reg_nonzero) g,
+            needs_toc = in(reg) &raw const NO_G,
+            options(nostack, preserves_flags, readonly),
+        );
+    }
+    g
 }
 
 /// Makes `g` current; null for none.

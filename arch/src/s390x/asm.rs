@@ -21,7 +21,7 @@ use super::frame::*;
 use crate::dwarf::*;
 use crate::g::NO_G;
 use crate::{CALLBACK_ELSEWHERE, CFn, CallbackFn, G, M, McallFn, Stack, SystemFn, ThreadFn};
-use core::arch::{global_asm, naked_asm};
+use core::arch::{asm, global_asm, naked_asm};
 use core::ffi::{c_int, c_void};
 use core::mem::offset_of;
 
@@ -70,6 +70,31 @@ pub unsafe extern "C" fn getg() -> *mut G<S390x> /* r2 */ {
         no_g = sym NO_G,
         abi = const size_of::<AbiFrame>(),
     )
+}
+
+/// The current g as the crossings read it: the g of zeros stands for none, so that its fields can be asked.
+///
+/// Inlined where it is used, for paths that count instructions. Read anew each time: a g kept over a switch
+/// may be another thread's.
+///
+/// Runs on any stack; safe in a signal handler.
+#[inline(always)]
+pub fn current() -> *mut G<S390x> {
+    let g;
+    // SAFETY: reads one word of the thread.
+    unsafe {
+        asm!(
+            "ear {g}, %a0",
+            "sllg {g}, {g}, 32",
+            "ear {g}, %a1",
+            "lgrl {at}, stackgate_g@indntpoff",
+            "lg {g}, 0({at},{g})",
+            g = out(reg_addr) g,
+            at = out(reg_addr) _,
+            options(nostack, preserves_flags, readonly),
+        );
+    }
+    g
 }
 
 /// Makes `g` current; null for none.

@@ -9,7 +9,7 @@ use crate::dwarf::*;
 use crate::frame::W64;
 use crate::g::NO_G;
 use crate::{CALLBACK_ELSEWHERE, CFn, CallbackFn, G, M, McallFn, Stack, SystemFn, ThreadFn};
-use core::arch::{global_asm, naked_asm};
+use core::arch::{asm, global_asm, naked_asm};
 use core::ffi::{c_int, c_void};
 use core::mem::offset_of;
 
@@ -65,6 +65,27 @@ pub unsafe extern "C" fn getg() -> *mut G<X86_64> /* rax */ {
         ".cfi_endproc",
         no_g = sym NO_G,
     )
+}
+
+/// The current g as the crossings read it: the g of zeros stands for none, so that its fields can be asked.
+///
+/// Inlined where it is used, for paths that count instructions. Read anew each time: a g kept over a switch
+/// may be another thread's.
+///
+/// Runs on any stack; safe in a signal handler.
+#[inline(always)]
+pub fn current() -> *mut G<X86_64> {
+    let g;
+    // SAFETY: reads one word of the thread.
+    unsafe {
+        asm!(
+            "mov {g}, qword ptr [rip + stackgate_g@gottpoff]",
+            "mov {g}, fs:[{g}]",
+            g = out(reg) g,
+            options(nostack, preserves_flags, readonly),
+        );
+    }
+    g
 }
 
 /// Makes `g` current; null for none.
