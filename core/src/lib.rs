@@ -48,14 +48,17 @@ pub mod traceback;
 
 pub use callback::{InitError, enter, notify_runtime_init_done, runtime_init_begin, wait_runtime_init_done};
 pub use cgocall::{cgocall, on_system_stack};
-pub use platform::{ErrnoFn, Platform, PlatformError, platform, set_platform};
+pub use platform::{
+    ErrnoFn, ExitHook, Platform, PlatformError, ServiceError, SignalMask, StackBounds, ThreadRun, fatal,
+    platform, set_platform,
+};
 pub use stackgate_arch as arch;
 pub use stackgate_arch::{
     CFn, CallbackFn, EntryFn, GState, asmcgocall, cgocallback, crosscall2, systemstack,
 };
 pub use task::{
     AdoptError, MIN_STACK, ParkError, ReleaseError, ResumeError, Resumed, STACK_ALIGN, StackError, current_g,
-    current_m, g_init, m_adopt, m_release, park, resume, stack_moved, topofstack,
+    current_m, g_init, m_adopt, m_init, m_release, park, resume, stack_moved, topofstack,
 };
 
 /// A managed task: the first field of the embedder's task structure. See [`stackgate_arch::G`].
