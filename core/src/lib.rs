@@ -56,14 +56,17 @@ pub use callback::{InitError, enter, notify_runtime_init_done, runtime_init_begi
 pub use cgocall::{cgocall, cgocall_no_callback, on_system_stack};
 pub use console::Console;
 pub use hooks::{Hooks, HooksError, set_hooks};
-pub use platform::{ErrnoFn, Platform, PlatformError, platform, set_platform};
+pub use platform::{
+    ErrnoFn, ExitHook, Platform, PlatformError, ServiceError, SignalMask, StackBounds, ThreadRun, fatal,
+    platform, set_platform,
+};
 pub use stackgate_arch as arch;
 pub use stackgate_arch::{
     CFn, CallbackFn, EntryFn, GState, asmcgocall, cgocallback, crosscall2, systemstack,
 };
 pub use task::{
     AdoptError, MIN_STACK, ParkError, ReleaseError, ResumeError, Resumed, STACK_ALIGN, StackError, current_g,
-    current_m, g_init, m_adopt, m_release, park, resume, stack_moved, topofstack,
+    current_m, g_init, m_adopt, m_init, m_release, park, resume, stack_moved, topofstack,
 };
 pub use throw::{Thrown, cgocall_catch, throw};
 

@@ -1,5 +1,6 @@
 //! Tasks and the threads that run them: adopting, initialising, running, parking.
 
+use crate::platform::{StackBounds, platform};
 use crate::{G, M};
 use core::fmt;
 use stackgate_arch::frame::{Ptr, Word};
@@ -87,6 +88,9 @@ impl fmt::Display for AdoptError {
 /// Makes the current thread the m `m`. Its stack becomes the m's system stack, used from where the thread
 /// stands when it resumes a g.
 ///
+/// Where the platform can tell, the bounds of the thread's stack and of its signal stack become those of g0 and
+/// gsignal.
+///
 /// Runs on the thread's own stack. Not for signal handlers. Go: what `mstart` does.
 ///
 /// # Errors
@@ -95,11 +99,31 @@ impl fmt::Display for AdoptError {
 /// # Safety
 /// `m` is valid, and stays where it is until [`m_release`]. What it holds is overwritten, but for `user`.
 pub unsafe fn m_adopt(m: *mut M) -> Result<(), AdoptError> {
+    if !m.is_null() && m.is_aligned() && current_g().is_some() {
+        return Err(AdoptError::AlreadyAnM);
+    }
+    // SAFETY: by the caller; a g0 that no other thread uses.
+    unsafe {
+        m_init(m)?;
+        learn_bounds(m);
+        arch::setg(&raw mut (*m).g0);
+    }
+    Ok(())
+}
+
+/// Prepares `m` for a thread that becomes one by [`crosscall1`](stackgate_arch::crosscall1) with its g0. The
+/// bounds of its stacks are not known yet.
+///
+/// Runs on any stack. Not for signal handlers. Go: what `mcommoninit` does.
+///
+/// # Errors
+/// [`AdoptError::BadAddress`]; nothing has changed then.
+///
+/// # Safety
+/// `m` is valid and no thread's. What it holds is overwritten, but for `user`.
+pub unsafe fn m_init(m: *mut M) -> Result<(), AdoptError> {
     if m.is_null() || !m.is_aligned() {
         return Err(AdoptError::BadAddress);
-    }
-    if current_g().is_some() {
-        return Err(AdoptError::AlreadyAnM);
     }
     // Callbacks that cannot run where they arrive come to core from now on.
     crate::callback::install();
@@ -110,9 +134,26 @@ pub unsafe fn m_adopt(m: *mut M) -> Result<(), AdoptError> {
         (*m).g0.state = word(GState::G0 as usize);
         (*m).g0.m_in = Ptr::new(m);
         (*m).gsignal.state = word(GState::Gsignal as usize);
-        arch::setg(&raw mut (*m).g0);
     }
     Ok(())
+}
+
+/// Asks the platform for the bounds of this thread's stacks.
+///
+/// # Safety
+/// `m` is valid, and this thread's or about to be.
+unsafe fn learn_bounds(m: *mut M) {
+    let Some(platform) = platform() else { return };
+    let stack = |bounds: StackBounds| Stack { limit: word(bounds.limit), top: word(bounds.top) };
+    // SAFETY: by the caller.
+    unsafe {
+        if let Ok(bounds) = platform.stack_bounds() {
+            (*m).g0.stack = stack(bounds);
+        }
+        if let Ok(Some(bounds)) = platform.signal_stack() {
+            (*m).gsignal.stack = stack(bounds);
+        }
+    }
 }
 
 /// Why an m could not be released.

@@ -9,9 +9,19 @@
 #![no_std]
 
 mod calls;
+mod overflow;
 mod platform;
+mod stacks;
+mod start;
+mod sys;
 mod tables;
 
 pub use calls::{Errno, close, open, read, write};
-pub use platform::Hosted;
+pub use overflow::handle_overflow;
+pub use platform::{Hosted, guards_by_advice, handle_fork, use_mprotect_guards};
+pub use stacks::{ManagedStack, StackOptions, Stacks};
+pub use start::{
+    ExitError, SIGNAL_STACK, SYSTEM_STACK, ThreadMain, ThreadOptions, discard_thread, exit_thread, mstart,
+    prepare_thread, reap_threads, start_thread,
+};
 pub use tables::register_own_tables;

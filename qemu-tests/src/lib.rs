@@ -1,6 +1,8 @@
 //! The programs that prove stackgate on six CPUs, and what they share.
 
 pub mod cases;
+pub mod child;
+pub mod fake;
 pub mod harness;
 pub mod setup;
 pub mod symbols;

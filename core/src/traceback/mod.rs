@@ -65,3 +65,26 @@ pub use walk::fill;
 pub use walk::{MAX_C_FRAMES, MAX_FRAMES, Pc, Stop, Traceback, Walker, callers, callers_pcs};
 
 pub(crate) use set::context_function;
+
+/// Before a process forks: waits until no thread is registering anything, and lets none begin.
+///
+/// Everything else of this crate that several threads write is written by single stores, so that the child of a
+/// fork finds it whole, and its one thread is the m, and runs the g, that it was.
+///
+/// Runs on any stack; not for signal handlers.
+pub fn before_fork() {
+    symbols::TABLES.keep_out();
+    tables::TABLES.keep_out();
+}
+
+/// After a process has forked, in the parent and in the child: functions and tables may be registered again.
+///
+/// # Safety
+/// This thread, or the one that it is a copy of, has called [`before_fork`].
+pub unsafe fn after_fork() {
+    // SAFETY: by the caller.
+    unsafe {
+        tables::TABLES.let_in();
+        symbols::TABLES.let_in();
+    }
+}

@@ -24,6 +24,20 @@ impl<T, const N: usize> Registry<T, N> {
         }
     }
 
+    /// Lets nobody add an entry until [`let_in`](Self::let_in).
+    pub fn keep_out(&self) {
+        core::mem::forget(self.adding.lock());
+    }
+
+    /// Lets entries be added again.
+    ///
+    /// # Safety
+    /// After [`keep_out`](Self::keep_out), on that thread or on its copy in a child process.
+    pub unsafe fn let_in(&self) {
+        // SAFETY: by the caller; the guard has been forgotten.
+        unsafe { self.adding.force_unlock() };
+    }
+
     /// The entries so far. Safe in a signal handler.
     #[inline]
     pub fn entries(&self) -> &[T] {

@@ -46,7 +46,7 @@ impl fmt::Display for RegisterError {
     }
 }
 
-static TABLES: Registry<&'static [Function], MAX_FUNCTION_TABLES> = Registry::new();
+pub(super) static TABLES: Registry<&'static [Function], MAX_FUNCTION_TABLES> = Registry::new();
 
 /// Tells tracebacks the names of managed functions. `functions` is sorted by address and does not overlap
 /// with itself or any table registered before.

@@ -70,7 +70,7 @@ impl UnwindTables {
     }
 }
 
-static TABLES: Registry<UnwindTables, MAX_UNWIND_TABLES> = Registry::new();
+pub(super) static TABLES: Registry<UnwindTables, MAX_UNWIND_TABLES> = Registry::new();
 
 /// Tells tracebacks about a module's unwind tables. Once registered, a module stays loaded.
 ///

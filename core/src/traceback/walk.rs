@@ -3,7 +3,7 @@
 use super::cpu::{CFA_ABOVE_SP, Frame, RECORD_ENDS_FRAME, RECORD_IS_SP, sched_pc, sched_sp};
 use super::stack::{Memory, WORD};
 use super::{cpu, records, set, symbols, tables};
-use crate::task::{call_below, current_m, is, value};
+use crate::task::{call_below, current_g, current_m, is, value};
 use crate::{G, M};
 use core::ffi::c_void;
 use core::fmt;
@@ -125,6 +125,15 @@ pub enum Walker {
     /// Tables where one knows the PC, records elsewhere.
     #[default]
     Auto,
+}
+
+/// How far below its limit SP may be of a stack that has just overflowed: a frame is no larger than that, since
+/// compilers touch each page of one that is.
+const OVERFLOW: usize = 1 << 16;
+
+/// Whether `sp` is where a stack with the limit `limit` overflows to.
+fn is_below(sp: usize, limit: usize) -> bool {
+    sp < limit && limit - sp <= OVERFLOW
 }
 
 /// What the next call of `next` begins with.
@@ -382,8 +391,15 @@ impl Traceback {
         !self.g.is_null() && self.memory.low <= sp && sp <= self.memory.high
     }
 
+    /// Whether `sp` has left curg's stack at its lower end, where a guard is or nobody's memory: what ran there
+    /// needed more than there is.
+    fn overflowed(&self, sp: usize) -> bool {
+        let on_it = current_g().is_some_and(|g| core::ptr::eq(g, self.g));
+        on_it && is_below(sp, self.memory.low)
+    }
+
     /// Makes the system stack, or the signal stack, the one that is walked, from `sp` up to where curg went
-    /// into C, if it did.
+    /// into C, if it did. One that has overflowed begins at its limit.
     ///
     /// # Safety
     /// `m` is this thread's.
@@ -396,12 +412,12 @@ impl Traceback {
         for (i, g) in stacks.into_iter().enumerate() {
             // SAFETY: both are fields of the m.
             let (low, high) = unsafe { (value((*g).stack.limit), value((*g).stack.top)) };
-            if low <= sp && sp < high {
+            let here = low <= sp && sp < high;
+            if here || self.memory.low == usize::MAX && low != high && is_below(sp, low) {
                 let in_call = i == 0 && !self.g.is_null();
-                self.memory = Memory::new(sp, if in_call { self.g0_sp } else { high });
-                if in_call {
-                    self.base = self.g0_sp.wrapping_sub(size_of::<AsmcgocallFrame>());
-                }
+                self.memory = Memory::new(sp.max(low), if in_call { self.g0_sp } else { high });
+                self.base =
+                    if in_call { self.g0_sp.wrapping_sub(size_of::<AsmcgocallFrame>()) } else { usize::MAX };
             }
         }
     }
@@ -413,7 +429,10 @@ impl Traceback {
         if !self.enter_m() {
             return self.end(Stop::NoTask);
         }
-        if let Some(crossing) = crossing_at(frame.pc) {
+        let overflowed = self.overflowed(frame.sp);
+        if let Some(crossing) = crossing_at(frame.pc)
+            && !overflowed
+        {
             self.settle(crossing, registers);
             return if self.on_curg(frame.sp) {
                 self.begin_on_curg(crossing, registers);
@@ -421,7 +440,7 @@ impl Traceback {
                 self.begin_on_system(crossing, registers, ucontext);
             };
         }
-        if !self.on_curg(frame.sp) {
+        if !self.on_curg(frame.sp) && !overflowed {
             // SAFETY: the m is this thread's.
             unsafe { self.enter_system(frame.sp) };
             if !self.g.is_null() && symbols::function_at(frame.pc).is_none() {

@@ -8,9 +8,13 @@ pub mod hooks;
 pub mod moved;
 pub mod nesting;
 pub mod numbers;
+pub mod overflow;
 pub mod paths;
+pub mod platform;
 pub mod registers;
+pub mod stacks;
 pub mod tasks;
+pub mod threads;
 pub mod throwing;
 pub mod traceback;
 pub mod unwinding;
@@ -34,6 +38,10 @@ pub fn all() -> impl Iterator<Item = &'static Case> {
         hooks::CASES,
         bad_input::CASES,
         c_interface::CASES,
+        platform::CASES,
+        stacks::CASES,
+        threads::CASES,
+        overflow::CASES,
     ]
     .into_iter()
     .flatten()
