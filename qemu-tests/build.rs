@@ -7,7 +7,7 @@ fn main() {
     println!("cargo::rerun-if-changed=../core/include");
     compile(
         "qemu_tests_c",
-        &["callbacks.c", "embed.c", "numbers.c", "signatures.c", "unwinding.c"].map(in_c),
+        &["callbacks.c", "embed.c", "foreign.c", "numbers.c", "signatures.c", "unwinding.c"].map(in_c),
     );
     // Calls a comparator that the demonstration alone exports, so a library of its own.
     compile("qemu_tests_sort", &[in_c("sort.c")]);

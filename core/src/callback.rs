@@ -1,5 +1,6 @@
 //! Calls from C: the initialisation gate, the way in for exported functions, and what cannot be let in.
 
+use crate::extra;
 use crate::hooks;
 use crate::platform::{errno_location, fatal, platform};
 use crate::task::is;
@@ -161,13 +162,11 @@ pub(crate) fn install() {
     arch::CALLBACK_ELSEWHERE.store(elsewhere as *mut c_void, Ordering::Release);
 }
 
-/// A callback that `cgocallback` could not run: says which mistake it is.
-unsafe extern "C" fn elsewhere(_: CallbackFn, _: *mut c_void, _: usize, _: usize) {
+/// A callback that `cgocallback` could not run: finds the thread an m, or says which mistake it is.
+unsafe extern "C" fn elsewhere(func: CallbackFn, frame: *mut c_void, size: usize, ctxt: usize) {
     let Some(g) = current_g() else {
-        fatal(
-            "callback on a thread without an m",
-            "adopt the thread with m_adopt before C calls managed code on it",
-        );
+        // SAFETY: what `cgocallback` got.
+        return unsafe { extra::callback(func, frame, size, ctxt) };
     };
     // SAFETY: the current g is valid.
     let g = unsafe { &*g };

@@ -45,9 +45,12 @@ pub mod callback;
 pub mod capi;
 pub mod cgocall;
 mod console;
+mod extra;
 mod hooks;
 mod once;
 mod platform;
+mod pool;
+mod sync;
 mod task;
 pub mod throw;
 pub mod traceback;
@@ -55,6 +58,7 @@ pub mod traceback;
 pub use callback::{InitError, enter, notify_runtime_init_done, runtime_init_begin, wait_runtime_init_done};
 pub use cgocall::{cgocall, cgocall_no_callback, on_system_stack};
 pub use console::Console;
+pub use extra::{ExtraError, ExtraMs, add_extra_m, extra_ms, prepare_extra_ms};
 pub use hooks::{Hooks, HooksError, set_hooks};
 pub use platform::{
     ErrnoFn, ExitHook, Platform, PlatformError, ServiceError, SignalMask, StackBounds, ThreadRun, fatal,

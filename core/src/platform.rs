@@ -113,7 +113,8 @@ pub trait Platform: Sync {
     /// process. Not for threads that end by [`abort`](Self::abort) or with the process.
     ///
     /// # Errors
-    /// [`ServiceError::Busy`] if there is another hook; [`ServiceError::NoMemory`].
+    /// [`ServiceError::Busy`] if there is another hook, or if it has run on this thread, which is ending;
+    /// [`ServiceError::NoMemory`].
     ///
     /// # Safety
     /// `hook` may be called with `word` when the thread ends, and does not unwind.
@@ -301,6 +302,8 @@ pub fn set_platform(platform: &'static dyn Platform) -> Result<(), PlatformError
     if !PLATFORM.set(platform) {
         return Err(PlatformError::AlreadySet);
     }
+    // Callbacks of threads that the runtime did not make may come from now on.
+    crate::callback::install();
     if let Some(errno) = platform.errno() {
         ERRNO.store(errno as *mut c_void, Ordering::Relaxed);
     }

@@ -275,6 +275,15 @@ fn base_frame(g: *const G) -> *mut BaseFrame {
     core::ptr::with_exposed_provenance_mut(top - size_of::<BaseFrame>())
 }
 
+/// Says where the m's part of the system stack begins while `g` runs: what `resume` says of its own.
+///
+/// # Safety
+/// `g` is valid, and its stack is there.
+pub(crate) unsafe fn set_parent(g: *mut G, end: usize) {
+    // SAFETY: by the caller.
+    unsafe { (*base_frame(g)).parent = Ptr::new(core::ptr::with_exposed_provenance_mut(end)) };
+}
+
 /// What a task did when it came back.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Resumed {

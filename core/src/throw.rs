@@ -32,9 +32,10 @@ impl Thrown {
     /// Lets a Rust panic that an exported function ended with go on from here. Of any other throw: gives it
     /// back.
     ///
-    /// Runs where [`cgocall_catch`] has returned it, on the same thread, before another one is caught.
-    #[cfg(feature = "std")]
+    /// Runs where [`cgocall_catch`] has returned it, on the same thread, before another one is caught. Without the
+    /// feature `std` no throw is a panic.
     pub fn resume_panic(self) -> Self {
+        #[cfg(feature = "std")]
         if self.0 == panics::mark()
             && let Some(payload) = panics::PANIC.take()
         {

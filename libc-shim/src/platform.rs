@@ -141,8 +141,13 @@ impl Platform for Hosted {
 
     unsafe fn at_thread_exit(&self, hook: ExitHook, word: *mut c_void) -> Result<(), ServiceError> {
         let key = exit_key(hook)?;
-        // SAFETY: by the caller: the destructor is `hook`.
-        check(unsafe { sys::pthread_setspecific(key, word) })
+        // SAFETY: by the caller: the destructor runs `hook`.
+        unsafe {
+            if sys::pthread_getspecific(key) == ending() {
+                return Err(ServiceError::Busy);
+            }
+            check(sys::pthread_setspecific(key, word))
+        }
     }
 
     fn block_signals(&self) -> Result<SignalMask, ServiceError> {
@@ -377,7 +382,27 @@ static EXIT_HOOK: AtomicPtr<c_void> = AtomicPtr::new(core::ptr::null_mut());
 static EXIT_KEY: AtomicUsize = AtomicUsize::new(NO_KEY);
 const NO_KEY: usize = usize::MAX;
 
-/// The key whose destructor is `hook`. Nothing is locked: of two threads that make one, one takes it back.
+/// What the key holds once the hook has run: an address that is nobody's word.
+fn ending() -> *mut c_void {
+    static ENDING: u8 = 0;
+    (&raw const ENDING).cast_mut().cast()
+}
+
+/// The key's destructor. glibc, and POSIX allows it, runs destructors again while values are set, four times in
+/// all: the mark stays through each round, so that the hook is never set again on a thread that ends.
+unsafe extern "C" fn thread_ends(word: *mut c_void) {
+    let key = EXIT_KEY.load(Ordering::Acquire) as c_uint;
+    // SAFETY: the key is there since the value was set; `exit_key` stored the hook, for which its caller vouches.
+    unsafe {
+        sys::pthread_setspecific(key, ending());
+        if word != ending() {
+            let hook = EXIT_HOOK.load(Ordering::Relaxed);
+            core::mem::transmute::<*mut c_void, ExitHook>(hook)(word);
+        }
+    }
+}
+
+/// The key whose destructor runs `hook`. Nothing is locked: of two threads that make one, one takes it back.
 fn exit_key(hook: ExitHook) -> Result<c_uint, ServiceError> {
     let mine = hook as *mut c_void;
     let now = EXIT_HOOK.compare_exchange(core::ptr::null_mut(), mine, Ordering::Relaxed, Ordering::Relaxed);
@@ -390,7 +415,7 @@ fn exit_key(hook: ExitHook) -> Result<c_uint, ServiceError> {
     }
     let mut key: c_uint = 0;
     // SAFETY: the caller of the service vouches for the hook.
-    if unsafe { sys::pthread_key_create(&mut key, hook) } != 0 {
+    if unsafe { sys::pthread_key_create(&mut key, thread_ends) } != 0 {
         return Err(ServiceError::NoMemory);
     }
     match EXIT_KEY.compare_exchange(NO_KEY, key as usize, Ordering::AcqRel, Ordering::Acquire) {

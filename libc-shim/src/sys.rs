@@ -202,6 +202,7 @@ unsafe extern "C" {
     ) -> c_int;
     pub(crate) fn pthread_key_create(key: *mut c_uint, destructor: stackgate::ExitHook) -> c_int;
     pub(crate) fn pthread_key_delete(key: c_uint) -> c_int;
+    pub(crate) fn pthread_getspecific(key: c_uint) -> *mut c_void;
     pub(crate) fn pthread_setspecific(key: c_uint, word: *const c_void) -> c_int;
     pub(crate) fn pthread_atfork(
         prepare: Option<unsafe extern "C" fn()>,

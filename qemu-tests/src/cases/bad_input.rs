@@ -218,12 +218,6 @@ fn cgocallback_here() {
     unsafe { stackgate::cgocallback(nothing, core::ptr::null_mut(), 0, 0) };
 }
 
-fn callback_on_a_bare_thread() {
-    // Core hears of it once a thread is adopted.
-    adopted(|_| ());
-    cgocallback_here();
-}
-
 fn callback_while_nothing_runs() {
     adopted(|_| cgocallback_here());
 }
@@ -330,7 +324,6 @@ cases! {
     "init begins twice" => init_begins_twice;
     "second platform" => a_second_platform;
     "move to a bad stack" => move_to_a_bad_stack;
-    "callback on a bare thread" (fatal "callback on a thread without an m") => callback_on_a_bare_thread;
     "callback while nothing runs" (fatal "callback while no g runs on this m") => callback_while_nothing_runs;
     "callback from an uncrossed call" (fatal "callback on a g that is not g0") => callback_from_an_uncrossed_call;
     "callback from a signal stack" (fatal "callback from a signal handler") => callback_from_a_signal_stack;

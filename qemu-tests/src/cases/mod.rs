@@ -4,6 +4,7 @@ pub mod bad_input;
 pub mod c_interface;
 pub mod entry;
 pub mod export;
+pub mod foreign;
 pub mod hooks;
 pub mod moved;
 pub mod nesting;
@@ -36,6 +37,7 @@ pub fn all() -> impl Iterator<Item = &'static Case> {
         export::CASES,
         throwing::CASES,
         hooks::CASES,
+        foreign::CASES,
         bad_input::CASES,
         c_interface::CASES,
         platform::CASES,
