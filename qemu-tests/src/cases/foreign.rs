@@ -129,7 +129,7 @@ fn at_the_end_of_a_thread() {
         check_eq!(c_make_keys(0), 0);
         check_eq!(c_thread_calls(0, 1), 1);
         check_eq!(c_make_keys(1), 0);
-        for rounds in 1..=3 {
+        for rounds in 1..=4 {
             check_eq!(c_calls_at_exit(rounds), rounds as c_int + 1, "calls from destructors");
         }
     }
