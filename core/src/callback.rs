@@ -1,6 +1,7 @@
 //! Calls from C: the initialisation gate, the way in for exported functions, and what cannot be let in.
 
-use crate::extra;
+use crate::extra::{self, System};
+use crate::gate::{Gate, Stuck};
 use crate::hooks;
 use crate::platform::{errno_location, fatal, platform};
 use crate::task::is;
@@ -8,17 +9,10 @@ use crate::traceback::{self, ContextArg, ContextFn};
 use crate::{M, current_g};
 use core::ffi::c_void;
 use core::fmt;
-use core::sync::atomic::{AtomicU32, AtomicUsize, Ordering};
+use core::sync::atomic::Ordering;
 use stackgate_arch::{self as arch, CallbackFn, GState};
 
-/// Nobody keeps callbacks waiting: initialisation is over, or was never announced.
-const OPEN: u32 = 0;
-/// A thread has announced initialisation and has not finished it.
-const INITIALISING: u32 = 1;
-
-static GATE: AtomicU32 = AtomicU32::new(OPEN);
-/// The thread that initialises; 0 when it is not known.
-static INITIALISER: AtomicUsize = AtomicUsize::new(0);
+static GATE: Gate = Gate::new();
 
 /// Why initialisation was not begun or ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -49,10 +43,7 @@ impl fmt::Display for InitError {
 /// # Errors
 /// [`InitError::Begun`] if initialisation is under way.
 pub fn runtime_init_begin() -> Result<(), InitError> {
-    INITIALISER.store(platform().map_or(0, |p| p.thread_id()), Ordering::Relaxed);
-    GATE.compare_exchange(OPEN, INITIALISING, Ordering::AcqRel, Ordering::Relaxed)
-        .map(drop)
-        .map_err(|_| InitError::Begun)
+    if GATE.close(platform().map_or(0, |p| p.thread_id())) { Ok(()) } else { Err(InitError::Begun) }
 }
 
 /// Lets callbacks in. Go: `notify_runtime_init_done`.
@@ -62,12 +53,7 @@ pub fn runtime_init_begin() -> Result<(), InitError> {
 /// # Errors
 /// [`InitError::NotBegun`] if nobody keeps them waiting.
 pub fn notify_runtime_init_done() -> Result<(), InitError> {
-    GATE.compare_exchange(INITIALISING, OPEN, Ordering::AcqRel, Ordering::Relaxed)
-        .map_err(|_| InitError::NotBegun)?;
-    if let Some(platform) = platform() {
-        platform.wake(&GATE);
-    }
-    Ok(())
+    if GATE.open(platform().map(System).as_ref()) { Ok(()) } else { Err(InitError::NotBegun) }
 }
 
 /// Returns when callbacks may enter: at once, by one acquire load, unless initialisation is under way.
@@ -77,7 +63,7 @@ pub fn notify_runtime_init_done() -> Result<(), InitError> {
 /// Ends the program by name if this thread is the one that initialises, or if nothing can wake a waiter.
 #[inline]
 pub fn wait_runtime_init_done() {
-    if GATE.load(Ordering::Acquire) != OPEN {
+    if !GATE.is_open() {
         wait();
     }
 }
@@ -88,16 +74,14 @@ fn wait() {
     let Some(platform) = platform() else {
         fatal("callback before initialisation", "no platform is set, so nothing can wake the caller");
     };
-    let me = platform.thread_id();
-    while GATE.load(Ordering::Acquire) != OPEN {
-        if INITIALISER.load(Ordering::Relaxed) == me {
-            fatal(
-                "callback before initialisation",
-                "the thread that initialises the runtime calls it: call notify_runtime_init_done first",
-            );
-        }
-        if !platform.wait(&GATE, INITIALISING) {
-            fatal("callback before initialisation", "nothing can wake the caller on this platform");
+    match GATE.wait(platform.thread_id(), &System(platform)) {
+        Ok(()) => {}
+        Err(Stuck::Itself) => fatal(
+            "callback before initialisation",
+            "the thread that initialises the runtime calls it: call notify_runtime_init_done first",
+        ),
+        Err(Stuck::Sleepless) => {
+            fatal("callback before initialisation", "nothing can wake the caller on this platform")
         }
     }
 }

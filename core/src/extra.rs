@@ -43,8 +43,8 @@ unsafe impl Pooled for Extra {
 
 static POOL: Pool<Extra> = Pool::new();
 
-/// The platform as the pool sees it.
-struct System(&'static dyn Platform);
+/// The platform, as the pool and the gate see it.
+pub(crate) struct System(pub &'static dyn Platform);
 
 impl Waits for System {
     type Mask = Option<crate::SignalMask>;

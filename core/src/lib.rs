@@ -46,6 +46,7 @@ pub mod capi;
 pub mod cgocall;
 mod console;
 mod extra;
+mod gate;
 mod hooks;
 mod once;
 mod platform;

@@ -1,4 +1,4 @@
-//! What [`pool`](crate::pool) is built from. Its model check builds it from other things under the same names.
+//! What `pool` and `gate` are built from. Their model check builds them from other things under the same names.
 
 pub use core::sync::atomic::{AtomicU32, AtomicUsize};
 
