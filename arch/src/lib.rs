@@ -116,8 +116,8 @@ pub use native::frame::{
 };
 
 pub use native::unwind::{
-    ENTRY_RECORD, RECORD, call_moved, capture, catch_moved, entry_below, entry_moved, gobuf_moved,
-    start_of_call,
+    CFA_ABOVE_SP, ENTRY_RECORD, EXIDX, FP, RECORD, RECORD_ENDS_FRAME, RED_ZONE, call_moved, capture,
+    catch_moved, entry_below, entry_moved, gobuf_moved, start_of_call,
 };
 
 #[cfg(target_arch = "x86_64")]
@@ -166,6 +166,8 @@ mod contract {
     const _: unsafe extern "C" fn(*mut super::unwind::Registers) = unwind::capture;
     const _: super::unwind::RecordForm = unwind::RECORD;
     const _: usize = unwind::ENTRY_RECORD;
+    const _: [usize; 4] = [unwind::SP, unwind::FP, unwind::CFA_ABOVE_SP, unwind::RED_ZONE];
+    const _: [bool; 2] = [unwind::RECORD_ENDS_FRAME, unwind::EXIDX];
     const _: [crate::frame::Register; 3] = unwind::LEFT_IN;
     const _: crate::frame::Register = unwind::CATCH_IN;
     const _: crate::frame::Layout = unwind::Ucontext::LAYOUT;

@@ -1,4 +1,5 @@
 /* Threads that the runtime did not make. */
+#include <limits.h>
 #include <pthread.h>
 #include <signal.h>
 #include <stddef.h>
@@ -19,13 +20,16 @@ static void *calls(void *times)
 	return (void *)sum;
 }
 
-/* Makes a thread with a stack of that size that calls in so many times; how often that went well. */
+/* Makes a thread with a stack of that size, or the least that there is, that calls in so many times; how often
+ * that went well. */
 int c_thread_calls(size_t stack, intptr_t times)
 {
 	pthread_attr_t attr;
 	pthread_t thread;
 	void *sum;
 
+	if (stack && stack < (size_t)PTHREAD_STACK_MIN)
+		stack = (size_t)PTHREAD_STACK_MIN;
 	if (pthread_attr_init(&attr) || (stack && pthread_attr_setstacksize(&attr, stack)))
 		return -1;
 	if (pthread_create(&thread, &attr, calls, (void *)times) || pthread_join(thread, &sum))

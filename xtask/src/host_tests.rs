@@ -1,8 +1,8 @@
-//! The tests that cargo runs on the host: layouts, pure logic, documentation examples.
+//! The tests that cargo runs: on the host layouts, pure logic, documentation examples; on each CPU those of arch.
 
 use anyhow::Result;
 
-use crate::{context::Tally, process::Cmd, ui};
+use crate::{context::Tally, guest, process::Cmd, toolchain::Kit, ui};
 
 /// Packages with tests for the host. `qemu-tests` is not among them: its programs are run above.
 const PACKAGES: &[&str] = &["stackgate-arch", "stackgate", "stackgate-libc", "xtask"];
@@ -29,6 +29,23 @@ pub fn run() -> Result<Tally> {
         tally.failed = 1;
     }
     ui::say(&format!("host  {tally}  {}", ui::verdict(tally.good())));
+    Ok(tally)
+}
+
+/// Runs the tests of what depends on the CPU on that CPU, and returns their count.
+pub fn of_arch(kit: &Kit) -> Result<Tally> {
+    let cmd = kit
+        .cargo()
+        .args(["test", "--package", "stackgate-arch", "--lib", "--target-dir", guest::TARGET_DIRECTORY])
+        .args(kit.cargo_options(false));
+    cmd.show();
+    let outcome = cmd.capture(None)?;
+    let mut tally = parse(&outcome.stdout);
+    if !outcome.success() || tally.passed == 0 {
+        ui::say(outcome.stdout.trim_end());
+        ui::say(outcome.stderr.trim_end());
+        tally.failed = tally.failed.max(1);
+    }
     Ok(tally)
 }
 

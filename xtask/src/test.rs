@@ -104,6 +104,16 @@ pub fn test(context: &Context, filter: Option<&str>) -> Result<Tally> {
     ui::align(&rows).iter().for_each(|line| ui::say(line));
     kits.report_skipped();
 
+    if filter.is_none() {
+        ui::headline("arch's own tests, on each CPU");
+        let mut rows = Vec::new();
+        for kit in &kits.kits {
+            let own = host_tests::of_arch(kit)?;
+            rows.push(vec![kit.target.name.to_owned(), own.to_string(), ui::verdict(own.good())]);
+            tally.merge(own);
+        }
+        ui::align(&rows).iter().for_each(|line| ui::say(line));
+    }
     if filter.is_none() && context.targets.len() == TARGETS.len() {
         tally.merge(host_tests::run()?);
     } else {

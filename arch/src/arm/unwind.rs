@@ -7,13 +7,26 @@ use crate::unwind::{RecordForm, Start};
 /// A frame record: the frame pointer, r11 in A32 and r7 in Thumb code, designates the caller's, and the
 /// return address follows it. LLVM's form, with `-C force-frame-pointers=yes`; AAPCS32 6.2.1.4 has the same
 /// with r11 in both states. gcc's differ: see the module above.
-pub const RECORD: RecordForm = RecordForm { link: 0, pc: 4, pc_is_in_next: false, register: FP };
+pub const RECORD: RecordForm =
+    RecordForm { link: 0, pc: 4, pc_is_in_next: false, register: super::frame::FP };
 /// Where the record lies in a [`CallbackEntry`].
 pub const ENTRY_RECORD: usize = core::mem::offset_of!(CallbackEntry, link);
 /// How many DWARF register numbers an unwinder keeps: the general registers.
 pub const REGISTERS_KEPT: usize = 16;
 /// The stack pointer's DWARF number.
 pub const SP: usize = super::frame::SP.dwarf as usize;
+/// The DWARF number of the register that, beside SP, may define a CFA: of the frame pointer, of which compiled
+/// code makes use where a frame has no fixed size.
+pub const FP: usize = super::frame::FP.dwarf as usize;
+/// How far above a function's SP at entry its CFA lies: nowhere but there.
+pub const CFA_ABOVE_SP: usize = 0;
+/// How far below SP a function may keep something, also its caller's registers, which nobody overwrites.
+/// AAPCS32 6.2.1: none.
+pub const RED_ZONE: usize = 0;
+/// Whether a frame record is the upper end of its frame: where the call instruction pushes the return address.
+pub const RECORD_ENDS_FRAME: bool = false;
+/// Whether the CPU's unwind tables are `.ARM.exidx`, and not `.eh_frame`.
+pub const EXIDX: bool = true;
 /// The DWARF number under which an unwinder keeps the PC. The return address column of the call frame
 /// information is LR's, 14: a program that a signal interrupts has both.
 pub const RA: usize = PC.dwarf as usize;

@@ -13,6 +13,18 @@ pub const ENTRY_RECORD: usize = core::mem::offset_of!(CallbackEntry, link);
 pub const REGISTERS_KEPT: usize = 33;
 /// The stack pointer's DWARF number.
 pub const SP: usize = super::frame::SP.dwarf as usize;
+/// The DWARF number of the register that, beside SP, may define a CFA: of the frame pointer, of which compiled
+/// code makes use where a frame has no fixed size.
+pub const FP: usize = X29.dwarf as usize;
+/// How far above a function's SP at entry its CFA lies: nowhere but there.
+pub const CFA_ABOVE_SP: usize = 0;
+/// How far below SP a function may keep something, also its caller's registers, which nobody overwrites.
+/// AAPCS64 6.4.5: none.
+pub const RED_ZONE: usize = 0;
+/// Whether a frame record is the upper end of its frame: where the call instruction pushes the return address.
+pub const RECORD_ENDS_FRAME: bool = false;
+/// Whether the CPU's unwind tables are `.ARM.exidx`, and not `.eh_frame`.
+pub const EXIDX: bool = false;
 /// The DWARF number under which the PC is kept. It is not the return address column, which is x30's: where a
 /// signal interrupted, both have a value, and in a function that has not saved x30 the rules need it.
 pub const RA: usize = PC.dwarf as usize;

@@ -13,6 +13,18 @@ pub const ENTRY_RECORD: usize = core::mem::offset_of!(CallbackEntry, link);
 pub const REGISTERS_KEPT: usize = 9;
 /// The stack pointer's DWARF number.
 pub const SP: usize = ESP.dwarf as usize;
+/// The DWARF number of the register that, beside SP, may define a CFA: of the frame pointer, of which compiled
+/// code makes use where a frame has no fixed size.
+pub const FP: usize = EBP.dwarf as usize;
+/// How far above a function's SP at its call its CFA lies: nowhere but there.
+pub const CFA_ABOVE_SP: usize = 0;
+/// How far below SP a function may keep something, also its caller's registers, which nobody overwrites.
+/// psABI 2.2.2: none.
+pub const RED_ZONE: usize = 0;
+/// Whether a frame record is the upper end of its frame: where the call instruction pushes the return address.
+pub const RECORD_ENDS_FRAME: bool = true;
+/// Whether the CPU's unwind tables are `.ARM.exidx`, and not `.eh_frame`.
+pub const EXIDX: bool = false;
 /// The DWARF number of the return address column.
 pub const RA: usize = EIP.dwarf as usize;
 /// Where `park`, `mcall` and `g_start`, in this order, keep the g that they leave from the moment when it is no

@@ -20,6 +20,18 @@ pub const ENTRY_RECORD: usize = core::mem::offset_of!(CallbackEntry, link);
 pub const REGISTERS_KEPT: usize = PC.dwarf as usize + 1;
 /// The stack pointer's DWARF number.
 pub const SP: usize = R1.dwarf as usize;
+/// The DWARF number of the register that, beside SP, may define a CFA: of the frame pointer, of which compiled
+/// code makes use where a frame has no fixed size.
+pub const FP: usize = R31.dwarf as usize;
+/// How far above a function's SP at entry its CFA lies: nowhere but there.
+pub const CFA_ABOVE_SP: usize = 0;
+/// How far below SP a function may keep something, also its caller's registers, which nobody overwrites.
+/// ELFv2 ABI 2.2.2.4.
+pub const RED_ZONE: usize = 288;
+/// Whether a frame record is the upper end of its frame: where the call instruction pushes the return address.
+pub const RECORD_ENDS_FRAME: bool = false;
+/// Whether the CPU's unwind tables are `.ARM.exidx`, and not `.eh_frame`.
+pub const EXIDX: bool = false;
 /// The number under which the PC is kept. It is not the return address column, which is LR's: where a signal
 /// interrupted, both have a value, and in a function that has not saved LR the rules need it.
 pub const RA: usize = PC.dwarf as usize;
@@ -122,26 +134,6 @@ crate::frames! {
 pub unsafe fn start_of_call(frame: &AsmcgocallFrame) -> Start {
     // SAFETY: the managed caller's frame, where asmcgocall stored its return address.
     unsafe { caller(frame.sp) }
-}
-
-/// The caller of `park`, `mcall` or `resume` that left `frame`, right after its call instruction. Its
-/// callee-saved registers are in `frame.saved`.
-///
-/// # Safety
-/// `frame` is complete, and lies where it was made.
-pub unsafe fn start_of_switch(frame: *const SwitchFrame) -> Start {
-    // SAFETY: by the caller.
-    unsafe { caller((*frame).link) }
-}
-
-/// C's caller of `cgocallback`, right after its call instruction: what a traceback of C's own frames below a
-/// callback goes on with.
-///
-/// # Safety
-/// `frame` is that of a callback which has not returned.
-pub unsafe fn start_of_callback(frame: *const CallbackFrame) -> Start {
-    // SAFETY: by the caller.
-    unsafe { caller((*frame).link) }
 }
 
 /// The function whose frame `link` designates, right after its call of the one that stored its return address

@@ -4,8 +4,9 @@ extern crate std;
 
 use super::asm::*;
 use super::frame::*;
-use super::unwind::{start_of_call, start_of_callback, start_of_switch};
+use super::unwind::start_of_call;
 use crate::frame::{Ptr, W64, Word};
+use crate::unwind::Start;
 use crate::{G, M, Stack};
 use core::arch::naked_asm;
 use core::ffi::{c_int, c_void};
@@ -38,7 +39,7 @@ struct Seen {
 #[unsafe(naked)]
 unsafe extern "C" fn managed_caller(seen: usize) -> usize {
     naked_asm!(
-        "stmg %r14, %r15, 112(%r15)",
+        "stmg %r14, %r15, {r14}(%r15)",
         "lgr %r1, %r15",
         "aghi %r15, -160",
         "stg %r1, 0(%r15)",
@@ -62,7 +63,7 @@ unsafe extern "C" fn managed_caller(seen: usize) -> usize {
 #[unsafe(naked)]
 unsafe extern "C" fn c_caller(seen: *mut c_void) -> c_int {
     naked_asm!(
-        "stmg %r14, %r15, 112(%r15)",
+        "stmg %r14, %r15, {r14}(%r15)",
         "lgr %r1, %r15",
         "aghi %r15, -160",
         "stg %r1, 0(%r15)",
@@ -162,4 +163,26 @@ fn a_parked_caller_is_found() {
         unsafe { park(PARKED) }
     }
     assert_eq!(in_task(parks, 0), 0);
+}
+
+/// The caller of `park` or `mcall` that left `frame` at the lower end of a parked g's stack, or of the `resume`
+/// that left it on a system stack, right after that call.
+///
+/// # Safety
+/// `frame` is the one that `sched.sp` of such a g designates: its address counts.
+unsafe fn start_of_switch(frame: *const SwitchFrame) -> Start {
+    // SAFETY: by the caller.
+    let pc = unsafe { (*frame).saved.pc.get() } as usize;
+    Start { pc, sp: frame.addr(), record: frame.addr() }
+}
+
+/// C's caller of `cgocallback`, right after its call instruction: what a traceback of C's own frames below a
+/// callback goes on with. C keeps a back chain there only if it was compiled to.
+///
+/// # Safety
+/// `frame` is that of a callback which has not returned: its address counts.
+unsafe fn start_of_callback(frame: *const CallbackFrame) -> Start {
+    // SAFETY: by the caller.
+    let pc = unsafe { (*frame).pc.get() } as usize;
+    Start { pc, sp: frame.addr(), record: frame.addr() }
 }

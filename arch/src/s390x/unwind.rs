@@ -24,8 +24,18 @@ pub const ENTRY_RECORD: usize = offset_of!(CallbackEntry, link);
 pub const REGISTERS_KEPT: usize = 66;
 /// The stack pointer's DWARF number.
 pub const SP: usize = R15.dwarf as usize;
-/// The DWARF number of the register that, beside SP, may define a CFA.
+/// The DWARF number of the register that, beside SP, may define a CFA: of the frame pointer, of which compiled
+/// code makes use where a frame has no fixed size.
 pub const FP: usize = R11.dwarf as usize;
+/// How far above a function's SP at entry its CFA lies: above the register save area. ABI 1.6.1, 1.4.
+pub const CFA_ABOVE_SP: usize = 160;
+/// How far below SP a function may keep something, also its caller's registers, which nobody overwrites.
+/// ABI 1.2.2: none.
+pub const RED_ZONE: usize = 0;
+/// Whether a frame record is the upper end of its frame: where the call instruction pushes the return address.
+pub const RECORD_ENDS_FRAME: bool = false;
+/// Whether the CPU's unwind tables are `.ARM.exidx`, and not `.eh_frame`.
+pub const EXIDX: bool = false;
 /// The DWARF number under which the program counter is kept. It is not the return address column, which is
 /// r14's: where a signal interrupted, both have a value, and in a function that has not saved r14 the rules
 /// need it.
@@ -130,30 +140,6 @@ pub unsafe fn start_of_call(frame: &AsmcgocallFrame) -> Start {
     let pc = unsafe { (*frame.caller()).pc.get() } as usize;
     let sp = frame.sp.get() as usize;
     Start { pc, sp, record: sp }
-}
-
-/// The caller of `park` or `mcall` that left `frame` at the lower end of a parked g's stack, or of the `resume`
-/// that left it on a system stack, right after that call.
-///
-/// # Safety
-/// `frame` is the one that `sched.sp` of such a g designates: its address counts.
-pub unsafe fn start_of_switch(frame: *const SwitchFrame) -> Start {
-    use crate::frame::Word;
-    // SAFETY: by the caller.
-    let pc = unsafe { (*frame).saved.pc.get() } as usize;
-    Start { pc, sp: frame.addr(), record: frame.addr() }
-}
-
-/// C's caller of `cgocallback`, right after its call instruction: what a traceback of C's own frames below a
-/// callback goes on with. C keeps a back chain there only if it was compiled to.
-///
-/// # Safety
-/// `frame` is that of a callback which has not returned: its address counts.
-pub unsafe fn start_of_callback(frame: *const CallbackFrame) -> Start {
-    use crate::frame::Word;
-    // SAFETY: by the caller.
-    let pc = unsafe { (*frame).pc.get() } as usize;
-    Start { pc, sp: frame.addr(), record: frame.addr() }
 }
 
 /// Where the [`CallbackEntry`] of a callback lies that came through the call into C that `frame` belongs to.

@@ -8,34 +8,12 @@ use stackgate_arch::unwind::{Registers, Start};
 use stackgate_arch::{
     AsmcgocallFrame, CalleeSaved, CatchFrame, Cpu, Gobuf, Native, RECORD, SwitchFrame, start_of_call,
 };
+pub(super) use stackgate_arch::{CFA_ABOVE_SP, EXIDX, FP, RECORD_ENDS_FRAME, RED_ZONE};
 
 /// Frame records begin at SP: ppc64le and s390x.
 pub(super) const RECORD_IS_SP: bool = RECORD.register.dwarf as usize == SP;
-/// A frame record is the upper end of its frame, because the call instruction pushes the return address.
-pub(super) const RECORD_ENDS_FRAME: bool = matches!(Native::NAME.as_bytes(), b"x86_64" | b"i386");
-/// How far above a function's SP at entry its CFA lies. s390x's is above the register save area.
-/// *s390x ELF ABI supplement* 1.6.1, section 1.4.
-pub(super) const CFA_ABOVE_SP: usize = if matches!(Native::NAME.as_bytes(), b"s390x") { 160 } else { 0 };
-/// How far below SP a function may keep something, also the registers of its caller, which nobody overwrites.
-/// *psABI x86-64* 3.2.2; *ELFv2 ABI* 2.2.2.4. The others have none.
-pub(super) const RED_ZONE: usize = match Native::NAME.as_bytes() {
-    b"x86_64" => 128,
-    b"ppc64le" => 288,
-    _ => 0,
-};
-/// The CPU's tables are `.ARM.exidx`.
-pub(super) const EXIDX: bool = matches!(Native::NAME.as_bytes(), b"arm");
-
 /// DWARF number of the stack pointer.
 pub(super) const SP: usize = dwarf(field(&Gobuf::LAYOUT, "sp"));
-/// DWARF number of the register that, beside SP, may define a CFA: the frame pointer, of which compiled code
-/// makes use where a frame has no fixed size.
-pub(super) const FP: usize = match Native::NAME.as_bytes() {
-    b"ppc64le" => 31,
-    b"s390x" => 11,
-    _ => RECORD.register.dwarf as usize,
-};
-
 const fn field(layout: &'static Layout, name: &str) -> &'static Field {
     let mut i = 0;
     while i < layout.fields.len() {
