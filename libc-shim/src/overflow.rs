@@ -108,11 +108,12 @@ struct Overflow {
 /// QEMU 7.2 enters a handler on x86_64 with SP a multiple of 16, where Linux and the ABI have it 8 less. A local
 /// that is aligned more strictly makes the compiler see to SP itself.
 #[repr(align(64))]
-struct SeesToSp;
+struct SeesToSp([u8; 64]);
 
 /// The handler.
 unsafe extern "C" fn handler(signal: c_int, info: *mut Siginfo, ucontext: *mut c_void) {
-    core::hint::black_box(&SeesToSp);
+    let mut local = SeesToSp([0; 64]);
+    core::hint::black_box(&mut local.0);
     // SAFETY: the kernel passes both.
     let (sent, fault, registers) = unsafe {
         let info = &*info;
@@ -141,18 +142,16 @@ fn find(fault: usize, registers: &Registers) -> Option<Overflow> {
         let ours = (place.guard..place.limit).contains(&fault) && curg.start == place.limit;
         return ours.then_some(Overflow { which: Which::Managed, stack: curg, guard: Some(place.guard) });
     }
-    let candidates = [(Which::Managed, curg), (Which::System, Some(g0)), (Which::Signal, Some(gsignal))];
-    for (which, stack) in candidates {
-        let Some(stack) = stack else { continue };
-        // A wild pointer may also be close: SP must be.
-        let sp = registers.sp();
-        let below = |address: usize| address < stack.start && stack.start - address <= NEAR;
-        let near = below(sp) || stack.start <= sp && sp - stack.start <= NEAR;
-        if !stack.is_empty() && below(fault) && near {
-            return Some(Overflow { which, stack, guard: None });
-        }
-    }
-    None
+    // The C library's guards, and the embedder's: whose limit is next above the fault. Stacks may lie close to
+    // each other, and a wild pointer close to a stack: SP must be there too.
+    let sp = registers.sp();
+    [(Which::Managed, curg), (Which::System, Some(g0)), (Which::Signal, Some(gsignal))]
+        .into_iter()
+        .filter_map(|(which, stack)| Some((which, stack.filter(|stack| !stack.is_empty())?)))
+        .filter(|(_, stack)| fault < stack.start && stack.start - fault <= NEAR)
+        .min_by_key(|(_, stack)| stack.start - fault)
+        .filter(|(_, stack)| stack.start.abs_diff(sp) <= NEAR)
+        .map(|(which, stack)| Overflow { which, stack, guard: None })
 }
 
 fn bounds(stack: &Stack<Native>) -> Range<usize> {

@@ -25,7 +25,7 @@ extern "C" fn overflow_recurses(depth: usize) -> usize {
 }
 
 unsafe extern "C" fn overflow_task(word: usize) -> usize {
-    overflow_recurses(word)
+    black_box(overflow_recurses(word))
 }
 
 unsafe extern "C" fn overflow_task_in_c(word: usize) -> usize {
