@@ -19,7 +19,7 @@ use core::ffi::{c_int, c_void};
 use core::fmt::{self, Write};
 use core::mem::MaybeUninit;
 use core::ops::Range;
-use core::sync::atomic::{AtomicBool, AtomicU8, Ordering};
+use core::sync::atomic::{AtomicU8, AtomicUsize, Ordering};
 use stackgate::arch::frame::Word;
 use stackgate::arch::unwind::Registers;
 use stackgate::arch::{Native, Stack};
@@ -44,8 +44,10 @@ const NOT_SET: u8 = 0;
 const SETTING: u8 = 1;
 const SET: u8 = 2;
 
-/// Somebody is dying already.
-static DYING: AtomicBool = AtomicBool::new(false);
+/// The thread that tells of its overflow, by its number; 0 while none does.
+static DYING: AtomicUsize = AtomicUsize::new(0);
+/// How long another one waits for it to be done, in milliseconds.
+const PATIENCE: u32 = 5000;
 
 /// Finds stack overflows from now on. A thread needs a signal stack for it: those that
 /// [`start_thread`](crate::start_thread) makes have one, and those of Rust's standard library.
@@ -169,13 +171,24 @@ unsafe fn die(
     ucontext: *mut c_void,
     overflow: &Overflow,
 ) {
-    // Another overflow while one is told, on this thread or another: one report is enough.
-    if !DYING.swap(true, Ordering::Relaxed) {
-        let mut out = Out { bytes: [0; 256], used: 0 };
-        let _ = describe(&mut out, signal, fault, registers, overflow);
-        // SAFETY: the handler's third argument.
-        let _ = print(unsafe { Traceback::from_ucontext(ucontext) }, &mut out);
-        out.flush();
+    let me = platform().map_or(1, |platform| platform.thread_id());
+    match DYING.compare_exchange(0, me, Ordering::Relaxed, Ordering::Relaxed) {
+        Ok(_) => {
+            let mut out = Out { bytes: [0; 256], used: 0 };
+            let _ = describe(&mut out, signal, fault, registers, overflow);
+            // SAFETY: the handler's third argument.
+            let _ = print(unsafe { Traceback::from_ucontext(ucontext) }, &mut out);
+            out.flush();
+        }
+        // The signal stack has overflowed meanwhile, say: what has been told must do.
+        Err(other) if other == me => {}
+        // The process dies when that thread has told what happened to it.
+        Err(_) => {
+            for _ in 0..PATIENCE {
+                // SAFETY: may be called anywhere.
+                unsafe { sys::usleep(1000) };
+            }
+        }
     }
     // SAFETY: the default action.
     unsafe { sys::sigaction(signal, &Sigaction::new(sys::SIG_DFL, 0), core::ptr::null_mut()) };
