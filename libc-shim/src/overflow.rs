@@ -19,7 +19,7 @@ use core::ffi::{c_int, c_void};
 use core::fmt::{self, Write};
 use core::mem::MaybeUninit;
 use core::ops::Range;
-use core::sync::atomic::{AtomicBool, AtomicU8, Ordering};
+use core::sync::atomic::{AtomicU8, AtomicUsize, Ordering};
 use stackgate::arch::frame::Word;
 use stackgate::arch::unwind::Registers;
 use stackgate::arch::{Native, Stack};
@@ -44,8 +44,10 @@ const NOT_SET: u8 = 0;
 const SETTING: u8 = 1;
 const SET: u8 = 2;
 
-/// Somebody is dying already.
-static DYING: AtomicBool = AtomicBool::new(false);
+/// The thread that tells of its overflow, by its number; 0 while none does.
+static DYING: AtomicUsize = AtomicUsize::new(0);
+/// How long another one waits for it to be done, in milliseconds.
+const PATIENCE: u32 = 5000;
 
 /// Finds stack overflows from now on. A thread needs a signal stack for it: those that
 /// [`start_thread`](crate::start_thread) makes have one, and those of Rust's standard library.
@@ -108,11 +110,12 @@ struct Overflow {
 /// QEMU 7.2 enters a handler on x86_64 with SP a multiple of 16, where Linux and the ABI have it 8 less. A local
 /// that is aligned more strictly makes the compiler see to SP itself.
 #[repr(align(64))]
-struct SeesToSp;
+struct SeesToSp([u8; 64]);
 
 /// The handler.
 unsafe extern "C" fn handler(signal: c_int, info: *mut Siginfo, ucontext: *mut c_void) {
-    core::hint::black_box(&SeesToSp);
+    let mut local = SeesToSp([0; 64]);
+    core::hint::black_box(&mut local.0);
     // SAFETY: the kernel passes both.
     let (sent, fault, registers) = unsafe {
         let info = &*info;
@@ -141,18 +144,16 @@ fn find(fault: usize, registers: &Registers) -> Option<Overflow> {
         let ours = (place.guard..place.limit).contains(&fault) && curg.start == place.limit;
         return ours.then_some(Overflow { which: Which::Managed, stack: curg, guard: Some(place.guard) });
     }
-    let candidates = [(Which::Managed, curg), (Which::System, Some(g0)), (Which::Signal, Some(gsignal))];
-    for (which, stack) in candidates {
-        let Some(stack) = stack else { continue };
-        // A wild pointer may also be close: SP must be.
-        let sp = registers.sp();
-        let below = |address: usize| address < stack.start && stack.start - address <= NEAR;
-        let near = below(sp) || stack.start <= sp && sp - stack.start <= NEAR;
-        if !stack.is_empty() && below(fault) && near {
-            return Some(Overflow { which, stack, guard: None });
-        }
-    }
-    None
+    // The C library's guards, and the embedder's: whose limit is next above the fault. Stacks may lie close to
+    // each other, and a wild pointer close to a stack: SP must be there too.
+    let sp = registers.sp();
+    [(Which::Managed, curg), (Which::System, Some(g0)), (Which::Signal, Some(gsignal))]
+        .into_iter()
+        .filter_map(|(which, stack)| Some((which, stack.filter(|stack| !stack.is_empty())?)))
+        .filter(|(_, stack)| fault < stack.start && stack.start - fault <= NEAR)
+        .min_by_key(|(_, stack)| stack.start - fault)
+        .filter(|(_, stack)| stack.start.abs_diff(sp) <= NEAR)
+        .map(|(which, stack)| Overflow { which, stack, guard: None })
 }
 
 fn bounds(stack: &Stack<Native>) -> Range<usize> {
@@ -170,13 +171,24 @@ unsafe fn die(
     ucontext: *mut c_void,
     overflow: &Overflow,
 ) {
-    // Another overflow while one is told, on this thread or another: one report is enough.
-    if !DYING.swap(true, Ordering::Relaxed) {
-        let mut out = Out { bytes: [0; 256], used: 0 };
-        let _ = describe(&mut out, signal, fault, registers, overflow);
-        // SAFETY: the handler's third argument.
-        let _ = print(unsafe { Traceback::from_ucontext(ucontext) }, &mut out);
-        out.flush();
+    let me = platform().map_or(1, |platform| platform.thread_id());
+    match DYING.compare_exchange(0, me, Ordering::Relaxed, Ordering::Relaxed) {
+        Ok(_) => {
+            let mut out = Out { bytes: [0; 256], used: 0 };
+            let _ = describe(&mut out, signal, fault, registers, overflow);
+            // SAFETY: the handler's third argument.
+            let _ = print(unsafe { Traceback::from_ucontext(ucontext) }, &mut out);
+            out.flush();
+        }
+        // The signal stack has overflowed meanwhile, say: what has been told must do.
+        Err(other) if other == me => {}
+        // The process dies when that thread has told what happened to it.
+        Err(_) => {
+            for _ in 0..PATIENCE {
+                // SAFETY: may be called anywhere.
+                unsafe { sys::usleep(1000) };
+            }
+        }
     }
     // SAFETY: the default action.
     unsafe { sys::sigaction(signal, &Sigaction::new(sys::SIG_DFL, 0), core::ptr::null_mut()) };

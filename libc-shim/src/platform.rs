@@ -1,7 +1,7 @@
 //! Linux as a platform.
 
 use crate::sys::{self, PthreadAttr, SigSet, SignalStack};
-use core::ffi::{c_int, c_uint, c_void};
+use core::ffi::{c_int, c_long, c_uint, c_void};
 use core::mem::MaybeUninit;
 use core::ptr::NonNull;
 use core::sync::atomic::{AtomicBool, AtomicU8, AtomicUsize, Ordering};
@@ -365,10 +365,8 @@ fn pthread_bounds() -> Option<StackBounds> {
     }
     let limit = limit.expose_provenance();
     let bounds = StackBounds { limit, top: limit + size, accurate: true };
-    // What the kernel has left for the program lies above the main thread's frames.
-    // SAFETY: reads what the kernel has left.
-    let left = unsafe { sys::getauxval(sys::AT_RANDOM) as usize };
-    if (bounds.limit..bounds.top).contains(&left) {
+    // SAFETY: asks only.
+    if unsafe { sys::syscall(sys::SYS_GETTID) == c_long::from(sys::getpid()) } {
         MAIN_LIMIT.store(bounds.limit, Ordering::Relaxed);
         MAIN_TOP.store(bounds.top, Ordering::Release);
     }

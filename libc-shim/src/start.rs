@@ -38,8 +38,8 @@ pub const SIGNAL_STACK: usize = 32 << 10;
 /// What a thread gets.
 #[derive(Clone, Copy, Debug)]
 pub struct ThreadOptions {
-    /// Bytes of its system stack, at least. The C library has its own minimum, and keeps thread-local variables
-    /// there.
+    /// Bytes of its system stack, at least. The C library keeps thread-local variables there, and takes no less
+    /// than its own minimum: 128 KiB on arm64 and ppc64le, 16 KiB elsewhere.
     pub system_stack: usize,
     /// Bytes of its signal stack, at least, beside what the kernel needs.
     pub signal_stack: usize,
@@ -76,7 +76,7 @@ struct Thread {
     size: usize,
     /// The next ended thread.
     next: *mut Thread,
-    launcher_stack: MaybeUninit<[u8; LAUNCHER_STACK]>,
+    launcher_stack: MaybeUninit<[u128; LAUNCHER_STACK / 16]>,
 }
 
 /// Threads that have ended, whose blocks are not unmapped yet. Taken as a whole, so that no thread can come back

@@ -19,7 +19,6 @@ pub(crate) const MADV_NOHUGEPAGE: c_int = 15;
 pub(crate) const MADV_GUARD_INSTALL: c_int = 102;
 
 pub(crate) const AT_PAGESZ: c_ulong = 6;
-pub(crate) const AT_RANDOM: c_ulong = 25;
 pub(crate) const AT_MINSIGSTKSZ: c_ulong = 51;
 
 pub(crate) const SIGBUS: c_int = 7;
@@ -50,14 +49,19 @@ cfg_if::cfg_if! {
 }
 cfg_if::cfg_if! {
     if #[cfg(target_arch = "x86_64")] {
+        pub(crate) const SYS_GETTID: c_long = 186;
         pub(crate) const SYS_FUTEX: c_long = 202;
     } else if #[cfg(any(target_arch = "x86", target_arch = "arm"))] {
+        pub(crate) const SYS_GETTID: c_long = 224;
         pub(crate) const SYS_FUTEX: c_long = 240;
     } else if #[cfg(target_arch = "aarch64")] {
+        pub(crate) const SYS_GETTID: c_long = 178;
         pub(crate) const SYS_FUTEX: c_long = 98;
     } else if #[cfg(target_arch = "powerpc64")] {
+        pub(crate) const SYS_GETTID: c_long = 207;
         pub(crate) const SYS_FUTEX: c_long = 221;
     } else {
+        pub(crate) const SYS_GETTID: c_long = 236;
         pub(crate) const SYS_FUTEX: c_long = 238;
     }
 }
@@ -164,6 +168,7 @@ unsafe extern "C" {
     pub(crate) fn open(name: *const core::ffi::c_char, flags: c_int, ...) -> c_int;
     pub(crate) fn close(fd: c_int) -> c_int;
     pub(crate) fn syscall(number: c_long, ...) -> c_long;
+    pub(crate) fn getpid() -> c_int;
     pub(crate) fn getauxval(kind: c_ulong) -> c_ulong;
 
     pub(crate) fn mmap(

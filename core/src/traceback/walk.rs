@@ -408,12 +408,23 @@ impl Traceback {
         self.base = usize::MAX;
         // SAFETY: by the caller.
         let stacks = unsafe { [&raw const (*self.m).g0, &raw const (*self.m).gsignal] };
+        // Where one of the stacks is not known, SP may be on that.
+        // SAFETY: both are fields of the m.
+        let known = stacks.map(|g| unsafe { value((*g).stack.top) } != 0);
+        let on_g0 = current_g().is_some_and(|g| core::ptr::eq(g, stacks[0]));
+        let overflowed = |i| known == [true, true] || i == 0 && known[0] && on_g0;
         self.memory = Memory::NONE;
+        let mut nearest = usize::MAX;
         for (i, g) in stacks.into_iter().enumerate() {
             // SAFETY: both are fields of the m.
             let (low, high) = unsafe { (value((*g).stack.limit), value((*g).stack.top)) };
-            let here = low <= sp && sp < high;
-            if here || self.memory.low == usize::MAX && low != high && is_below(sp, low) {
+            let below = match sp {
+                _ if low <= sp && sp < high => 0,
+                _ if overflowed(i) && is_below(sp, low) => low - sp,
+                _ => continue,
+            };
+            if below < nearest {
+                nearest = below;
                 let in_call = i == 0 && !self.g.is_null();
                 self.memory = Memory::new(sp.max(low), if in_call { self.g0_sp } else { high });
                 self.base =

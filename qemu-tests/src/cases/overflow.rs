@@ -25,7 +25,7 @@ extern "C" fn overflow_recurses(depth: usize) -> usize {
 }
 
 unsafe extern "C" fn overflow_task(word: usize) -> usize {
-    overflow_recurses(word)
+    black_box(overflow_recurses(word))
 }
 
 unsafe extern "C" fn overflow_task_in_c(word: usize) -> usize {
@@ -191,6 +191,43 @@ fn a_signal_stack() {
     check_eq!(names(&lines)[0], "overflow_recurses", "{lines:#?}");
 }
 
+fn the_main_threads_stack() {
+    symbols::register_once();
+    let ending = in_child(|| {
+        // Smaller than it is by default, so that it does not take so long.
+        let small = libc::rlimit { rlim_cur: 1 << 20, rlim_max: libc::RLIM_INFINITY };
+        // SAFETY: this process's own limit.
+        unsafe { libc::setrlimit(libc::RLIMIT_STACK, &small) };
+        handle_overflow().expect("a handler");
+        signal_stack(64 << 10);
+        adopted(|_| _ = black_box(overflow_recurses(0)));
+        0
+    });
+    let lines = report(&ending, "the system stack of a thread is too small");
+    check_eq!(names(&lines)[0], "overflow_recurses", "{lines:#?}");
+}
+
+fn two_at_once() {
+    unsafe extern "C" fn run(again: *mut c_void) {
+        static BOTH: AtomicUsize = AtomicUsize::new(0);
+        if again.is_null() {
+            let options = ThreadOptions { system_stack: 128 << 10, signal_stack: 32 << 10 };
+            // SAFETY: it dies.
+            unsafe { start_thread(&options, run, core::ptr::without_provenance_mut(1)) }.expect("a thread");
+        }
+        BOTH.fetch_add(1, Ordering::SeqCst);
+        while BOTH.load(Ordering::SeqCst) < 2 {
+            std::thread::yield_now();
+        }
+        black_box(overflow_recurses(0));
+    }
+    for _ in 0..10 {
+        let ending = on_a_small_thread(run);
+        let lines = report(&ending, "the system stack of a thread is too small");
+        check!(names(&lines).iter().any(|name| name.contains("two_at_once::run")), "to its end: {lines:#?}");
+    }
+}
+
 // ---- Faults that are not ours.
 
 /// Touches what nobody has.
@@ -328,6 +365,8 @@ cases! {
     "system stack" => a_system_stack;
     "system stack in C" => a_system_stack_in_c;
     "signal stack" => a_signal_stack;
+    "the main thread's stack" => the_main_threads_stack;
+    "two at once" => two_at_once;
     "not ours, default" => a_wild_pointer_by_default;
     "not ours, in a guard" => a_wild_pointer_into_a_guard;
     "sent" => sent_by_somebody;

@@ -133,10 +133,10 @@ fn signals_are_kept_and_come() {
     // SAFETY: a handler that counts.
     unsafe {
         libc::signal(libc::SIGUSR1, takes as *const () as usize);
-        libc::signal(libc::SIGRTMAX(), takes as *const () as usize);
+        libc::signal(libc::SIGRTMIN() + 3, takes as *const () as usize);
         let before = Hosted.block_signals().expect("a mask");
         libc::raise(libc::SIGUSR1);
-        libc::raise(libc::SIGRTMAX());
+        libc::raise(libc::SIGRTMIN() + 3);
         check_eq!(TAKEN.load(Ordering::SeqCst), 0, "blocked");
         let blocked = Hosted.block_signals().expect("a mask");
         check!(blocked != before);
@@ -434,6 +434,23 @@ fn prepared_and_not_used() {
     check_eq!(unsafe { prepare_thread(&huge, runs, null_mut()) }.err(), Some(ServiceError::BadArgument));
 }
 
+fn what_ended_threads_leave_is_freed() {
+    const THREADS: usize = 200;
+    for _ in 0..THREADS {
+        start().expect("a thread");
+    }
+    wait_for(THREADS);
+    check_eq!(FAKE.calls(Call::Map), THREADS, "a block each");
+    let begin = Instant::now();
+    // What the starts have not reaped already; the last ones are on their way out still.
+    while FAKE.calls(Call::Unmap) < THREADS && begin.elapsed() < Duration::from_secs(20) {
+        reap_threads();
+        std::thread::sleep(Duration::from_millis(1));
+    }
+    check_eq!(FAKE.calls(Call::Unmap), THREADS);
+    check_eq!(reap_threads(), 0);
+}
+
 cases! {
     "platform";
     "the least board" => the_least_board;
@@ -461,5 +478,6 @@ cases! {
     "at_thread_exit fails" => no_hook;
     "new_extra_m fails" => no_extra_m;
     "wait fails" (fatal "nothing can wake the caller on this platform") => nobody_wakes;
+    "ended threads" => what_ended_threads_leave_is_freed;
     "prepared in vain" => prepared_and_not_used;
 }
