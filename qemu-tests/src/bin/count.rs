@@ -3,6 +3,7 @@
 use core::ffi::{c_int, c_void};
 use core::hint::black_box;
 use qemu_tests::setup::{Task, adopted, in_c, in_task};
+use stackgate::traceback::{Traceback, Walker};
 use stackgate::{arch, cgocall, enter};
 
 // In C, and without a frame: the least that can be called.
@@ -95,6 +96,9 @@ const OPERATIONS: &[Operation] = &[
         traceback_hooks();
         c!(n, count_exported());
     }),
+    // The main thread has no m of its own: its first callback attaches one.
+    ("callback on a foreign thread", |n| (0..n).for_each(|_| count_exported())),
+    ("attach, callback, detach", threads),
     ("nesting, per level", |n| {
         in_task_of(n * 512 + (64 << 10), move || nested(n));
     }),
@@ -107,7 +111,39 @@ const OPERATIONS: &[Operation] = &[
             }
         });
     }),
+    ("traceback by records, per frame", |n| traced(Walker::Records, n)),
+    ("traceback by tables, per frame", |n| traced(Walker::Tables, n)),
 ];
+
+/// As many as are ever asked for.
+const MOST: usize = 11_000;
+
+/// Makes as many threads whatever `n` is, so that making them is not counted; `n` of them call in.
+fn threads(n: usize) {
+    assert!(n <= MOST, "no more than {MOST}");
+    for i in 0..MOST {
+        let run = move || {
+            if i < n {
+                count_exported();
+            }
+        };
+        std::thread::spawn(run).join().expect("the thread");
+    }
+}
+
+/// Takes the innermost `n` frames of a stack that has as many whatever `n` is.
+fn traced(walker: Walker, n: usize) {
+    #[inline(never)]
+    fn down(levels: usize, walker: Walker, n: usize) -> usize {
+        if levels == 0 {
+            return Traceback::current_by(walker).take(n).count();
+        }
+        black_box(down(black_box(levels) - 1, walker, n))
+    }
+    assert!(n <= MOST, "no more than {MOST}");
+    stackgate_libc::register_own_tables();
+    in_task_of(4 << 20, move || assert_eq!(down(MOST, walker, n), n));
+}
 
 /// Sets the context function of count.c.
 fn traceback_hooks() {
