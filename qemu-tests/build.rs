@@ -12,6 +12,7 @@ fn main() {
     // Calls a comparator that the demonstration alone exports, so a library of its own.
     compile("qemu_tests_sort", &[in_c("sort.c")]);
     compile("qemu_tests_count", &[in_c("count.c")]);
+    compile("qemu_tests_depth", &[in_c("depth.c")]);
     compile("qemu_tests_readme", &[readme()]);
 }
 

@@ -2,6 +2,7 @@
 
 pub mod cases;
 pub mod child;
+pub mod depth;
 pub mod fake;
 pub mod harness;
 pub mod setup;

@@ -13,11 +13,21 @@ pub struct Task {
 impl Task {
     /// A task that is about to run `entry` on a stack of `size` bytes.
     pub fn new(size: usize, entry: EntryFn) -> Self {
-        let mut task = Self { g: Box::default(), stack: vec![0; size / 16].into_boxed_slice() };
+        Self::on(vec![0; size / 16].into_boxed_slice(), entry)
+    }
+
+    /// The same, on this stack.
+    pub fn on(stack: Box<[u128]>, entry: EntryFn) -> Self {
+        let mut task = Self { g: Box::default(), stack };
         let ends = task.stack.as_mut_ptr_range();
         // SAFETY: both live as long as the task, and stay where they are.
         unsafe { g_init(&raw mut *task.g, ends.start.cast(), ends.end.cast(), entry) }.expect("a good stack");
         task
+    }
+
+    /// Its stack, which nobody may write to now.
+    pub fn stack(&self) -> &[u128] {
+        &self.stack
     }
 
     /// Runs it until it parks or finishes.

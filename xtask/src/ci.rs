@@ -12,6 +12,7 @@ use crate::{
     check::check,
     context::{Context, Tally},
     count::{self, count},
+    depth::{self, stack_depth},
     frames::{Do, frames},
     run::run,
     step::step,
@@ -35,6 +36,7 @@ const STAGES: &[Stage] = &[
     Stage { name: "run", work: |context| run(context, None, None), counts_cases: false },
     Stage { name: "count", work: counted, counts_cases: false },
     Stage { name: "step", work: step, counts_cases: false },
+    Stage { name: "stack-depth", work: bounded, counts_cases: false },
     Stage { name: "frames", work: framed, counts_cases: false },
 ];
 
@@ -43,6 +45,10 @@ const LONG_STAGES: &[Stage] = &[Stage { name: "run, large file", work: run_large
 
 fn counted(context: &Context) -> Result<Tally> {
     count(context, &count::Options { check: true, write: false, profile: false, op: None })
+}
+
+fn bounded(context: &Context) -> Result<Tally> {
+    stack_depth(context, depth::Do::Check)
 }
 
 fn framed(context: &Context) -> Result<Tally> {

@@ -124,13 +124,29 @@ pub enum Command {
     /// An instruction that is never reached is an error too, unless the source says why nobody can.
     Step,
 
+    /// Bound the stack use of every path that runs on a managed stack, from the object code
+    ///
+    /// The program `depth` of qemu-tests holds each path: crossings, calls into C, callbacks, wrappers of
+    /// libc, and the tracebacks of handlers. Prints for each the deepest chain of functions, with the
+    /// bytes of each, and what was found on a painted stack. Recursion, a call through an unknown
+    /// pointer and a function whose size is not known are errors.
+    StackDepth {
+        /// Fail where a chain differs from qemu-tests/DEPTH.md or a limit is exceeded
+        #[arg(long)]
+        check: bool,
+
+        /// Write qemu-tests/DEPTH.md
+        #[arg(long, conflicts_with = "check")]
+        write: bool,
+    },
+
     /// Judge everything that needs no guest: format, lints, documentation, dependencies, symbols
     ///
     /// Lints run on the host and for every CPU. The package stackgate is built for every CPU with
     /// `core` and nothing else, and must want no symbol of a C library.
     Check,
 
-    /// Run every stage: check, test, run, count, step, frames
+    /// Run every stage: check, test, run, count, step, stack-depth, frames
     ///
     /// Ends with a table of where the time went and the line `N passed, N failed`: the cases of
     /// `test`, and one for each other stage.

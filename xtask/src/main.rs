@@ -9,6 +9,7 @@ mod ci;
 mod cli;
 mod context;
 mod count;
+mod depth;
 mod exceptions;
 mod figures;
 mod frames;
@@ -70,6 +71,16 @@ fn dispatch(cli: Cli) -> Result<bool> {
         Command::Count { check, write, profile, op } => {
             let options = count::Options { check, write, profile, op: op.as_deref() };
             count::count(&context, &options).map(Tally::good)
+        }
+        Command::StackDepth { check, write } => {
+            let what = if check {
+                depth::Do::Check
+            } else if write {
+                depth::Do::Write
+            } else {
+                depth::Do::Print
+            };
+            depth::stack_depth(&context, what).map(Tally::good)
         }
         Command::Step => step::step(&context).map(Tally::good),
         Command::Check => check::check(&context).map(Tally::good),

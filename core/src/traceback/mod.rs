@@ -38,6 +38,13 @@
 //! name. The frames of crossings on the system stack are found from the m, not from the managed stack, and
 //! each callback on one stack must designate its other half.
 
+/// How many bytes of the stack that it runs on a traceback uses at most in code that is optimised, on every CPU:
+/// [`Traceback::from_ucontext`], [`print`](print()), [`callers`]. The user's three functions come on top of that
+/// where they run on the same stack. See `qemu-tests/DEPTH.md`.
+///
+/// A signal stack has room for this beside what the kernel puts there.
+pub const HANDLER_USE: usize = 8 << 10;
+
 mod cpu;
 mod exidx;
 mod frames;

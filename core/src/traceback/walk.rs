@@ -96,11 +96,10 @@ impl Stop {
             Self::Running => "Running",
         }
     }
-}
 
-impl fmt::Display for Stop {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
+    /// The reason in words.
+    pub const fn text(self) -> &'static str {
+        match self {
             Self::End => "the outermost frame",
             Self::BadMemory => "a damaged stack, or code that keeps no frame records",
             Self::Loop => "a frame below the one that it called",
@@ -111,7 +110,13 @@ impl fmt::Display for Stop {
             Self::NoBounds => "a stack with unknown bounds",
             Self::NoTask => "no task to trace",
             Self::Running => "the task is running",
-        })
+        }
+    }
+}
+
+impl fmt::Display for Stop {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.text())
     }
 }
 

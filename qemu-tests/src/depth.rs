@@ -1,0 +1,349 @@
+//! Every path that runs on a managed stack, or in a handler, once: what `cargo xtask stack-depth` reads in the
+//! object code, and an input for each that uses as much of the stack as it can.
+//!
+//! A path is a chain of functions by their symbols ([`Path::parts`]); what a user writes is here the least that
+//! calls it, with a symbol of its own. Functions called `depth_user_...` stand for the user's: they have no
+//! frame, so that what is found on the stack is the path's own.
+
+use crate::setup::{Task, adopted};
+use core::ffi::{c_char, c_int, c_void};
+use core::fmt;
+use core::hint::black_box;
+use core::ptr::null_mut;
+use core::sync::atomic::{AtomicUsize, Ordering};
+use stackgate::arch::unwind::Registers;
+use stackgate::traceback::{self, Traceback};
+use stackgate::{CFn, EntryFn, G, Resumed, arch};
+
+/// What a path runs on, and how it is run.
+#[derive(Clone, Copy)]
+pub enum Run {
+    /// A task calls the function, which says by [`begins`] where the path begins.
+    Task(fn()),
+    /// The path is a task's first function: it begins at the top of the stack.
+    Start(EntryFn),
+    /// A signal handler calls the function with its `ucontext`.
+    Handler(unsafe extern "C" fn(ucontext: *mut c_void)),
+}
+
+/// A path.
+pub struct Path {
+    /// Its name.
+    pub name: &'static str,
+    /// The functions that it enters one after the other, by their symbols or, where they have none that a
+    /// source can name, by the end of their Rust path. Of a function that comes from the system stack, what it
+    /// puts on the managed one counts.
+    pub parts: &'static [&'static str],
+    /// What runs it.
+    pub run: Run,
+    /// Why what is found stays below the bound; empty where it reaches it.
+    pub why: &'static str,
+}
+
+/// Bytes of the stacks that paths run on.
+const SIZE: usize = 64 << 10;
+/// What they are filled with.
+const PAINT: u8 = 0xa5;
+
+/// SP in the caller of a path's first function.
+static BEGIN: AtomicUsize = AtomicUsize::new(0);
+
+/// Marks where a path begins: the next call is its first.
+macro_rules! begins {
+    () => {{
+        let mut registers = Registers::default();
+        // SAFETY: room for the registers.
+        unsafe { arch::capture(&raw mut registers) };
+        BEGIN.store(registers.sp(), Ordering::Relaxed);
+    }};
+}
+
+unsafe extern "C" {
+    safe fn depth_user_c(arg: *mut c_void) -> c_int;
+    fn depth_user_system(arg: *mut c_void);
+    fn depth_user_managed(frame: *mut c_void, n: usize, ctxt: usize);
+    fn depth_user_entry(word: usize) -> usize;
+    safe fn depth_user_body(
+        a: u64, b: u64, c: u64, d: u64, e: u64, f: u64, g: f64, h: f64, i: f64, j: f64, k: f64, l: f64,
+    ) -> u64;
+    fn depth_user_write(bytes: *const c_char, n: usize);
+    fn depth_user_context(arg: *mut traceback::ContextArg);
+    fn depth_user_traceback(arg: *mut traceback::TracebackArg);
+    fn depth_user_symbolizer(arg: *mut traceback::SymbolizerArg);
+    fn depth_in_handler(
+        f: unsafe extern "C" fn(ucontext: *mut c_void), stack: *mut c_void, size: usize,
+    ) -> c_int;
+}
+
+/// `cgocall` in a function of its own.
+#[unsafe(no_mangle)]
+#[inline(never)]
+unsafe extern "C" fn depth_cgocall(f: CFn, arg: *mut c_void) -> c_int {
+    // SAFETY: by the caller.
+    unsafe { stackgate::cgocall(f, arg) }
+}
+
+/// `on_system_stack` with a closure of four words.
+#[unsafe(no_mangle)]
+#[inline(never)]
+extern "C" fn depth_on_system_stack(a: usize, b: usize, c: usize, d: usize) -> usize {
+    stackgate::on_system_stack(move || {
+        depth_user_c(null_mut());
+        a + b + c + d
+    })
+}
+
+/// `park` in a function of its own.
+#[unsafe(no_mangle)]
+#[inline(never)]
+extern "C" fn depth_park(word: usize) -> usize {
+    stackgate::park(word).unwrap_or(usize::MAX)
+}
+
+stackgate::export! {
+    /// Passes as many arguments on as an exported function may have.
+    pub extern "C" fn depth_exported(
+        a: u64, b: u64, c: u64, d: u64, e: u64, f: u64, g: f64, h: f64, i: f64, j: f64, k: f64, l: f64,
+    ) -> u64 {
+        depth_user_body(a, b, c, d, e, f, g, h, i, j, k, l)
+    }
+}
+
+/// Where a traceback is written to.
+struct Nowhere;
+
+impl fmt::Write for Nowhere {
+    fn write_str(&mut self, text: &str) -> fmt::Result {
+        // SAFETY: it reads nothing.
+        unsafe { depth_user_write(text.as_ptr().cast(), text.len()) };
+        Ok(())
+    }
+}
+
+/// A traceback of what a signal interrupted, printed.
+#[unsafe(no_mangle)]
+#[inline(never)]
+unsafe extern "C" fn depth_print(ucontext: *mut c_void) {
+    // SAFETY: the handler passes what it got.
+    let trace = unsafe { Traceback::from_ucontext(ucontext) };
+    _ = traceback::print(trace, &mut Nowhere);
+}
+
+/// The callers of the handler itself.
+#[unsafe(no_mangle)]
+#[inline(never)]
+extern "C" fn depth_callers() -> usize {
+    let mut pcs = [0; 8];
+    // The last is kept, so that the array is.
+    traceback::callers(0, &mut pcs) + (black_box(pcs)[7] & 1)
+}
+
+/// C that makes one callback.
+unsafe extern "C" fn calls_back(_: *mut c_void) -> c_int {
+    // SAFETY: C below a task.
+    unsafe { arch::cgocallback(depth_user_managed, null_mut(), 0, 0) };
+    0
+}
+
+unsafe extern "C" fn calls_exported(_: *mut c_void) -> c_int {
+    depth_exported(1, 2, 3, 4, 5, 6, 7.0, 8.0, 9.0, 10.0, 11.0, 12.0) as c_int
+}
+
+unsafe extern "C" fn leaves(g: *mut G) -> ! {
+    // SAFETY: g0 is current, g has been left; it goes on where it was.
+    unsafe { arch::gogo(g, 0) }
+}
+
+/// A C function that calls a managed one that throws.
+unsafe extern "C" fn calls_what_throws(_: *mut c_void) -> c_int {
+    unsafe extern "C" fn throws(_: *mut c_void, _: usize, _: usize) {
+        let g = stackgate::current_g().expect("a task");
+        begins!();
+        // SAFETY: a catch is there.
+        unsafe { arch::throw_to((*g).catch.get(), 3) }
+    }
+    // SAFETY: C below a task.
+    unsafe { arch::cgocallback(throws, null_mut(), 0, 0) };
+    0
+}
+
+/// A path whose first function is called once, with these arguments.
+macro_rules! call {
+    ($name:literal, $parts:expr, $call:expr) => { call!($name, $parts, $call, "") };
+    ($name:literal, $parts:expr, $call:expr, $why:literal) => {
+        Path {
+            name: $name,
+            parts: $parts,
+            run: Run::Task({
+                #[allow(unused_unsafe, reason = "some of the functions are safe")]
+                fn run() {
+                    begins!();
+                    // SAFETY: in a task; what is called takes these arguments.
+                    _ = black_box(unsafe { $call });
+                }
+                run
+            }),
+            why: $why,
+        }
+    };
+}
+
+/// Every path but those of libc's wrappers, which are found by their symbols.
+const PATHS: &[Path] = &[
+    Path {
+        name: "a task's first function",
+        parts: &["stackgate_g_start"],
+        run: Run::Start(depth_user_entry),
+        why: "",
+    },
+    call!("asmcgocall", &["stackgate_asmcgocall"], arch::asmcgocall(depth_user_c, null_mut())),
+    call!("ccall", &["stackgate_ccall"], crate::cpu::ccall_one(depth_user_c, null_mut())),
+    call!("asmcgocall_catch", &["stackgate_asmcgocall_catch"], {
+        let mut thrown = 0;
+        arch::asmcgocall_catch(depth_user_c, null_mut(), &raw mut thrown)
+    }),
+    Path {
+        name: "throw_to",
+        parts: &["stackgate_throw_to"],
+        // SAFETY: in a task, and where the throw lands is below.
+        run: Run::Task(|| unsafe {
+            let mut thrown = 0;
+            arch::asmcgocall_catch(calls_what_throws, null_mut(), &raw mut thrown);
+            assert_eq!(thrown, 3);
+        }),
+        why: "",
+    },
+    call!("systemstack", &["stackgate_systemstack"], {
+        arch::systemstack(depth_user_system, null_mut())
+    }),
+    call!("mcall", &["stackgate_mcall"], arch::mcall(leaves)),
+    call!("park, the crossing", &["stackgate_park"], arch::park(1)),
+    call!("park", &["depth_park"], depth_park(1)),
+    call!("cgocall", &["depth_cgocall"], depth_cgocall(depth_user_c, null_mut())),
+    call!("on_system_stack", &["depth_on_system_stack"], depth_on_system_stack(1, 2, 3, 4)),
+    call!(
+        "callback",
+        &["stackgate_asmcgocall", "stackgate_cgocallback"],
+        arch::asmcgocall(calls_back, null_mut())
+    ),
+    call!(
+        "exported function",
+        &["stackgate_asmcgocall", "stackgate_cgocallback", "depth_exported::managed"],
+        arch::asmcgocall(calls_exported, null_mut())
+    ),
+    call!("stackgate_cgocall", &["stackgate_cgocall"], {
+        stackgate::capi::stackgate_cgocall(Some(depth_user_c), null_mut())
+    }),
+    call!("stackgate_yield", &["stackgate_yield"], {
+        let mut word = 1;
+        stackgate::capi::stackgate_yield(&raw mut word)
+    }),
+    call!("stackgate_topofstack", &["stackgate_topofstack"], stackgate::capi::stackgate_topofstack()),
+    Path { name: "print of a trace", parts: &["depth_print"], run: Run::Handler(depth_print), why: "" },
+    Path {
+        name: "callers",
+        parts: &["depth_callers"],
+        run: Run::Handler(callers_in_handler),
+        why: "",
+    },
+];
+
+/// The wrappers of libc.
+const WRAPPERS: &[Path] = &[
+    call!("open", &["stackgate_libc::calls::open"], stackgate_libc::open(c"/nowhere", 0, 0)),
+    call!("close", &["stackgate_libc::calls::close"], stackgate_libc::close(-1)),
+    call!("read", &["stackgate_libc::calls::read"], stackgate_libc::read(-1, &mut [0; 4])),
+    call!("write", &["stackgate_libc::calls::write"], stackgate_libc::write(-1, b"none")),
+];
+
+/// Every path that an input is known for.
+pub fn paths() -> impl Iterator<Item = &'static Path> {
+    PATHS.iter().chain(WRAPPERS)
+}
+
+unsafe extern "C" fn callers_in_handler(_: *mut c_void) {
+    depth_callers();
+}
+
+/// The lowest byte that is no longer paint.
+fn lowest(stack: &[u8]) -> usize {
+    let at = stack.iter().position(|&byte| byte != PAINT).expect("the path wrote something");
+    stack.as_ptr().addr() + at
+}
+
+fn painted() -> Box<[u128]> {
+    vec![u128::from_ne_bytes([PAINT; 16]); SIZE / 16].into_boxed_slice()
+}
+
+fn bytes(stack: &[u128]) -> &[u8] {
+    // SAFETY: bytes of words.
+    unsafe { core::slice::from_raw_parts(stack.as_ptr().cast(), size_of_val(stack)) }
+}
+
+/// Runs a path on a painted stack and returns how many bytes below its caller's SP it wrote.
+pub fn used(path: &Path) -> usize {
+    unsafe extern "C" fn entry(f: usize) -> usize {
+        let f = core::ptr::with_exposed_provenance::<fn()>(f);
+        // SAFETY: `used` passes the address of a function.
+        unsafe { (*f)() };
+        0
+    }
+    match path.run {
+        Run::Task(f) => adopted(|_| {
+            let mut task = Task::on(painted(), entry);
+            let mut word = (&raw const f).expose_provenance();
+            while let Resumed::Parked(_) = task.resume(word) {
+                word = 0;
+            }
+            BEGIN.load(Ordering::Relaxed) - lowest(bytes(task.stack()))
+        }),
+        Run::Start(f) => adopted(|_| {
+            let mut task = Task::on(painted(), f);
+            task.resume(0);
+            bytes(task.stack()).as_ptr_range().end.addr() - lowest(bytes(task.stack()))
+        }),
+        Run::Handler(f) => in_handler(f),
+    }
+}
+
+/// What the handler runs.
+static TRACED: AtomicUsize = AtomicUsize::new(0);
+
+/// Runs `f` in a signal handler on a painted stack, which interrupts C that a callback called, with hooks set.
+fn in_handler(f: unsafe extern "C" fn(*mut c_void)) -> usize {
+    unsafe extern "C" fn handler(ucontext: *mut c_void) {
+        let f = TRACED.load(Ordering::Relaxed);
+        begins!();
+        // SAFETY: `in_handler` stores such a function.
+        unsafe {
+            core::mem::transmute::<*const c_void, unsafe extern "C" fn(*mut c_void)>(
+                core::ptr::with_exposed_provenance(f),
+            )(ucontext);
+        }
+        black_box(());
+    }
+    // SAFETY: the three functions are what they have to be, in handlers too.
+    unsafe {
+        traceback::set_cgo_traceback(
+            0,
+            Some(depth_user_traceback),
+            Some(depth_user_context),
+            Some(depth_user_symbolizer),
+        )
+    }
+    .expect("the first set");
+    TRACED.store((f as *const ()).expose_provenance(), Ordering::Relaxed);
+    let mut stack = painted();
+    let (start, size) = (stack.as_mut_ptr(), size_of_val(&*stack));
+    crate::setup::in_task(|| {
+        crate::setup::in_c(|| {
+            crate::setup::in_callback(|| {
+                crate::setup::in_c(|| {
+                    // SAFETY: the stack outlives the handler.
+                    assert_eq!(unsafe { depth_in_handler(handler, start.cast(), size) }, 0, "the handler ran");
+                });
+            });
+        });
+    });
+    BEGIN.load(Ordering::Relaxed) - lowest(bytes(&stack))
+}
