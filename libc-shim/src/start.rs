@@ -25,6 +25,7 @@ use core::ptr::NonNull;
 use core::sync::atomic::{AtomicPtr, Ordering};
 use stackgate::arch::frame::Word;
 use stackgate::arch::{self, NativeWord, Stack, crosscall1};
+use stackgate::traceback::HANDLER_USE;
 use stackgate::{
     G, GState, M, MIN_STACK, Platform, Resumed, ServiceError, SignalMask, StackBounds, current_g, current_m,
     fatal, g_init, m_init, platform, resume,
@@ -35,13 +36,24 @@ pub const SYSTEM_STACK: usize = 256 << 10;
 /// Bytes of a signal stack that is not asked for by size, beside what the kernel needs.
 pub const SIGNAL_STACK: usize = 32 << 10;
 
+const _: () = assert!(SIGNAL_STACK >= HANDLER_USE, "a traceback does not fit on a signal stack");
+
+/// Bytes of the smallest signal stack on which a handler may take a traceback: what that uses, and what the
+/// kernel puts there (`AT_MINSIGSTKSZ`). A handler's own frames come on top.
+///
+/// Runs on any stack; safe in a signal handler.
+pub fn least_signal_stack() -> usize {
+    HANDLER_USE + kernels_frame()
+}
+
 /// What a thread gets.
 #[derive(Clone, Copy, Debug)]
 pub struct ThreadOptions {
     /// Bytes of its system stack, at least. The C library keeps thread-local variables there, and takes no less
     /// than its own minimum: 128 KiB on arm64 and ppc64le, 16 KiB elsewhere.
     pub system_stack: usize,
-    /// Bytes of its signal stack, at least, beside what the kernel needs.
+    /// Bytes of its signal stack, at least, beside what the kernel needs. Never less than
+    /// [`HANDLER_USE`].
     pub signal_stack: usize,
 }
 
@@ -132,7 +144,8 @@ pub unsafe fn prepare_thread(
         return Err(ServiceError::NotHere);
     }
     let whole = |bytes: usize| bytes.checked_next_multiple_of(page).ok_or(ServiceError::BadArgument);
-    let signal = whole(options.signal_stack.checked_add(kernels_frame()).ok_or(ServiceError::BadArgument)?)?;
+    let handlers = options.signal_stack.max(HANDLER_USE);
+    let signal = whole(handlers.checked_add(kernels_frame()).ok_or(ServiceError::BadArgument)?)?;
     let size = signal.checked_add(page + whole(size_of::<Thread>())?).ok_or(ServiceError::BadArgument)?;
     let block = platform.map(size)?;
     // SAFETY: memory that has just been mapped.

@@ -33,6 +33,16 @@ LEAST uintptr_t depth_user_entry(uintptr_t word)
 	return word;
 }
 
+LEAST uintptr_t depth_user_entering_c(void)
+{
+	return 1;
+}
+
+LEAST void depth_user_word(uintptr_t word)
+{
+	(void)word;
+}
+
 LEAST uint64_t depth_user_body(uint64_t a, uint64_t b, uint64_t c, uint64_t d, uint64_t e, uint64_t f,
 			       double g, double h, double i, double j, double k, double l)
 {

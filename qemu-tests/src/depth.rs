@@ -63,15 +63,30 @@ unsafe extern "C" {
     fn depth_user_system(arg: *mut c_void);
     fn depth_user_managed(frame: *mut c_void, n: usize, ctxt: usize);
     fn depth_user_entry(word: usize) -> usize;
+    fn depth_user_entering_c() -> usize;
+    fn depth_user_word(word: usize);
     safe fn depth_user_body(
-        a: u64, b: u64, c: u64, d: u64, e: u64, f: u64, g: f64, h: f64, i: f64, j: f64, k: f64, l: f64,
+        a: u64,
+        b: u64,
+        c: u64,
+        d: u64,
+        e: u64,
+        f: u64,
+        g: f64,
+        h: f64,
+        i: f64,
+        j: f64,
+        k: f64,
+        l: f64,
     ) -> u64;
     fn depth_user_write(bytes: *const c_char, n: usize);
     fn depth_user_context(arg: *mut traceback::ContextArg);
     fn depth_user_traceback(arg: *mut traceback::TracebackArg);
     fn depth_user_symbolizer(arg: *mut traceback::SymbolizerArg);
     fn depth_in_handler(
-        f: unsafe extern "C" fn(ucontext: *mut c_void), stack: *mut c_void, size: usize,
+        f: unsafe extern "C" fn(ucontext: *mut c_void),
+        stack: *mut c_void,
+        size: usize,
     ) -> c_int;
 }
 
@@ -129,19 +144,30 @@ unsafe extern "C" fn depth_print(ucontext: *mut c_void) {
     _ = traceback::print(trace, &mut Nowhere);
 }
 
-/// The callers of the handler itself.
-#[unsafe(no_mangle)]
-#[inline(never)]
-extern "C" fn depth_callers() -> usize {
-    let mut pcs = [0; 8];
-    // The last is kept, so that the array is.
-    traceback::callers(0, &mut pcs) + (black_box(pcs)[7] & 1)
-}
+/// Hooks without a frame.
+static HOOKS: stackgate::Hooks = stackgate::Hooks {
+    entering_c: depth_user_entering_c,
+    left_c: depth_user_word,
+    entering_managed: depth_user_word,
+    leaving_managed: depth_user_word,
+};
 
 /// C that makes one callback.
 unsafe extern "C" fn calls_back(_: *mut c_void) -> c_int {
     // SAFETY: C below a task.
     unsafe { arch::cgocallback(depth_user_managed, null_mut(), 0, 0) };
+    0
+}
+
+/// A C function that calls a managed one that throws as C would.
+unsafe extern "C" fn calls_stackgate_throw(_: *mut c_void) -> c_int {
+    unsafe extern "C" fn throws(_: *mut c_void, _: usize, _: usize) {
+        begins!();
+        // SAFETY: a catch is there.
+        unsafe { stackgate::capi::stackgate_throw(3) }
+    }
+    // SAFETY: C below a task.
+    unsafe { stackgate::enter(throws, null_mut(), 0) };
     0
 }
 
@@ -169,7 +195,9 @@ unsafe extern "C" fn calls_what_throws(_: *mut c_void) -> c_int {
 
 /// A path whose first function is called once, with these arguments.
 macro_rules! call {
-    ($name:literal, $parts:expr, $call:expr) => { call!($name, $parts, $call, "") };
+    ($name:literal, $parts:expr, $call:expr) => {
+        call!($name, $parts, $call, "")
+    };
     ($name:literal, $parts:expr, $call:expr, $why:literal) => {
         Path {
             name: $name,
@@ -187,6 +215,10 @@ macro_rules! call {
         }
     };
 }
+
+/// Of tracebacks.
+const IN_TABLES: &str = "the deepest chains end in what is wrong with a table, or read what no compiler writes there; and \
+    where a crossing stays on its stack, a hook's call counts as that of the reader of tables";
 
 /// Every path but those of libc's wrappers, which are found by their symbols.
 const PATHS: &[Path] = &[
@@ -213,9 +245,7 @@ const PATHS: &[Path] = &[
         }),
         why: "",
     },
-    call!("systemstack", &["stackgate_systemstack"], {
-        arch::systemstack(depth_user_system, null_mut())
-    }),
+    call!("systemstack", &["stackgate_systemstack"], { arch::systemstack(depth_user_system, null_mut()) }),
     call!("mcall", &["stackgate_mcall"], arch::mcall(leaves)),
     call!("park, the crossing", &["stackgate_park"], arch::park(1)),
     call!("park", &["depth_park"], depth_park(1)),
@@ -228,9 +258,61 @@ const PATHS: &[Path] = &[
     ),
     call!(
         "exported function",
-        &["stackgate_asmcgocall", "stackgate_cgocallback", "depth_exported::managed"],
+        &[
+            "stackgate_asmcgocall",
+            "stackgate_cgocallback",
+            "stackgate::hooks::run",
+            "depth_exported::managed",
+        ],
         arch::asmcgocall(calls_exported, null_mut())
     ),
+    call!(
+        "stackgate_cgocall_catch",
+        &["stackgate_cgocall_catch"],
+        {
+            let mut thrown = 0;
+            stackgate::capi::stackgate_cgocall_catch(Some(depth_user_c), null_mut(), &raw mut thrown)
+        },
+        "the deepest chain is the one on a system stack, where it is cgocall"
+    ),
+    call!("stackgate_cgocall_no_callback", &["stackgate_cgocall_no_callback"], {
+        stackgate::capi::stackgate_cgocall_no_callback(Some(depth_user_c), null_mut())
+    }),
+    Path {
+        name: "stackgate_throw",
+        parts: &["stackgate_throw"],
+        // SAFETY: in a task; C throws below it.
+        run: Run::Task(|| unsafe {
+            let mut thrown = 0;
+            stackgate::capi::stackgate_cgocall_catch(
+                Some(calls_stackgate_throw),
+                null_mut(),
+                &raw mut thrown,
+            );
+            assert_eq!(thrown, 3);
+        }),
+        why: "",
+    },
+    call!("stackgate_g_init", &["stackgate_g_init"], {
+        let (mut g, mut stack) = (G::default(), [0u128; 256]);
+        let ends = stack.as_mut_ptr_range();
+        begins!();
+        stackgate::capi::stackgate_g_init(
+            &raw mut g,
+            ends.start.cast(),
+            ends.end.cast(),
+            Some(depth_user_entry),
+        )
+    }),
+    call!("stackgate_strerror", &["stackgate_strerror"], stackgate::capi::stackgate_strerror(-3)),
+    call!(
+        "stackgate_set_hooks",
+        &["stackgate_set_hooks"],
+        stackgate::capi::stackgate_set_hooks(&raw const HOOKS)
+    ),
+    call!("stackgate_set_cgo_traceback", &["stackgate_set_cgo_traceback"], {
+        stackgate::capi::stackgate_set_cgo_traceback(0, None, None, None)
+    }),
     call!("stackgate_cgocall", &["stackgate_cgocall"], {
         stackgate::capi::stackgate_cgocall(Some(depth_user_c), null_mut())
     }),
@@ -239,21 +321,26 @@ const PATHS: &[Path] = &[
         stackgate::capi::stackgate_yield(&raw mut word)
     }),
     call!("stackgate_topofstack", &["stackgate_topofstack"], stackgate::capi::stackgate_topofstack()),
-    Path { name: "print of a trace", parts: &["depth_print"], run: Run::Handler(depth_print), why: "" },
     Path {
-        name: "callers",
-        parts: &["depth_callers"],
+        name: "print of a trace",
+        parts: &["depth_print"],
+        run: Run::Handler(depth_print),
+        why: IN_TABLES,
+    },
+    Path {
+        name: "stackgate_callers",
+        parts: &["stackgate_callers"],
         run: Run::Handler(callers_in_handler),
-        why: "",
+        why: IN_TABLES,
     },
 ];
 
 /// The wrappers of libc.
 const WRAPPERS: &[Path] = &[
-    call!("open", &["stackgate_libc::calls::open"], stackgate_libc::open(c"/nowhere", 0, 0)),
-    call!("close", &["stackgate_libc::calls::close"], stackgate_libc::close(-1)),
-    call!("read", &["stackgate_libc::calls::read"], stackgate_libc::read(-1, &mut [0; 4])),
-    call!("write", &["stackgate_libc::calls::write"], stackgate_libc::write(-1, b"none")),
+    call!("open", &["stackgate_libc::*::open"], stackgate_libc::open(c"/nowhere", 0, 0)),
+    call!("close", &["stackgate_libc::*::close"], stackgate_libc::close(-1)),
+    call!("read", &["stackgate_libc::*::read"], stackgate_libc::read(-1, &mut [0; 4])),
+    call!("write", &["stackgate_libc::*::write"], stackgate_libc::write(-1, b"none")),
 ];
 
 /// Every path that an input is known for.
@@ -262,7 +349,10 @@ pub fn paths() -> impl Iterator<Item = &'static Path> {
 }
 
 unsafe extern "C" fn callers_in_handler(_: *mut c_void) {
-    depth_callers();
+    let mut pcs = [0; 8];
+    begins!();
+    // SAFETY: room for eight.
+    _ = black_box(unsafe { stackgate::capi::stackgate_callers(0, pcs.as_mut_ptr(), pcs.len()) });
 }
 
 /// The lowest byte that is no longer paint.
@@ -281,7 +371,11 @@ fn bytes(stack: &[u128]) -> &[u8] {
 }
 
 /// Runs a path on a painted stack and returns how many bytes below its caller's SP it wrote.
+///
+/// With hooks, which a call has more to do for.
 pub fn used(path: &Path) -> usize {
+    // SAFETY: they use no stack and do nothing.
+    _ = unsafe { stackgate::set_hooks(&HOOKS) };
     unsafe extern "C" fn entry(f: usize) -> usize {
         let f = core::ptr::with_exposed_provenance::<fn()>(f);
         // SAFETY: `used` passes the address of a function.
@@ -295,7 +389,7 @@ pub fn used(path: &Path) -> usize {
             while let Resumed::Parked(_) = task.resume(word) {
                 word = 0;
             }
-            BEGIN.load(Ordering::Relaxed) - lowest(bytes(task.stack()))
+            BEGIN.load(Ordering::Relaxed).saturating_sub(lowest(bytes(task.stack())))
         }),
         Run::Start(f) => adopted(|_| {
             let mut task = Task::on(painted(), f);
@@ -340,10 +434,14 @@ fn in_handler(f: unsafe extern "C" fn(*mut c_void)) -> usize {
             crate::setup::in_callback(|| {
                 crate::setup::in_c(|| {
                     // SAFETY: the stack outlives the handler.
-                    assert_eq!(unsafe { depth_in_handler(handler, start.cast(), size) }, 0, "the handler ran");
+                    assert_eq!(
+                        unsafe { depth_in_handler(handler, start.cast(), size) },
+                        0,
+                        "the handler ran"
+                    );
                 });
             });
         });
     });
-    BEGIN.load(Ordering::Relaxed) - lowest(bytes(&stack))
+    BEGIN.load(Ordering::Relaxed).saturating_sub(lowest(bytes(&stack)))
 }

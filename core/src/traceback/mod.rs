@@ -43,7 +43,7 @@
 /// where they run on the same stack. See `qemu-tests/DEPTH.md`.
 ///
 /// A signal stack has room for this beside what the kernel puts there.
-pub const HANDLER_USE: usize = 8 << 10;
+pub const HANDLER_USE: usize = 16 << 10;
 
 mod cpu;
 mod exidx;

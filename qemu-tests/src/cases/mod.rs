@@ -2,6 +2,7 @@
 
 pub mod bad_input;
 pub mod c_interface;
+pub mod depth;
 pub mod entry;
 pub mod export;
 pub mod foreign;
@@ -40,6 +41,7 @@ pub fn all() -> impl Iterator<Item = &'static Case> {
         foreign::CASES,
         bad_input::CASES,
         c_interface::CASES,
+        depth::CASES,
         platform::CASES,
         stacks::CASES,
         threads::CASES,

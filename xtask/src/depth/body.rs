@@ -90,7 +90,10 @@ pub fn read(program: &Program, entry: u64, ends: &dyn Fn(u64) -> bool) -> Result
         let deepest = walk.tables.iter().max_by_key(|(_, s)| s.sp).map(|(at, s)| (*at, s.clone()));
         let Some((from, state)) = deepest else { break };
         let unreached = walk.all.range(entry..).map(|(_, insn)| insn);
-        let Some(next) = unreached.filter(|i| !walk.states.contains_key(&i.address)).find(|i| !padding(i)) else {
+        let Some(next) = unreached
+            .filter(|i| !walk.states.contains_key(&i.address))
+            .find(|i| !padding(i) && !program.cpu.is_unknown(i))
+        else {
             break;
         };
         let at = next.address;
@@ -100,6 +103,27 @@ pub fn read(program: &Program, entry: u64, ends: &dyn Fn(u64) -> bool) -> Result
         walk.confirm(at, state).with_context(|| format!("{}, at {at:#x}", function.name))?;
     }
     Ok(walk.body())
+}
+
+/// A bound for a function of libc's that is written by hand, with jumps that nobody can follow: everything that it
+/// ever puts on the stack, all at once.
+pub fn sweep(program: &Program, address: u64) -> Result<i64> {
+    let function =
+        program.function_at(address).with_context(|| format!("no function has the address {address:#x}"))?;
+    let mut sum = 0;
+    for insn in program.instructions(function)?.values().filter(|insn| !program.cpu.is_unknown(insn)) {
+        let mut state = State::entry();
+        let flow = program.cpu.step(insn, None, &mut state).with_context(|| function.name.clone())?;
+        if matches!(flow, Flow::Call(_) | Flow::CallIndirect) {
+            bail!("{} calls: `{}`", function.name, insn.text());
+        }
+        for value in [Some(state.sp), state.red].into_iter().flatten() {
+            if let Value::Entry(down) = value {
+                sum += down.max(0);
+            }
+        }
+    }
+    Ok(sum)
 }
 
 /// What fills the room between functions.
@@ -125,7 +149,8 @@ impl Walk<'_> {
                     _ => bail!("SP is on one stack or on the other at {at:#x}"),
                 };
                 let copies = known.copies.iter().filter(|(r, v)| state.copies.get(*r) == Some(v));
-                let merged = State { sp, copies: copies.map(|(r, v)| (r.clone(), *v)).collect(), ..State::entry() };
+                let merged =
+                    State { sp, copies: copies.map(|(r, v)| (r.clone(), *v)).collect(), ..State::entry() };
                 if merged == *known {
                     return Ok(());
                 }
@@ -154,6 +179,9 @@ impl Walk<'_> {
         self.note(at, before.sp);
         if let Some(red) = state.red.take() {
             self.note(at, red);
+        }
+        if std::mem::take(&mut state.by_register) && !self.program.is_crossing(at) {
+            bail!("`{}`: SP by a register", insn.text());
         }
         if std::mem::take(&mut state.loaded) {
             if !self.program.is_crossing(at) {
@@ -195,7 +223,9 @@ impl Walk<'_> {
                 if on_entry {
                     self.calls.insert(at, Call { depth: depth(cpu.pushed), way: way.clone() });
                 }
-                if !stops && self.all.contains_key(&next) {
+                // Behind a call that does not return there may be anything.
+                let goes_on = self.all.get(&next).is_some_and(|insn| !cpu.is_unknown(insn));
+                if !stops && goes_on {
                     if let Way::To(to) = way {
                         state.sp = state.sp.below(-self.program.pops(to)?);
                     }
@@ -203,11 +233,12 @@ impl Walk<'_> {
                 }
             }
             Flow::JumpIndirect => {
-                if on_entry {
-                    if depth(0) == 0 {
-                        self.calls.insert(at, Call { depth: 0, way: Way::Pointer(insn.text()) });
-                    }
+                let former: Vec<&Insn> = self.all.range(..at).rev().take(8).map(|(_, insn)| insn).collect();
+                let former: Vec<&Insn> = former.into_iter().rev().collect();
+                if on_entry && (depth(0) != 0 || cpu.is_computed(&insn, &former)) {
                     self.tables.insert(at, state);
+                } else if on_entry {
+                    self.calls.insert(at, Call { depth: 0, way: self.pointer(&insn) });
                 }
             }
             Flow::MayReturn => self.arrive(Some(at), next, state)?,
@@ -302,7 +333,8 @@ impl Walk<'_> {
             }
         }
         body.calls_in_place = self.calls.values().cloned().collect();
-        body.calls = self.calls.into_iter().filter(|(at, _)| counts.contains(at)).map(|(_, call)| call).collect();
+        body.calls =
+            self.calls.into_iter().filter(|(at, _)| counts.contains(at)).map(|(_, call)| call).collect();
         body
     }
 }

@@ -25,14 +25,18 @@ const ENDS: &[&str] = &[
     "core::cell::panic_already_mutably_borrowed",
     "core::str::slice_error_fail",
     "_Unwind_Resume",
+    "stackgate::throw::uncaught",
 ];
 
 /// Calls through pointers, by the function that makes them and who is called.
 pub const POINTERS: &[(&str, Called)] = &[
     ("stackgate_g_start", Called::User("the task's function")),
     ("stackgate::traceback::print::", Called::User("what a trace is written to")),
+    ("stackgate::hooks::", Called::User("hooks and exported functions")),
     // Where it need not change stacks.
-    ("stackgate_systemstack", Called::These(&["stackgate::cgocall::on_system_stack::run"])),
+    ("stackgate_systemstack", Called::These(&["stackgate::cgocall::on_system_stack::run"], "look_up")),
+    // arm: reads a word of the stack.
+    ("stackgate::traceback::exidx::", Called::These(&["stackgate::traceback::tables::look_up::"], "")),
 ];
 
 /// Who is called through a pointer.
@@ -40,8 +44,9 @@ pub const POINTERS: &[(&str, Called)] = &[
 pub enum Called {
     /// A function of the user's, whatever it uses.
     User(&'static str),
-    /// Functions of the program, by the ends of their names.
-    These(&'static [&'static str]),
+    /// Functions of the program, by the beginnings of their names; of those, where the names say it, the ones with
+    /// this in it.
+    These(&'static [&'static str], &'static str),
 }
 
 /// A chain and what it uses.
@@ -55,7 +60,10 @@ pub struct Worst {
 impl Worst {
     /// The call itself.
     pub fn call(pushed: i64) -> Self {
-        Self { bytes: pushed, links: if pushed > 0 { vec![("the call".to_owned(), pushed)] } else { Vec::new() } }
+        Self {
+            bytes: pushed,
+            links: if pushed > 0 { vec![("the call".to_owned(), pushed)] } else { Vec::new() },
+        }
     }
 
     /// What lies at the top of a stack.
@@ -194,9 +202,10 @@ impl<'a> Chains<'a> {
         if let Some(chosen) = self.program.chosen(to) {
             let forms = self.program.forms(&chosen);
             if forms.is_empty() {
-                self.problems.insert(format!("{chosen} has forms of which one is chosen at start, and none is known"));
+                self.problems
+                    .insert(format!("{chosen} has forms of which one is chosen at start, and none is known"));
             }
-            return self.deepest_of(forms);
+            return self.swept(&chosen, &forms);
         }
         let Some(function) = self.program.function_at(to) else {
             self.problems.insert(format!("{to:#x} is no function of the program"));
@@ -213,13 +222,28 @@ impl<'a> Chains<'a> {
         self.worst(to)
     }
 
+    /// The worst of libc's forms of a function.
+    fn swept(&mut self, name: &str, forms: &[u64]) -> Worst {
+        let mut worst = 0;
+        for &form in forms {
+            match body::sweep(self.program, form) {
+                Ok(bytes) => worst = worst.max(bytes),
+                Err(error) => _ = self.problems.insert(format!("unknown size: {error:#}")),
+            }
+        }
+        Worst { bytes: worst, links: vec![(format!("libc's {name}"), worst)] }
+    }
+
     fn deepest_of(&mut self, starts: Vec<u64>) -> Worst {
         starts.into_iter().map(|start| self.worst(start)).max_by_key(|worst| worst.bytes).unwrap_or_default()
     }
 
     /// The worst of a call through a pointer.
     fn pointed(&mut self, name: &str, text: &str) -> Worst {
-        let Some((_, called)) = POINTERS.iter().find(|(caller, _)| name == *caller || caller.ends_with("::") && name.contains(caller)) else {
+        let Some((_, called)) = POINTERS
+            .iter()
+            .find(|(caller, _)| name == *caller || caller.ends_with("::") && name.contains(caller))
+        else {
             self.problems.insert(format!("{name} calls through a pointer: `{text}`"));
             return Worst::default();
         };
@@ -228,11 +252,15 @@ impl<'a> Chains<'a> {
                 self.users.insert(format!("{what}, called by {name}"));
                 Worst::default()
             }
-            Called::These(names) => {
+            Called::These(names, within) => {
                 let mut worst = Worst::default();
                 for wanted in *names {
-                    let starts: Vec<u64> =
-                        self.program.functions().filter(|f| f.name.contains(wanted)).map(|f| f.range.start).collect();
+                    let named = self.program.functions().filter(|f| f.name.starts_with(wanted));
+                    // Generic functions have their arguments in the names, or not, as the compiler mangles.
+                    let starts: Vec<u64> = named
+                        .filter(|f| !f.name.contains('<') || f.name.contains(within))
+                        .map(|f| f.range.start)
+                        .collect();
                     if starts.is_empty() {
                         self.problems.insert(format!("{name} may call {wanted}, which the program has not"));
                     }

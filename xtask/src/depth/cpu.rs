@@ -44,12 +44,14 @@ pub struct State {
     pub red: Option<Value>,
     /// SP was loaded with what is not known: the tables may say what it is.
     pub loaded: bool,
+    /// SP was moved by a register: in a crossing, by as much as a user's function is passed.
+    pub by_register: bool,
 }
 
 impl State {
     /// A function's entry.
     pub fn entry() -> Self {
-        Self { sp: Value::Entry(0), copies: BTreeMap::new(), red: None, loaded: false }
+        Self { sp: Value::Entry(0), copies: BTreeMap::new(), red: None, loaded: false, by_register: false }
     }
 
     fn down(&mut self, bytes: i64) {
@@ -81,7 +83,10 @@ impl State {
     fn access(&mut self, base: &str, displacement: i64, sp: &str) {
         if let Some(value) = self.get(base, sp) {
             let at = value.below(-displacement);
-            let same = matches!((at, self.sp), (Value::Entry(_), Value::Entry(_)) | (Value::Other(_), Value::Other(_)));
+            let same = matches!(
+                (at, self.sp),
+                (Value::Entry(_), Value::Entry(_)) | (Value::Other(_), Value::Other(_))
+            );
             if same && at.bytes() > self.sp.bytes() && self.red.is_none_or(|red| red.bytes() < at.bytes()) {
                 self.red = Some(at);
             }
@@ -232,6 +237,28 @@ impl Cpu {
         if insn.mnemonic == "ret" { number(insn.op(0)).unwrap_or(0) } else { 0 }
     }
 
+    /// True for a jump by a register that was computed: into a table of the function's own jumps.
+    pub fn is_computed(&self, jump: &Insn, before: &[&Insn]) -> bool {
+        if self.name == "arm" && !jump.mnemonic.starts_with("bx") || jump.op(0).contains('*') {
+            return true;
+        }
+        let mut register = if self.name == "ppc64le" { "ctr" } else { jump.op(0) };
+        for insn in before.iter().rev() {
+            if register == "ctr" && insn.mnemonic == "mtctr" {
+                register = insn.op(0);
+            } else if insn.op(0) == register {
+                let m = insn.mnemonic.as_str();
+                return m.starts_with("add") || m.starts_with("ag") || m == "la" || m == "ar";
+            }
+        }
+        false
+    }
+
+    /// True for what is no instruction that is known.
+    pub fn is_unknown(&self, insn: &Insn) -> bool {
+        insn.mnemonic == UNKNOWN
+    }
+
     /// True if SP is this register.
     pub fn is_sp(&self, register: &str) -> bool {
         register == self.sp
@@ -343,7 +370,8 @@ fn parentheses(op: &str) -> Option<(&str, i64, bool)> {
     let open = op.find('(')?;
     let inner = &op[open + 1..op.rfind(')')?];
     let n = if op[..open].is_empty() { 0 } else { number(&op[..open])? };
-    let (index, base) = inner.split_once(',').map_or(("", inner), |(index, base)| (index.trim(), base.trim()));
+    let (index, base) =
+        inner.split_once(',').map_or(("", inner), |(index, base)| (index.trim(), base.trim()));
     Some((base, n, index.is_empty()))
 }
 
@@ -397,14 +425,10 @@ fn x86(cpu: &Cpu, insn: &Insn, former: Option<&Insn>, s: &mut State) -> Result<F
             }
             s.copies.remove(bp);
         }
-        "sub" | "add" if insn.op(0) == sp => {
-            match (number(insn.op(1)), s.sp) {
-                (Some(n), _) => s.down(if m == "sub" { wrap(n) } else { -wrap(n) }),
-                // What a user's function is passed, on the other stack.
-                (None, Value::Other(_)) => {}
-                (None, Value::Entry(_)) => bail!("`{}`: SP by a register", insn.text()),
-            }
-        }
+        "sub" | "add" if insn.op(0) == sp => match (number(insn.op(1)), s.sp) {
+            (Some(n), _) => s.down(if m == "sub" { wrap(n) } else { -wrap(n) }),
+            (None, _) => s.by_register = true,
+        },
         "and" if insn.op(0) == sp => {
             let Some(n) = number(insn.op(1)) else { bail!("`{}`", insn.text()) };
             s.sp = aligned(s.sp, -wrap(n), w);
@@ -454,7 +478,10 @@ const CONDITIONS: &[&str] =
 fn condition(mnemonic: &str) -> (&str, bool) {
     let m = mnemonic.trim_end_matches(".w").trim_end_matches(".n");
     // Names that end as a condition does.
-    const PLAIN: &[&str] = &["bl", "mls", "smlal", "umlal", "umull", "smull", "teq", "svc", "vmls", "mrs", "sbcs", "adcs", "muls", "lsls"];
+    const PLAIN: &[&str] = &[
+        "bl", "mls", "smlal", "umlal", "umull", "smull", "teq", "svc", "vmls", "mrs", "sbcs", "adcs", "muls",
+        "lsls",
+    ];
     if PLAIN.contains(&m) || m.contains('.') {
         return (m, false);
     }
@@ -468,6 +495,7 @@ fn arm(cpu: &Cpu, insn: &Insn, _: Option<&Insn>, s: &mut State) -> Result<Flow> 
     let sp = cpu.sp;
     let (m, conditional) = condition(&insn.mnemonic);
     let before = s.sp;
+    let copies = s.copies.clone();
     let names_pc = |op: &str| op.starts_with('{') && list(op).contains(&"pc");
     let mut flow = Flow::Next;
     match m {
@@ -516,7 +544,8 @@ fn arm(cpu: &Cpu, insn: &Insn, _: Option<&Insn>, s: &mut State) -> Result<Flow> 
         }
         "add" | "addw" | "sub" | "subw" | "adds" | "subs" => {
             // Two operands: the first is a source too.
-            let (from, by) = if insn.operands.len() == 2 { (insn.op(0), insn.op(1)) } else { (insn.op(1), insn.op(2)) };
+            let (from, by) =
+                if insn.operands.len() == 2 { (insn.op(0), insn.op(1)) } else { (insn.op(1), insn.op(2)) };
             let sign = if m.starts_with("add") { -1 } else { 1 };
             let value = match (s.get(from, sp), number(by)) {
                 (Some(value), Some(n)) => Some(value.below(sign * n)),
@@ -565,7 +594,9 @@ fn arm(cpu: &Cpu, insn: &Insn, _: Option<&Insn>, s: &mut State) -> Result<Flow> 
                         bail!("`{}`: SP by a register", insn.text());
                     }
                     s.down(-n);
-                } else if base == sp && let Some(n) = post {
+                } else if base == sp
+                    && let Some(n) = post
+                {
                     s.down(-n);
                 } else {
                     s.access(base, n, sp);
@@ -596,10 +627,10 @@ fn arm(cpu: &Cpu, insn: &Insn, _: Option<&Insn>, s: &mut State) -> Result<Flow> 
         if s.sp > before {
             bail!("`{}` moves SP on a condition", insn.text());
         }
-        s.sp = before;
+        (s.sp, s.copies) = (before, copies.clone());
     }
     if flow == Flow::MayReturn {
-        s.sp = before;
+        (s.sp, s.copies) = (before, copies);
     }
     Ok(flow)
 }
@@ -713,7 +744,12 @@ fn ppc64le(cpu: &Cpu, insn: &Insn, _: Option<&Insn>, s: &mut State) -> Result<Fl
             _ => s.set(sp, sp, None),
         },
         _ if m.starts_with('b') && m.ends_with("lr") => return Ok(Flow::MayReturn),
-        _ if m.starts_with('b') && !m.starts_with("bp") && !m.starts_with("brd") && !m.starts_with("brh") && !m.starts_with("brw") => {
+        _ if m.starts_with('b')
+            && !m.starts_with("bp")
+            && !m.starts_with("brd")
+            && !m.starts_with("brh")
+            && !m.starts_with("brw") =>
+        {
             let Some(to) = target(insn) else { bail!("`{}`: where does it go?", insn.text()) };
             return Ok(Flow::Branch(to));
         }
@@ -723,7 +759,11 @@ fn ppc64le(cpu: &Cpu, insn: &Insn, _: Option<&Insn>, s: &mut State) -> Result<Fl
                     s.access(base, n, sp);
                 }
             }
-            let stores = m.starts_with("st") || m.starts_with("cmp") || m.starts_with("mt") || m.starts_with("td") || m.starts_with("tw");
+            let stores = m.starts_with("st")
+                || m.starts_with("cmp")
+                || m.starts_with("mt")
+                || m.starts_with("td")
+                || m.starts_with("tw");
             if !stores {
                 if insn.op(0) == sp {
                     bail!("`{}` writes SP", insn.text());
@@ -757,7 +797,9 @@ fn s390x(cpu: &Cpu, insn: &Insn, _: Option<&Insn>, s: &mut State) -> Result<Flow
         }
         "aghi" | "agfi" | "lay" | "la" | "aghik" => {
             let value = if m.starts_with("la") {
-                parentheses(insn.op(1)).filter(|(_, _, plain)| *plain).map(|(base, n, _)| (s.get(base, sp), n))
+                parentheses(insn.op(1))
+                    .filter(|(_, _, plain)| *plain)
+                    .map(|(base, n, _)| (s.get(base, sp), n))
             } else if m == "aghik" {
                 number(insn.op(2)).map(|n| (s.get(insn.op(1), sp), n))
             } else {
@@ -786,14 +828,19 @@ fn s390x(cpu: &Cpu, insn: &Insn, _: Option<&Insn>, s: &mut State) -> Result<Flow
             if last == 15 {
                 match from {
                     // From where the caller's frame keeps it.
-                    Some(Value::Entry(at)) if n + 8 * (15 - first) - at == S390X_SP_SAVE => s.sp = Value::Entry(0),
+                    Some(Value::Entry(at)) if n + 8 * (15 - first) - at == S390X_SP_SAVE => {
+                        s.sp = Value::Entry(0)
+                    }
                     _ => s.set(sp, sp, None),
                 }
             }
         }
         "lg" if insn.op(0) == sp => match parentheses(insn.op(1)) {
             Some((base, 0, true)) if base == sp && matches!(s.sp, Value::Entry(_)) => s.sp = Value::Entry(0),
-            Some((base, n, true)) if s.get(base, sp).is_some_and(|v| matches!(v, Value::Entry(at) if n - at == S390X_SP_SAVE)) => {
+            Some((base, n, true))
+                if s.get(base, sp)
+                    .is_some_and(|v| matches!(v, Value::Entry(at) if n - at == S390X_SP_SAVE)) =>
+            {
                 s.sp = Value::Entry(0);
             }
             _ => s.set(sp, sp, None),
@@ -813,7 +860,11 @@ fn s390x(cpu: &Cpu, insn: &Insn, _: Option<&Insn>, s: &mut State) -> Result<Flow
                     s.access(base, n, sp);
                 }
             }
-            let reads = m.starts_with("st") || m.starts_with('c') && !m.starts_with("cs") || m.starts_with("tm") || m.starts_with("lt") && insn.op(0) != sp || m.starts_with("mv");
+            let reads = m.starts_with("st")
+                || m.starts_with('c') && !m.starts_with("cs")
+                || m.starts_with("tm")
+                || m.starts_with("lt") && insn.op(0) != sp
+                || m.starts_with("mv");
             if !reads {
                 if insn.op(0) == sp {
                     bail!("`{}` writes SP", insn.text());
@@ -823,4 +874,88 @@ fn s390x(cpu: &Cpu, insn: &Insn, _: Option<&Insn>, s: &mut State) -> Result<Flow
         }
     }
     Ok(Flow::Next)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn insn(text: &str) -> Insn {
+        let (mnemonic, operands) = text.split_once(' ').unwrap_or((text, ""));
+        Insn { address: 0x1000, len: 4, mnemonic: mnemonic.to_owned(), operands: object::split(operands) }
+    }
+
+    /// What SP is after these instructions.
+    fn after(cpu: &str, texts: &[&str]) -> Result<Value> {
+        let cpu = CPUS.iter().find(|c| c.name == cpu).unwrap();
+        let mut state = State::entry();
+        for text in texts {
+            cpu.step(&insn(text), None, &mut state)?;
+        }
+        Ok(state.sp)
+    }
+
+    #[test]
+    fn frames_are_followed_down_and_up_on_each_cpu() {
+        let frames: &[(&str, i64, &[&str], &[&str])] = &[
+            ("i386", 28, &["push ebp", "mov ebp, esp", "sub esp, 0x18"], &["leave"]),
+            ("x86_64", 32, &["push rbp", "mov rbp, rsp", "sub rsp, 0x18"], &["lea rsp, [rbp]", "pop rbp"]),
+            (
+                "arm",
+                24,
+                &["push {r4, fp, sb, lr}", "sub sp, sp, #8"],
+                &["add sp, sp, #8", "pop {r4, fp, sb, pc}"],
+            ),
+            (
+                "arm64",
+                48,
+                &["stp x29, x30, [sp, #-0x20]!", "sub sp, sp, #0x10"],
+                &["add sp, sp, #0x10", "ldp x29, x30, [sp], #0x20"],
+            ),
+            ("ppc64le", 64, &["stdu r1, -0x40(r1)", "mr r31, r1"], &["addi r1, r1, 0x40"]),
+            (
+                "s390x",
+                168,
+                &["stmg %r6, %r15, 0x30(%r15)", "aghi %r15, -0xa8"],
+                &["lmg %r6, %r15, 0xd8(%r15)"],
+            ),
+        ];
+        for (cpu, bytes, down, up) in frames {
+            assert_eq!(after(cpu, down).unwrap(), Value::Entry(*bytes), "{cpu}");
+            assert_eq!(after(cpu, &[*down, *up].concat()).unwrap(), Value::Entry(0), "{cpu}");
+        }
+    }
+
+    #[test]
+    fn what_moves_sp_by_an_unknown_amount_is_refused_or_said() {
+        for (cpu, text) in [
+            ("x86_64", "xchg rsp, rax"),
+            ("arm", "strne r0, [sp, #-4]!"),
+            ("arm64", "sub sp, sp, x9"),
+            ("ppc64le", "stdux r1, r1, r0"),
+            ("s390x", "lay %r15, 0(%r1,%r15)"),
+        ] {
+            assert!(after(cpu, &[text]).is_err(), "{cpu}: {text}");
+        }
+        let mut state = State::entry();
+        CPUS[1].step(&insn("sub rsp, rax"), None, &mut state).unwrap();
+        assert!(state.by_register);
+        CPUS[1].step(&insn("mov rsp, qword ptr [rcx]"), None, &mut state).unwrap();
+        assert!(state.loaded);
+    }
+
+    #[test]
+    fn the_red_zone_counts_as_far_as_it_is_used() {
+        let mut state = State::entry();
+        CPUS[1].step(&insn("mov qword ptr [rsp - 0x30], rax"), None, &mut state).unwrap();
+        assert_eq!(state.red, Some(Value::Entry(0x30)));
+    }
+
+    #[test]
+    fn arms_conditions_are_told_from_names() {
+        assert_eq!(condition("bls"), ("b", true));
+        assert_eq!(condition("bl"), ("bl", false));
+        assert_eq!(condition("popne"), ("pop", true));
+        assert_eq!(condition("sub.w"), ("sub", false));
+    }
 }

@@ -14,7 +14,11 @@ mod chain;
 mod cpu;
 mod object;
 
-use std::{collections::{BTreeMap, BTreeSet}, fs, time::Duration};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fs,
+    time::Duration,
+};
 
 use anyhow::{Context as _, Result, bail};
 use stackgate::{MANAGED_USE, STACK_ALIGN, traceback::HANDLER_USE};
@@ -48,7 +52,7 @@ const C_PREFIX: &str = "stackgate_";
 /// A path that hangs takes longer than this.
 const TIME_LIMIT: Duration = Duration::from_secs(60);
 
-/// Functions of the C interface and of the shim that run on a system stack alone, as their documentation says.
+/// Functions of the C interface that run on a system stack alone, as their documentation says.
 const SYSTEM_STACK: &[&str] = &[
     "stackgate_m_adopt",
     "stackgate_m_release",
@@ -58,7 +62,7 @@ const SYSTEM_STACK: &[&str] = &[
     "stackgate_runtime_init_begin",
     "stackgate_notify_runtime_init_done",
     "stackgate_wait_runtime_init_done",
-    "stackgate_libc::tables::register_own_tables",
+    "stackgate_panic",
 ];
 
 /// What to do with the result.
@@ -100,7 +104,8 @@ impl Path {
 struct Row {
     path: Path,
     bound: i64,
-    found: i64,
+    /// Nothing where there is no input.
+    found: Option<i64>,
     chain: String,
 }
 
@@ -141,7 +146,7 @@ pub fn stack_depth(context: &Context, what: Do) -> Result<Tally> {
             let rows: Vec<_> = report
                 .rows
                 .iter()
-                .map(|r| vec![r.path.name.clone(), r.bound.to_string(), r.found.to_string(), r.chain.clone()])
+                .map(|r| vec![r.path.name.clone(), r.bound.to_string(), shown(r.found), r.chain.clone()])
                 .collect();
             ui::align_words(&rows).iter().for_each(|line| ui::say(line));
         }
@@ -207,9 +212,22 @@ fn one(kit: &Kit) -> Result<Report> {
         problems: Vec::new(),
     };
     let listed = parse(&kit.guest(&file).arg("--list").read()?)?;
-    report.problems.extend(unlisted(&program, &mut chains, &exported, &listed));
+    let (more, wrong) = unlisted(&program, &mut chains, &exported, &listed);
+    report.problems.extend(wrong);
+    for path in more {
+        match of_path(&program, &mut chains, &path) {
+            Ok(worst) => {
+                let row = Row { bound: worst.bytes, found: None, chain: worst.text(), path };
+                report.problems.extend(judge(&row));
+                report.rows.push(row);
+            }
+            Err(error) => report.problems.push(format!("{}: {error:#}", path.name)),
+        }
+    }
+    let without_input = report.rows.len();
     for path in listed {
-        let worst = of_path(&program, if path.stack == On::Handler { &mut in_handlers } else { &mut chains }, &path);
+        let worst =
+            of_path(&program, if path.stack == On::Handler { &mut in_handlers } else { &mut chains }, &path);
         let worst = match worst {
             Ok(worst) => worst,
             Err(error) => {
@@ -221,13 +239,20 @@ fn one(kit: &Kit) -> Result<Report> {
         let outcome = cmd.capture(Some(TIME_LIMIT))?;
         let found = outcome.stdout.trim().parse::<i64>();
         let Ok(found) = found else {
-            report.problems.push(format!("`{cmd}`: {}\n{}{}", outcome.ending(), outcome.stdout, outcome.stderr));
+            report.problems.push(format!(
+                "`{cmd}`: {}\n{}{}",
+                outcome.ending(),
+                outcome.stdout,
+                outcome.stderr
+            ));
             continue;
         };
-        let row = Row { bound: worst.bytes, found, chain: worst.text(), path };
+        let row = Row { bound: worst.bytes, found: Some(found), chain: worst.text(), path };
         report.problems.extend(judge(&row));
         report.rows.push(row);
     }
+    // Those with an input first.
+    report.rows.rotate_left(without_input);
     let both = |one: BTreeSet<String>, other| -> Vec<String> { one.union(&other).cloned().collect() };
     report.problems.extend(both(chains.problems(), in_handlers.problems()));
     report.ends = both(chains.ends(), in_handlers.ends());
@@ -243,6 +268,7 @@ fn judge(row: &Row) -> Vec<String> {
     if *bound > path.limit() as i64 {
         wrong.push(format!("{}: {bound} bytes are more than {}: {chain}", path.name, path.limit()));
     }
+    let Some(found) = found else { return wrong };
     if found > bound {
         wrong.push(format!("{}: {found} bytes were found, the bound is {bound}: {chain}", path.name));
     }
@@ -266,7 +292,8 @@ fn of_path(program: &Program, chains: &mut Chains<'_>, path: &Path) -> Result<Wo
     };
     for part in &path.parts {
         let address = program.address(part)?;
-        let worst = if part == "stackgate_cgocallback" { chains.other(address)? } else { chains.worst(address) };
+        let worst =
+            if part == "stackgate_cgocallback" { chains.other(address)? } else { chains.worst(address) };
         sum = sum.then(worst);
     }
     Ok(sum)
@@ -311,32 +338,36 @@ fn build(kit: &Kit) -> Result<(String, Vec<String>)> {
     Ok((format!("{}/{}/release/{PROGRAM}", guest::TARGET_DIRECTORY, kit.target.triple), exported))
 }
 
-/// Exported functions that no path has, though they may run on a managed stack.
+/// The wrappers that the program has no input for, as paths. The rest of what is exported has to be on a path or
+/// to run on a system stack: what is neither is wrong.
 fn unlisted(
     program: &Program,
     chains: &mut Chains<'_>,
     exported: &[String],
     listed: &[Path],
-) -> Vec<String> {
-    let mut wrong = Vec::new();
+) -> (Vec<Path>, Vec<String>) {
+    let (mut paths, mut wrong) = (Vec::new(), Vec::new());
     for symbol in exported {
         let Some(function) = program.address(symbol).ok().and_then(|at| program.function_at(at)) else {
             wrong.push(format!("{symbol} is not in the program"));
             continue;
         };
-        let name = &function.name;
-        let in_path = listed.iter().flat_map(|path| &path.parts).any(|part| part == name || part == symbol);
-        let on_system_stack = SYSTEM_STACK.contains(&name.as_str());
-        // What formats an error, and the platform's methods, are called through traits.
-        let method = name.starts_with('<');
-        if in_path || on_system_stack || method && !chains.reaches(function.range.start, WAY_OUT) {
+        if SYSTEM_STACK.contains(&function.name.as_str())
+            || listed.iter().flat_map(|path| &path.parts).any(|part| program.means(part, function))
+        {
             continue;
         }
-        wrong.push(format!(
-            "{name} may run on a managed stack and is on no path: give it an input in qemu-tests/src/depth.rs"
-        ));
+        if function.name.starts_with(C_PREFIX) && !function.name.contains("::") {
+            wrong.push(format!(
+                "{symbol} may run on a managed stack and is on no path: give it an input in qemu-tests/src/depth.rs"
+            ));
+        } else if chains.reaches(function.range.start, WAY_OUT) {
+            let name = function.name.strip_prefix("stackgate_libc::").unwrap_or(&function.name).to_owned();
+            paths.push(Path { name, stack: On::Managed, parts: vec![symbol.clone()], why: String::new() });
+        }
     }
-    wrong
+    paths.sort_by(|a, b| a.name.cmp(&b.name));
+    (paths, wrong)
 }
 
 /// Reads the program's list.
@@ -370,7 +401,8 @@ fn compilers(kits: &[Kit]) -> String {
 
 /// The paths, and for each CPU `bound` or `bound (found)`.
 fn matrix(reports: &[Report]) -> Vec<Vec<String>> {
-    let mut rows = vec![std::iter::once("path").chain(reports.iter().map(|r| r.cpu)).map(str::to_owned).collect()];
+    let mut rows =
+        vec![std::iter::once("path").chain(reports.iter().map(|r| r.cpu)).map(str::to_owned).collect()];
     let mut names: Vec<&Path> = Vec::new();
     for row in reports.iter().flat_map(|r| &r.rows) {
         if !names.iter().any(|n| n.name == row.path.name) {
@@ -381,12 +413,21 @@ fn matrix(reports: &[Report]) -> Vec<Vec<String>> {
         let cell = |report: &Report| {
             let row = report.rows.iter().find(|r| r.path.name == path.name);
             row.map_or("-".to_owned(), |r| {
-                if r.found == r.bound { r.bound.to_string() } else { format!("{} ({})", r.bound, r.found) }
+                if r.found == Some(r.bound) {
+                    r.bound.to_string()
+                } else {
+                    format!("{} ({})", r.bound, shown(r.found))
+                }
             })
         };
         rows.push(std::iter::once(path.name.clone()).chain(reports.iter().map(cell)).collect());
     }
     rows
+}
+
+/// What was found, or that nothing was tried.
+fn shown(found: Option<i64>) -> String {
+    found.map_or_else(|| "-".to_owned(), |n| n.to_string())
 }
 
 /// The kept table's text.
@@ -401,8 +442,8 @@ fn markdown(reports: &[Report], compilers: &str) -> String {
          is in it, the arguments that the caller pushes are not. Bytes below SP that a function without calls uses\n\
          (the red zone: 128 on x86_64, 288 on ppc64le) count as far as it touches them; what an ABI wants a caller\n\
          to leave for its callee (32 bytes on ppc64le, 160 on s390x) counts in the frame of who leaves it. In\n\
-         parentheses, where it is less: what was found on a painted stack. Fewer than {} bytes less is a frame's\n\
-         padding.\n\n\
+         parentheses, where it is less: what was found on a painted stack, `-` where the path has no input of its own.\n\
+         Fewer than {} bytes less is a frame's padding.\n\n\
          The limit is {MANAGED_USE} bytes for paths on a managed stack (`stackgate::MANAGED_USE`), and {HANDLER_USE} for\n\
          what handlers run on the signal stack (`stackgate::traceback::HANDLER_USE`).\n\n",
         STACK_ALIGN
@@ -478,4 +519,52 @@ fn differences(reports: &[Report]) -> Result<Vec<String>> {
         found.push(format!("{PATH} is not current; {REPAIR}"));
     }
     Ok(found)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn row(name: &str, bound: i64, found: Option<i64>) -> Row {
+        let path = Path { name: name.to_owned(), stack: On::Managed, parts: Vec::new(), why: String::new() };
+        Row { path, bound, found, chain: format!("{bound} = f {bound}") }
+    }
+
+    #[test]
+    fn a_path_is_judged_by_its_limit_and_by_what_was_found() {
+        assert!(judge(&row("p", 96, Some(96))).is_empty());
+        assert!(judge(&row("p", 96, Some(88))).is_empty(), "a frame's padding");
+        assert!(judge(&row("p", 96, None)).is_empty());
+        assert!(judge(&row("p", 96, Some(97)))[0].contains("the bound is 96"));
+        assert!(judge(&row("p", 96, Some(40)))[0].contains("does not say why"));
+        assert!(judge(&row("p", 801, Some(801)))[0].contains("801 bytes are more than 800"));
+    }
+
+    #[test]
+    fn the_kept_table_reads_as_it_was_written() {
+        let report = Report {
+            cpu: "arm",
+            rows: vec![row("park", 104, Some(104)), row("write", 32, Some(28))],
+            ends: vec!["core::panicking::panic".to_owned()],
+            users: vec!["depth_user_c".to_owned()],
+            functions: 2,
+            instructions: 40,
+            confirmed: 4,
+            problems: Vec::new(),
+        };
+        let text = markdown(&[report], "arm rustc 1.96.0");
+        assert!(text.contains("| write | 32 (28) |"), "{text}");
+        let kept = kept(&text);
+        assert_eq!(kept.len(), 2);
+        assert_eq!(kept[&("arm".to_owned(), "park".to_owned())], "104 = f 104");
+    }
+
+    #[test]
+    fn a_list_is_read() {
+        let paths = parse("park\tmanaged\tdepth_park\t\ncallers\thandler\ta b\tbecause\n").unwrap();
+        assert_eq!(paths[0].stack, On::Managed);
+        assert_eq!(paths[1].parts, ["a", "b"]);
+        assert_eq!(paths[1].why, "because");
+        assert!(parse("park\tnowhere\tx\t\n").is_err());
+    }
 }

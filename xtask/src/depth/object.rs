@@ -9,7 +9,7 @@ use std::{
 use anyhow::{Context as _, Result, bail};
 use capstone::{Capstone, Endian, prelude::*};
 use gimli::{BaseAddresses, CfaRule, EndianSlice, RunTimeEndian, UnwindContext, UnwindSection};
-use object::{Object as _, ObjectSection as _, ObjectSymbol as _, SectionKind, SymbolKind, SymbolFlags};
+use object::{Object as _, ObjectSection as _, ObjectSymbol as _, SectionKind, SymbolFlags, SymbolKind};
 
 use super::cpu::Cpu;
 
@@ -103,7 +103,10 @@ impl Program {
         };
         for section in file.sections() {
             let start = section.address();
-            if start != 0 && section.kind() != SectionKind::Text && let Ok(bytes) = section.data() {
+            if start != 0
+                && section.kind() != SectionKind::Text
+                && let Ok(bytes) = section.data()
+            {
                 program.data_sections.push((start..start + bytes.len() as u64, bytes.to_vec()));
             }
         }
@@ -119,7 +122,9 @@ impl Program {
                 continue;
             }
             let (kind, local) = match symbol.flags() {
-                SymbolFlags::Elf { st_info, st_other } => (st_info.0 & 15, u64::from((1u32 << (st_other.0 >> 5)) >> 2 << 2)),
+                SymbolFlags::Elf { st_info, st_other } => {
+                    (st_info.0 & 15, u64::from((1u32 << (st_other.0 >> 5)) >> 2 << 2))
+                }
                 _ => (0, 0),
             };
             let chosen = kind == object::elf::STT_GNU_IFUNC.0;
@@ -145,7 +150,8 @@ impl Program {
             };
             // Of several names for one function the first that is not local's... whichever is longest covers all.
             let better = program.functions.get(&start).is_none_or(|other| {
-                (other.range.end, std::cmp::Reverse(&other.name)) < (function.range.end, std::cmp::Reverse(&function.name))
+                (other.range.end, std::cmp::Reverse(&other.name))
+                    < (function.range.end, std::cmp::Reverse(&function.name))
             });
             if better {
                 program.functions.insert(start, function);
@@ -174,8 +180,11 @@ impl Program {
         if let Some(&at) = self.by_symbol.get(name) {
             return Ok(at);
         }
+        // `crate::*::function`: in whatever module of the crate.
+        let (start, end) = name.split_once("::*::").map_or(("", name), |(start, end)| (start, end));
         let ends = |f: &&Function| {
-            f.name == name || f.name.strip_suffix(name).is_some_and(|rest| rest.ends_with("::"))
+            f.name.starts_with(start)
+                && (f.name == end || f.name.strip_suffix(end).is_some_and(|rest| rest.ends_with("::")))
         };
         let mut found = self.functions.values().filter(ends);
         match (found.next(), found.next()) {
@@ -183,6 +192,11 @@ impl Program {
             (Some(_), Some(_)) => bail!("several functions are called {name}"),
             _ => bail!("the program has no function {name}"),
         }
+    }
+
+    /// True if a path that says `part` means this function.
+    pub fn means(&self, part: &str, function: &Function) -> bool {
+        self.address(part).is_ok_and(|at| at == function.range.start)
     }
 
     /// The function that an address lies in, whose instructions begin there or at its start.
@@ -218,7 +232,8 @@ impl Program {
         let forms = self.by_symbol.iter().filter(|(symbol, _)| {
             symbol.starts_with(&start) && !symbol.contains("chk") && !symbol.contains("ifunc")
         });
-        let mut forms: Vec<u64> = forms.map(|(_, &at)| at).filter(|at| self.functions.contains_key(at)).collect();
+        let mut forms: Vec<u64> =
+            forms.map(|(_, &at)| at).filter(|at| self.functions.contains_key(at)).collect();
         forms.sort_unstable();
         forms.dedup();
         forms
@@ -269,7 +284,9 @@ impl Program {
     /// Bytes of the caller's stack that a function takes away when it returns: i386 passes the place for a
     /// structure so.
     pub fn pops(&self, address: u64) -> Result<i64> {
-        let Some(function) = self.function_at(address).filter(|_| self.cpu.name == "i386") else { return Ok(0) };
+        let Some(function) = self.function_at(address).filter(|_| self.cpu.name == "i386") else {
+            return Ok(0);
+        };
         Ok(self.instructions(function)?.values().map(|insn| self.cpu.popped(insn)).max().unwrap_or(0))
     }
 
@@ -343,7 +360,11 @@ fn slots(file: &object::File<'_>) -> HashMap<u64, u64> {
             let read = |n: usize| {
                 let mut bytes = [0; 8];
                 let part = data.get(at..at + n)?;
-                if little { bytes[..n].copy_from_slice(part) } else { bytes[8 - n..].copy_from_slice(part) }
+                if little {
+                    bytes[..n].copy_from_slice(part)
+                } else {
+                    bytes[8 - n..].copy_from_slice(part)
+                }
                 Some(if little { u64::from_le_bytes(bytes) } else { u64::from_be_bytes(bytes) })
             };
             read(if wide { 8 } else { 4 })
@@ -434,9 +455,7 @@ pub fn engine(cpu: &str, thumb: bool) -> Result<Capstone> {
             Capstone::new().arm().mode(arch::arm::ArchMode::Arm).extra_mode(extra.into_iter()).build()
         }
         "arm64" => Capstone::new().arm64().mode(arch::arm64::ArchMode::Arm).build(),
-        "ppc64le" => {
-            Capstone::new().ppc().mode(arch::ppc::ArchMode::Mode64).endian(Endian::Little).build()
-        }
+        "ppc64le" => Capstone::new().ppc().mode(arch::ppc::ArchMode::Mode64).endian(Endian::Little).build(),
         "s390x" => Capstone::new().sysz().mode(arch::sysz::ArchMode::Default).build(),
         other => bail!("no disassembler for {other}"),
     };
@@ -454,7 +473,9 @@ pub fn exported(archive: &str, all: bool, prefix: &str) -> Result<Vec<String>> {
             continue;
         }
         let file = object::File::parse(member.data(&*bytes)?)?;
-        for symbol in file.symbols().filter(|s| s.is_definition() && s.is_global() && s.kind() == SymbolKind::Text) {
+        for symbol in
+            file.symbols().filter(|s| s.is_definition() && s.is_global() && s.kind() == SymbolKind::Text)
+        {
             let SymbolFlags::Elf { st_other, .. } = symbol.flags() else { continue };
             let name = symbol.name()?;
             if st_other.0 & 3 == object::elf::STV_DEFAULT.0 && (all || name.starts_with(prefix)) {
