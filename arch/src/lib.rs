@@ -57,6 +57,7 @@ pub use memoffset;
 pub mod dwarf;
 pub mod frame;
 mod g;
+pub mod lineage;
 pub mod unwind;
 
 pub use g::{CALLBACK_ELSEWHERE, Cpu, G, GState, M, Stack};

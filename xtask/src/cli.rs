@@ -42,6 +42,10 @@ pub enum Command {
         /// Print the command that would install, and run nothing
         #[arg(long)]
         dry_run: bool,
+
+        /// Also the browser for `frames --browser-test`, which is large
+        #[arg(long)]
+        browser: bool,
     },
 
     /// Print the table of targets
@@ -79,8 +83,9 @@ pub enum Command {
 
     /// Print the frame layouts, or write or check what is generated from them
     ///
-    /// The tables in arch/docs, which the documentation includes, and the C header
-    /// core/include/stackgate.h come from the declarations in arch/src/*/frame.rs.
+    /// The tables in arch/docs, which the documentation includes, the C header core/include/stackgate.h
+    /// and the offsets in core/gdb/layouts.json come from the declarations in arch/src/*/frame.rs. The
+    /// page and the pictures are written to target/frames.
     Frames {
         /// Compare the generated files with the layouts
         #[arg(long)]
@@ -90,8 +95,12 @@ pub enum Command {
         #[arg(long, conflicts_with = "check")]
         write: bool,
 
+        /// Try the page in a browser: type each CPU's registers, and take pictures (`setup --browser`)
+        #[arg(long, conflicts_with_all = ["check", "write"])]
+        browser_test: bool,
+
         /// What to print
-        #[arg(long, value_enum, default_value_t = FramesFormat::Md, conflicts_with_all = ["check", "write"])]
+        #[arg(long, value_enum, default_value_t = FramesFormat::Md, conflicts_with_all = ["check", "write", "browser_test"])]
         format: FramesFormat,
     },
 
@@ -162,6 +171,10 @@ pub enum Command {
 pub enum FramesFormat {
     /// Tables and pictures
     Md,
+    /// One page that needs nothing else, target/frames/index.html
+    Html,
+    /// A picture of each frame, target/frames/*.svg
+    Svg,
     /// For tools
     Json,
     /// The C header

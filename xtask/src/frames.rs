@@ -1,7 +1,13 @@
 //! `cargo xtask frames`: what is generated from the layouts.
 //!
-//! The tables of `arch/docs/`, which rustdoc includes, and the C header come from `LAYOUTS` and from nothing
-//! else; `--check` generates them again and compares.
+//! The tables of `arch/docs/`, which rustdoc includes, the C header, the offsets of the gdb script and the page
+//! come from `LAYOUTS` and from nothing else; `--check` generates what is committed again and compares.
+
+mod answers;
+mod browser;
+mod html;
+mod story;
+mod svg;
 
 use std::fmt::Write as _;
 use std::io::Write as _;
@@ -10,6 +16,8 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context as _, Result, bail};
 use serde_json::{Value, json};
 use stackgate_arch::frame::{Layout, On, Register, SavedBy};
+use stackgate_arch::lineage::{Lineage, NO_COUNTERPART, Then};
+use stackgate_arch::unwind::RecordForm;
 use stackgate_arch::{Cpu, arm, arm64, i386, ppc64le, s390x, x86_64};
 
 use crate::cli::FramesFormat;
@@ -24,6 +32,10 @@ pub struct Described {
     pub layouts: &'static [Layout],
     /// Those of the seed.
     pub seed: &'static [Layout],
+    /// Ours beside those of the seed and of Go today.
+    pub lineage: &'static [Lineage],
+    /// How code keeps frame records.
+    pub record: RecordForm,
     /// Every register that they name.
     pub registers: &'static [Register],
     /// The size of a machine word.
@@ -36,6 +48,8 @@ macro_rules! described {
             name: <$cpu::frame::ThisCpu as Cpu>::NAME,
             layouts: <$cpu::frame::ThisCpu as Cpu>::LAYOUTS,
             seed: $cpu::seed::LAYOUTS,
+            lineage: $cpu::seed::LINEAGE,
+            record: $cpu::unwind::RECORD,
             registers: <$cpu::frame::ThisCpu as Cpu>::REGISTERS,
             word: size_of::<<$cpu::frame::ThisCpu as Cpu>::Word>(),
         }),*]
@@ -54,7 +68,12 @@ pub enum Do {
     Write,
     /// Compare the files with it.
     Check,
+    /// Try the page in a browser.
+    Browse,
 }
+
+/// Where the page and the pictures go.
+const PRODUCTS: &str = "target/frames";
 
 /// Prints the layouts of the chosen CPUs, or writes or checks the files generated from them.
 pub fn frames(context: &Context, what: Do) -> Result<()> {
@@ -68,7 +87,20 @@ pub fn frames(context: &Context, what: Do) -> Result<()> {
                 show(&(serde_json::to_string_pretty(&all)? + "\n"))
             }
             FramesFormat::C => show(&header::text()?),
+            FramesFormat::Html => product("index.html", &html::page()?),
+            FramesFormat::Svg => {
+                for cpu in chosen {
+                    for layout in cpu.layouts {
+                        let svg = svg::frame(cpu, layout, true);
+                        product(&format!("{}-{}.svg", cpu.name, layout.name), &svg)?;
+                    }
+                }
+                Ok(())
+            }
         };
+    }
+    if what == Do::Browse {
+        return browser::test(Path::new(PRODUCTS));
     }
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent().context("xtask lies in the workspace")?;
     let mut stale = Vec::new();
@@ -91,6 +123,14 @@ pub fn frames(context: &Context, what: Do) -> Result<()> {
     }
     println!("frames: {} CPUs, {} layouts", CPUS.len(), CPUS.iter().map(|c| c.layouts.len()).sum::<usize>());
     Ok(())
+}
+
+/// Writes a file that is not committed, and says where.
+fn product(name: &str, text: &str) -> Result<()> {
+    let path = Path::new(PRODUCTS).join(name);
+    std::fs::create_dir_all(PRODUCTS)?;
+    std::fs::write(&path, text).with_context(|| format!("cannot write {}", path.display()))?;
+    show(&format!("wrote {}\n", path.display()))
 }
 
 /// Prints; a reader that has seen enough is no error.
@@ -117,6 +157,21 @@ const fn on(on: On) -> &'static str {
         On::Either => "on either stack",
         On::Memory => "in memory that the embedder gives",
     }
+}
+
+/// Who keeps a register over a call, in a word.
+const fn saved_by(saved: SavedBy) -> &'static str {
+    match saved {
+        SavedBy::Caller => "saved by the caller",
+        SavedBy::Callee => "saved by the callee",
+        SavedBy::Neither => "the platform's, or the call's own",
+    }
+}
+
+/// A doc comment's paragraphs.
+fn paragraphs(doc: &str) -> Vec<String> {
+    let lines: Vec<_> = doc.trim().lines().map(str::trim).collect();
+    lines.split(|line| line.is_empty()).map(|lines| lines.join(" ")).filter(|p| !p.is_empty()).collect()
 }
 
 /// A doc comment on one line.
@@ -148,11 +203,103 @@ fn markdown(cpu: &Described) -> String {
     for layout in cpu.layouts {
         describe(&mut text, layout, cpu.word);
     }
+    stories(&mut text, cpu);
     _ = write!(text, "\n# Frames of the seed on {}\n", cpu.name);
     for layout in cpu.seed {
         describe(&mut text, layout, cpu.word);
     }
+    for lineage in cpu.lineage {
+        beside(&mut text, lineage);
+    }
+    text += "\n## Without a counterpart\n\n";
+    for (ours, what) in NO_COUNTERPART {
+        _ = writeln!(text, "* `{ours}`: {what}");
+    }
     text
+}
+
+/// Each crossing, in four moments.
+fn stories(text: &mut String, cpu: &Described) {
+    _ = write!(text, "\n# Crossings of {}\n", cpu.name);
+    for story in story::STORIES.iter().filter(|s| s.only.is_none_or(|only| only == cpu.name)) {
+        let covers: Vec<_> = story.covers.iter().map(|c| format!("`{c}`")).collect();
+        _ = write!(text, "\n## {}\n\n{}.\n", story.name, covers.join(", "));
+        for panel in &story.panels {
+            _ = write!(
+                text,
+                "\n**{}**; the current g: {}. {}\n\n```text\n",
+                panel.title, panel.g, panel.says
+            );
+            let columns = [panel.managed, panel.system]
+                .map(|parts| parts.iter().map(|part| cell(cpu, part)).collect::<Vec<_>>());
+            let width = columns[0].iter().map(String::len).max().unwrap_or(0).max("managed stack".len());
+            _ = writeln!(text, "{:width$}    system stack", "managed stack");
+            for row in 0..columns[0].len().max(columns[1].len()) {
+                let [left, right] = [0, 1].map(|c| columns[c].get(row).map_or("", String::as_str));
+                _ = writeln!(text, "{}", format!("{left:width$}    {right}").trim_end());
+            }
+            *text += "```\n";
+        }
+    }
+}
+
+/// A box of a story in one line.
+fn cell(cpu: &Described, part: &story::Part) -> String {
+    let mut text = match part.what {
+        story::What::Code(what) => format!("| {what}"),
+        story::What::Frame(name) => {
+            let size = cpu.layouts.iter().find(|l| l.name == name).map_or(0, |l| l.size);
+            format!("| {name}: {size}")
+        }
+    };
+    if let Some((field, _)) = part.link {
+        _ = write!(text, " -{field}->");
+    }
+    if !part.marks.is_empty() {
+        _ = write!(text, " <- {}", part.marks.join(", "));
+    }
+    text
+}
+
+/// One of ours beside what Go has in its place.
+fn beside(text: &mut String, lineage: &Lineage) {
+    _ = write!(
+        text,
+        "\n## {} beside Go's\n\n{}\n",
+        lineage.ours,
+        format!("{} {}", lineage.why, lineage.here).trim_end()
+    );
+    let intended: Vec<(isize, String)> =
+        lineage.intended.fields.iter().map(|f| (f.offset as isize, one_line(f.doc))).collect();
+    let slots = |then: &Then| -> Vec<(isize, String)> {
+        then.slots.iter().map(|(at, what)| (*at, (*what).to_owned())).collect()
+    };
+    let committed = lineage.committed.as_ref().map_or_else(|| intended.clone(), slots);
+    let today = slots(&lineage.today);
+    _ = write!(
+        text,
+        "\n| offset | the seed, as committed: {} bytes | the seed, as intended: {} bytes | Go today: {} bytes |\n|---:|---|---|---|\n",
+        lineage.committed.as_ref().map_or(lineage.intended.size, |c| c.size),
+        lineage.intended.size,
+        lineage.today.size
+    );
+    let mut offsets: Vec<isize> =
+        [&committed, &intended, &today].iter().flat_map(|s| s.iter().map(|x| x.0)).collect();
+    offsets.sort_unstable();
+    offsets.dedup();
+    for at in offsets {
+        let what = |slots: &[(isize, String)]| {
+            slots.iter().find(|x| x.0 == at).map_or(String::new(), |x| x.1.clone())
+        };
+        _ = writeln!(text, "| {at} | {} | {} | {} |", what(&committed), what(&intended), what(&today));
+    }
+    for (title, note) in
+        [("As committed", lineage.committed.as_ref().map_or("", |c| c.note)), ("Today", lineage.today.note)]
+    {
+        if !note.is_empty() {
+            _ = write!(text, "\n{title}: {note}\n");
+        }
+    }
 }
 
 /// One layout: what it is, a picture, a table.
@@ -225,5 +372,24 @@ fn as_json(cpu: &Described) -> Value {
             })
             .collect()
     };
-    json!({ "cpu": cpu.name, "word": cpu.word, "frames": layouts(cpu.layouts), "seed": layouts(cpu.seed) })
+    let registers: Vec<Value> = cpu
+        .registers
+        .iter()
+        .map(|r| json!({ "name": r.name, "dwarf": r.dwarf, "role": r.role, "saved": saved_by(r.saved_by) }))
+        .collect();
+    let then = |then: &Then| json!({ "size": then.size, "slots": then.slots, "note": then.note });
+    let lineage: Vec<Value> = cpu
+        .lineage
+        .iter()
+        .map(|l| {
+            json!({
+                "ours": l.ours, "intended": l.intended.name, "committed": l.committed.as_ref().map(then),
+                "today": then(&l.today), "why": l.why, "here": l.here,
+            })
+        })
+        .collect();
+    json!({
+        "cpu": cpu.name, "word": cpu.word, "registers": registers, "frames": layouts(cpu.layouts),
+        "seed": layouts(cpu.seed), "lineage": lineage,
+    })
 }

@@ -58,7 +58,7 @@ fn dispatch(cli: Cli) -> Result<bool> {
     let context = Context::new(targets, cli.allow_missing)?;
     match cli.command {
         Command::Doctor => setup::doctor(&context).map(|()| true),
-        Command::Setup { dry_run } => setup::setup(&context, dry_run).map(|()| true),
+        Command::Setup { dry_run, browser } => setup::setup(&context, dry_run, browser).map(|()| true),
         Command::List { json } => list::list(&context, json).map(|()| true),
         Command::Env => list::env(&context).map(|()| true),
         Command::Run { example, file } => {
@@ -67,6 +67,9 @@ fn dispatch(cli: Cli) -> Result<bool> {
         Command::Test { filter } => test::test(&context, filter.as_deref()).map(Tally::good),
         Command::Frames { check: true, .. } => frames::frames(&context, frames::Do::Check).map(|()| true),
         Command::Frames { write: true, .. } => frames::frames(&context, frames::Do::Write).map(|()| true),
+        Command::Frames { browser_test: true, .. } => {
+            frames::frames(&context, frames::Do::Browse).map(|()| true)
+        }
         Command::Frames { format, .. } => frames::frames(&context, frames::Do::Print(format)).map(|()| true),
         Command::Count { check, write, profile, op } => {
             let options = count::Options { check, write, profile, op: op.as_deref() };

@@ -30,6 +30,19 @@ pub fn survey(targets: &[&'static Target]) -> Vec<Finding> {
 /// Programs that only some commands need: name, package, and the commands.
 const EXTRAS: &[(&str, &str, &str)] = &[("gdb-multiarch", "gdb-multiarch", "step")];
 
+/// What is installed only where it is asked for: it is large, and nothing else needs it.
+pub const BROWSER: (&str, &str, &str) = ("chromium", "chromium", "frames --browser-test");
+
+/// The browser, if it is missing.
+fn missing_browser() -> Option<Missing> {
+    let (program, package, command) = BROWSER;
+    find_program(program).is_none().then(|| Missing {
+        what: format!("{program}, for `{command}`"),
+        packages: vec![package],
+        rustup: None,
+    })
+}
+
 /// What the commands beyond `run` and `test` miss.
 fn missing_extras(findings: &[Finding]) -> Vec<Missing> {
     let mut missing: Vec<_> = EXTRAS
@@ -130,6 +143,9 @@ pub fn doctor(context: &Context) -> Result<()> {
     }
     ui::align_words(&rows).iter().for_each(|line| ui::say(line));
     missing.extend(missing_extras(&findings));
+    if let Some(browser) = missing_browser() {
+        ui::say(&format!("\nnot there, and not asked for: {}: cargo xtask setup --browser", browser.what));
+    }
     if missing.is_empty() {
         ui::say("\nnothing is missing");
         return Ok(());
@@ -139,8 +155,8 @@ pub fn doctor(context: &Context) -> Result<()> {
     bail!("tools are missing; `cargo xtask setup` installs them, or by hand:\n{}", remedies(&missing))
 }
 
-/// `cargo xtask setup`: everything that any command needs for the chosen targets.
-pub fn setup(context: &Context, dry_run: bool) -> Result<()> {
+/// `cargo xtask setup`: everything that any command needs for the chosen targets; the browser if asked for.
+pub fn setup(context: &Context, dry_run: bool, browser: bool) -> Result<()> {
     let findings = survey(&context.targets);
     let mut missing: Vec<_> =
         findings.iter().filter_map(|f| f.kit.as_ref().err()).flatten().cloned().collect();
@@ -153,6 +169,7 @@ pub fn setup(context: &Context, dry_run: bool) -> Result<()> {
         });
     }
     missing.extend(missing_extras(&findings));
+    missing.extend(missing_browser().filter(|_| browser));
     install(&missing, dry_run)?;
     if dry_run { Ok(()) } else { doctor(context) }
 }

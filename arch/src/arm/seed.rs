@@ -11,6 +11,7 @@
 //! callback's own frame on the system stack.
 
 use crate::frame::W32;
+use crate::lineage::{Lineage, Then, WHY_CALL, WHY_CALLBACK, WHY_CROSSCALL2, WHY_ENTRY};
 use static_assertions::const_assert_eq;
 
 crate::frames! {
@@ -90,6 +91,81 @@ crate::frames! {
 /// The seed's frames, in the order of the frames that answer to them.
 pub const LAYOUTS: &[crate::frame::Layout] =
     &[AsmcgocallBlock::LAYOUT, CgocallbackG0::LAYOUT, CgocallbackCurg::LAYOUT, Crosscall2::LAYOUT];
+
+/// The frames that answer to ours: what was meant, what was committed, what Go does today.
+///
+/// Numbers of today: golang/go, development of March 2026, the same files, assembled and disassembled.
+pub const LINEAGE: &[Lineage] = &[
+    Lineage {
+        ours: "AsmcgocallFrame",
+        intended: AsmcgocallBlock::LAYOUT,
+        committed: None,
+        today: Then {
+            size: 24,
+            slots: &[(0, "16 bytes, free"), (16, "depth"), (20, "the g")],
+            note: "Without a switch the last two words are SP itself and zero.",
+        },
+        why: WHY_CALL,
+        here: "EHABI cannot compute a stack pointer, it can only load one: so ours has the managed SP as a word, and both registers that code uses as a frame pointer.",
+    },
+    Lineage {
+        ours: "CallbackFrame",
+        intended: CgocallbackG0::LAYOUT,
+        committed: None,
+        today: Then {
+            size: 32,
+            slots: &[
+                (0, "return address"),
+                (4, "`g0.sched.sp` before"),
+                (8, "free"),
+                (12, "the m to give back"),
+                (16, "return address of the caller"),
+                (20, "fn"),
+                (24, "frame"),
+                (28, "ctxt"),
+            ],
+            note: "16 bytes of its own, then the caller's.",
+        },
+        why: WHY_CALLBACK,
+        here: "Go's SP is 4 modulo 8 here; ours is a multiple of 8 at every call.",
+    },
+    Lineage {
+        ours: "CallbackEntry",
+        intended: CgocallbackCurg::LAYOUT,
+        committed: Some(Then {
+            size: 12,
+            slots: &[(0, "`sched.pc` of curg"), (4, "ctxt; the PC is taken back from here"), (8, "free")],
+            note: "The words are written where the seed meant them, and on the way back curg's PC is loaded from the context's place: curg resumes at the context. Corrected within days.",
+        }),
+        today: Then {
+            size: 16,
+            slots: &[(0, "`sched.pc` of curg"), (4, "fn"), (8, "frame"), (12, "ctxt")],
+            note: "",
+        },
+        why: WHY_ENTRY,
+        here: "",
+    },
+    Lineage {
+        ours: "Crosscall2Frame",
+        intended: Crosscall2::LAYOUT,
+        committed: None,
+        today: Then {
+            size: 124,
+            slots: &[
+                (0, "return address"),
+                (4, "fn"),
+                (8, "a"),
+                (12, "ctxt"),
+                (16, "r4 to r12"),
+                (52, "8 bytes, free"),
+                (60, "d8 to d15"),
+            ],
+            note: "The seed lost d8 to d15, which C expects back; Go saves them since May 2016, except on soft-float.",
+        },
+        why: WHY_CROSSCALL2,
+        here: "Ours saves neither r12, which is scratch, nor the arguments, and does save d8 to d15.",
+    },
+];
 
 // Numbers: golang/go, the commit "use cgo context function" of 2016-04, `runtime/asm_arm.s` and
 // `runtime/cgo/asm_arm.s`, assembled and disassembled.

@@ -9,6 +9,7 @@
 //! lower end, and its outgoing arguments behind that word.
 
 use crate::frame::W64;
+use crate::lineage::{Lineage, Then, WHY_CALL, WHY_CALLBACK, WHY_CROSSCALL2, WHY_ENTRY};
 use static_assertions::const_assert_eq;
 
 crate::frames! {
@@ -83,6 +84,91 @@ crate::frames! {
 /// The seed's frames, in the order of the frames that answer to them.
 pub const LAYOUTS: &[crate::frame::Layout] =
     &[AsmcgocallBlock::LAYOUT, CgocallbackG0::LAYOUT, CgocallbackCurg::LAYOUT, Crosscall2::LAYOUT];
+
+/// The frames that answer to ours: what was meant, what was committed, what Go does today.
+///
+/// Numbers of today: golang/go, development of March 2026, the same files, assembled and disassembled.
+pub const LINEAGE: &[Lineage] = &[
+    Lineage {
+        ours: "AsmcgocallFrame",
+        intended: AsmcgocallBlock::LAYOUT,
+        committed: None,
+        today: Then {
+            size: 16,
+            slots: &[(0, "the g"), (8, "depth")],
+            note: "Without a switch the same words are zero and SP itself; the seed has no such path for a thread without a g.",
+        },
+        why: WHY_CALL,
+        here: "",
+    },
+    Lineage {
+        ours: "CallbackFrame",
+        intended: CgocallbackG0::LAYOUT,
+        committed: None,
+        today: Then {
+            size: 80,
+            slots: &[
+                (-8, "x29, below SP"),
+                (0, "return address"),
+                (8, "free"),
+                (16, "`g0.sched.sp` before"),
+                (24, "the m to give back"),
+                (32, "free"),
+                (48, "return address of the caller"),
+                (56, "fn"),
+                (64, "frame"),
+                (72, "ctxt"),
+            ],
+            note: "48 bytes of its own, then the caller's. Go keeps a frame pointer below SP.",
+        },
+        why: WHY_CALLBACK,
+        here: "Ours keeps nothing below SP: a signal handler may write there.",
+    },
+    Lineage {
+        ours: "CallbackEntry",
+        intended: CgocallbackCurg::LAYOUT,
+        committed: Some(Then {
+            size: 32,
+            slots: &[(0, "ctxt"), (8, "`sched.pc` of curg"), (16, "16 bytes, free")],
+            note: "The two words are exchanged: the callee takes a code address for the context, and curg's PC becomes the context. Repaired the same day.",
+        }),
+        today: Then {
+            size: 48,
+            slots: &[
+                (-8, "curg's x29, below SP"),
+                (0, "`sched.pc` of curg"),
+                (8, "fn"),
+                (16, "frame"),
+                (24, "ctxt"),
+                (32, "16 bytes, free"),
+            ],
+            note: "Curg's frame pointer lets walks by frame pointer go on.",
+        },
+        why: WHY_ENTRY,
+        here: "",
+    },
+    Lineage {
+        ours: "Crosscall2Frame",
+        intended: Crosscall2::LAYOUT,
+        committed: None,
+        today: Then {
+            size: 192,
+            slots: &[
+                (0, "free"),
+                (8, "fn"),
+                (16, "a"),
+                (24, "ctxt"),
+                (32, "x19 to x28"),
+                (112, "d8 to d15"),
+                (176, "x29"),
+                (184, "x30"),
+            ],
+            note: "Nothing describes the frame to unwinders.",
+        },
+        why: WHY_CROSSCALL2,
+        here: "Ours puts x29 and x30 last as Go does today, as a record that x29 designates.",
+    },
+];
 
 // Numbers: golang/go, the commit "use cgo context function" of 2016-04, `runtime/asm_arm64.s` and
 // `runtime/cgo/asm_arm64.s`, assembled and disassembled; for CgocallbackCurg the repair of the same day.

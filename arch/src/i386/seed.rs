@@ -8,6 +8,7 @@
 //! argument block and the context, and keeps the m in the frame on g0.
 
 use crate::frame::W32;
+use crate::lineage::{Lineage, Then, WHY_CALL, WHY_CALLBACK, WHY_CROSSCALL2, WHY_ENTRY};
 use static_assertions::const_assert_eq;
 
 crate::frames! {
@@ -77,6 +78,77 @@ crate::frames! {
 /// The seed's frames, in the order of the frames that answer to them.
 pub const LAYOUTS: &[crate::frame::Layout] =
     &[AsmcgocallBlock::LAYOUT, CgocallbackG0::LAYOUT, CgocallbackCurg::LAYOUT, Crosscall2::LAYOUT];
+
+/// The frames that answer to ours: what was meant, what was committed, what Go does today.
+///
+/// Numbers of today: golang/go, development of March 2026, the same files, assembled and disassembled.
+pub const LINEAGE: &[Lineage] = &[
+    Lineage {
+        ours: "AsmcgocallFrame",
+        intended: AsmcgocallBlock::LAYOUT,
+        committed: None,
+        today: Then {
+            size: 32,
+            slots: &[(0, "C's argument"), (4, "depth"), (8, "the g"), (12, "20 bytes, free")],
+            note: "On g0 and gsignal Go builds the same block without a switch; for a thread without a g the second word is SP itself.",
+        },
+        why: WHY_CALL,
+        here: "C's argument lies below our frame, where the convention wants it at the call, and is no part of it.",
+    },
+    Lineage {
+        ours: "CallbackFrame",
+        intended: CgocallbackG0::LAYOUT,
+        committed: None,
+        today: Then {
+            size: 28,
+            slots: &[
+                (0, "`g0.sched.sp` before"),
+                (4, "free"),
+                (8, "the m to give back"),
+                (12, "return address"),
+                (16, "fn"),
+                (20, "frame"),
+                (24, "ctxt"),
+            ],
+            note: "One function since 2020; the size of the argument block is gone.",
+        },
+        why: WHY_CALLBACK,
+        here: "",
+    },
+    Lineage {
+        ours: "CallbackEntry",
+        intended: CgocallbackCurg::LAYOUT,
+        committed: None,
+        today: Then {
+            size: 16,
+            slots: &[(0, "fn"), (4, "frame"), (8, "ctxt"), (12, "`sched.pc` of curg")],
+            note: "The three arguments of the function that runs the callback.",
+        },
+        why: WHY_ENTRY,
+        here: "Arguments travel on the stack here: ours has them too, and below them nothing.",
+    },
+    Lineage {
+        ours: "Crosscall2Frame",
+        intended: Crosscall2::LAYOUT,
+        committed: None,
+        today: Then {
+            size: 32,
+            slots: &[
+                (0, "fn"),
+                (4, "a"),
+                (8, "ctxt"),
+                (12, "edi"),
+                (16, "esi"),
+                (20, "ebx"),
+                (24, "ebp"),
+                (28, "return address"),
+            ],
+            note: "`n` is dropped. The frame is declared since 2017, so that debuggers see through it.",
+        },
+        why: WHY_CROSSCALL2,
+        here: "The arguments are pushed again below our frame.",
+    },
+];
 
 // Numbers: golang/go, the commit "use cgo context function" of 2016-04, `runtime/asm_386.s` and
 // `runtime/cgo/asm_386.s`, assembled and disassembled.

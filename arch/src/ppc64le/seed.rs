@@ -8,6 +8,7 @@
 //! those it meant; the notes say what it did, and what Go does today. It was repaired the next month.
 
 use crate::frame::W64;
+use crate::lineage::{Lineage, Then, WHY_CALL, WHY_CALLBACK, WHY_CROSSCALL2, WHY_ENTRY};
 use static_assertions::const_assert_eq;
 
 crate::frames! {
@@ -154,6 +155,108 @@ crate::frames! {
 /// The seed's frames, in the order of the frames that answer to them.
 pub const LAYOUTS: &[crate::frame::Layout] =
     &[AsmcgocallBlock::LAYOUT, CgocallbackG0::LAYOUT, CgocallbackCurg::LAYOUT, Crosscall2::LAYOUT];
+
+/// The frames that answer to ours: what was meant, what was committed, what Go does today.
+///
+/// Numbers of today: golang/go, development of March 2026, the same files, assembled and disassembled.
+pub const LINEAGE: &[Lineage] = &[
+    Lineage {
+        ours: "AsmcgocallFrame",
+        intended: AsmcgocallBlock::LAYOUT,
+        committed: None,
+        today: Then {
+            size: 48,
+            slots: &[(0, "back chain: zero"), (8, "CR, LR and TOC words"), (32, "depth"), (40, "the g")],
+            note: "Without a switch, 40 bytes rounded to 16 with SP at 32, whose back chain word is left as it was found.",
+        },
+        why: WHY_CALL,
+        here: "Ours is as large, with a true back chain.",
+    },
+    Lineage {
+        ours: "CallbackFrame",
+        intended: CgocallbackG0::LAYOUT,
+        committed: None,
+        today: Then {
+            size: 112,
+            slots: &[
+                (0, "return address"),
+                (8, "the other words of the header"),
+                (32, "`g0.sched.sp` before"),
+                (40, "free"),
+                (48, "the m to give back"),
+                (56, "the caller's header"),
+                (88, "fn"),
+                (96, "frame"),
+                (104, "ctxt"),
+            ],
+            note: "56 bytes of its own are no multiple of 16, so that Go code runs on an SP that C code could not.",
+        },
+        why: WHY_CALLBACK,
+        here: "SP stays a multiple of 16 in ours, and C's return address lies where the ABI has it, in C's frame.",
+    },
+    Lineage {
+        ours: "CallbackEntry",
+        intended: CgocallbackCurg::LAYOUT,
+        committed: Some(Then {
+            size: 48,
+            slots: &[
+                (0, "ctxt"),
+                (8, "`sched.pc` of curg"),
+                (16, "16 bytes, unwritten"),
+                (32, "the argument, never written"),
+                (40, "free"),
+            ],
+            note: "Tracebacks and the return look for the PC where the context is. For two instructions the context is in r1, the stack pointer. Repaired the next month.",
+        }),
+        today: Then {
+            size: 56,
+            slots: &[
+                (0, "`sched.pc` of curg"),
+                (8, "the other words of the header"),
+                (32, "fn"),
+                (40, "frame"),
+                (48, "ctxt"),
+            ],
+            note: "",
+        },
+        why: WHY_ENTRY,
+        here: "",
+    },
+    Lineage {
+        ours: "Crosscall2Frame",
+        intended: Crosscall2::LAYOUT,
+        committed: Some(Then {
+            size: 344,
+            slots: &[
+                (0, "the header"),
+                (32, "a"),
+                (40, "n"),
+                (48, "ctxt"),
+                (56, "r14 to r31"),
+                (200, "f14 to f31"),
+            ],
+            note: "Allocates 344 bytes and frees 336: each register comes back from eight bytes beside its place, and the return address with them. 344 is no multiple of 16. r2 goes to 24 of C's frame, which is not this function's.",
+        }),
+        today: Then {
+            size: 544,
+            slots: &[
+                (0, "back chain"),
+                (8, "CR and LR words of callees"),
+                (24, "r2"),
+                (32, "fn"),
+                (40, "a"),
+                (48, "ctxt"),
+                (56, "pad"),
+                (64, "r14 to r31"),
+                (208, "f14 to f31"),
+                (352, "v20 to v31"),
+            ],
+            note: "CR is saved since 2017, r2 in the frame itself later, v20 to v31 since 2023; LR and CR lie in C's frame.",
+        },
+        why: WHY_CROSSCALL2,
+        here: "Ours saves the same set but for r2, which a linker's stub keeps in the frame's header where a call leaves the module.",
+    },
+];
 
 // Numbers: golang/go, the commit "use cgo context function" of 2016-04, `runtime/asm_ppc64x.s` and
 // `runtime/cgo/asm_ppc64x.s`, assembled and disassembled; where they contradict each other, what was meant.

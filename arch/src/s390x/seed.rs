@@ -17,6 +17,7 @@
 //! the same frame that argument registers would have.
 
 use crate::frame::{W32, W64};
+use crate::lineage::{Lineage, Then, WHY_CALL, WHY_CALLBACK, WHY_CROSSCALL2, WHY_ENTRY};
 use static_assertions::const_assert_eq;
 
 crate::frames! {
@@ -94,6 +95,89 @@ crate::frames! {
 /// The seed's frames, in the order of the frames that answer to them.
 pub const LAYOUTS: &[crate::frame::Layout] =
     &[AsmcgocallBlock::LAYOUT, CgocallbackG0::LAYOUT, CgocallbackCurg::LAYOUT, Crosscall2::LAYOUT];
+
+/// The frames that answer to ours: what was meant, what was committed, what Go does today.
+///
+/// Numbers of today: golang/go, development of March 2026, the same files, assembled and disassembled.
+pub const LINEAGE: &[Lineage] = &[
+    Lineage {
+        ours: "AsmcgocallFrame",
+        intended: AsmcgocallBlock::LAYOUT,
+        committed: None,
+        today: Then {
+            size: 176,
+            slots: &[(0, "back chain: zero"), (8, "C's save area"), (160, "depth"), (168, "the g")],
+            note: "There is no path for a thread without a g, as in the seed: a null g is dereferenced.",
+        },
+        why: WHY_CALL,
+        here: "Ours has a true back chain in the first word, which is the managed SP at once.",
+    },
+    Lineage {
+        ours: "CallbackFrame",
+        intended: CgocallbackG0::LAYOUT,
+        committed: None,
+        today: Then {
+            size: 64,
+            slots: &[
+                (0, "return address"),
+                (8, "`g0.sched.sp` before"),
+                (16, "free"),
+                (24, "the m to give back"),
+                (32, "return address of the caller"),
+                (40, "fn"),
+                (48, "frame"),
+                (56, "ctxt"),
+            ],
+            note: "32 bytes of its own, then the caller's.",
+        },
+        why: WHY_CALLBACK,
+        here: "Ours opens nothing: it lies in the 160 bytes that C passes to whom it calls.",
+    },
+    Lineage {
+        ours: "CallbackEntry",
+        intended: CgocallbackCurg::LAYOUT,
+        committed: None,
+        today: Then {
+            size: 32,
+            slots: &[(0, "`sched.pc` of curg"), (8, "fn"), (16, "frame"), (24, "ctxt")],
+            note: "",
+        },
+        why: WHY_ENTRY,
+        here: "C-ABI code expects 160 bytes at SP that it may write to; ours has them.",
+    },
+    Lineage {
+        ours: "Crosscall2Frame",
+        intended: Crosscall2::LAYOUT,
+        committed: Some(Then {
+            size: 192,
+            slots: &[
+                (0, "free"),
+                (8, "a"),
+                (16, "n, four bytes"),
+                (24, "ctxt"),
+                (32, "C's frame begins"),
+                (80, "r6 to r15"),
+                (160, "f0, f2, f4, f6"),
+            ],
+            note: "Saves four registers that belong to nobody over a call and loses f8 to f15, which C expects back; and its restores of the four store once more, since their operands are exchanged. Repaired in December 2016.",
+        }),
+        today: Then {
+            size: 256,
+            slots: &[
+                (0, "free"),
+                (8, "fn"),
+                (16, "a"),
+                (24, "ctxt"),
+                (32, "f8 to f15"),
+                (96, "C's frame begins"),
+                (144, "r6 to r15"),
+            ],
+            note: "",
+        },
+        why: WHY_CROSSCALL2,
+        here: "Ours saves r6 to r15 where both do, in the frame that C passes, and f8 to f15 in slots of the same frame.",
+    },
+];
 
 // Numbers: golang/go, the commit "use cgo context function" of 2016-04, `runtime/asm_s390x.s` and
 // `runtime/cgo/asm_s390x.s`, assembled and disassembled; f8 to f15 as the fix of issue 18035 (06fcc32d14) places them.
