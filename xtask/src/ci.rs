@@ -12,6 +12,7 @@ use crate::{
     check::check,
     context::{Context, Tally},
     count::{self, count},
+    debug::debug,
     depth::{self, stack_depth},
     frames::{Do, frames},
     run::run,
@@ -37,6 +38,7 @@ const STAGES: &[Stage] = &[
     Stage { name: "count", work: counted, counts_cases: false },
     Stage { name: "step", work: step, counts_cases: false },
     Stage { name: "stack-depth", work: bounded, counts_cases: false },
+    Stage { name: "debug", work: debug, counts_cases: false },
     Stage { name: "frames", work: framed, counts_cases: false },
 ];
 

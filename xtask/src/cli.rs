@@ -149,13 +149,19 @@ pub enum Command {
         write: bool,
     },
 
+    /// Try the commands that core/gdb/stackgate.py adds to gdb: `info stackgate`, `stackgate bt`
+    ///
+    /// On the program `debugged`, over the emulator's stub; on the host's own CPU also in a process and
+    /// in its core file. gdb has to see the functions that the program's own tracebacks see.
+    Debug,
+
     /// Judge everything that needs no guest: format, lints, documentation, dependencies, symbols
     ///
     /// Lints run on the host and for every CPU. The package stackgate is built for every CPU with
     /// `core` and nothing else, and must want no symbol of a C library.
     Check,
 
-    /// Run every stage: check, test, run, count, step, stack-depth, frames
+    /// Run every stage: check, test, run, count, step, stack-depth, debug, frames
     ///
     /// Ends with a table of where the time went and the line `N passed, N failed`: the cases of
     /// `test`, and one for each other stage.

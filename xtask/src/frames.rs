@@ -146,7 +146,65 @@ fn files(root: &Path) -> Result<Vec<(PathBuf, String)>> {
     let mut files: Vec<(PathBuf, String)> =
         CPUS.iter().map(|cpu| (root.join(format!("arch/docs/{}.md", cpu.name)), markdown(cpu))).collect();
     files.push((root.join("core/include/stackgate.h"), header::text()?));
+    files.push((root.join("core/gdb/layouts.json"), for_gdb()?));
     Ok(files)
+}
+
+/// The structures that the gdb script reads.
+const FOR_GDB: &[&str] = &[
+    "G",
+    "M",
+    "CalleeSaved",
+    "SwitchFrame",
+    "BaseFrame",
+    "AsmcgocallFrame",
+    "CallbackFrame",
+    "CallbackEntry",
+];
+
+/// Offsets of fields and the general registers in them, a structure a line.
+fn for_gdb() -> Result<String> {
+    use stackgate_arch::GState::{Finished, G0, Gsignal, Parked, Running, Uninit};
+    let mut states = vec![String::new(); 6];
+    for state in [Uninit, Parked, Running, Finished, G0, Gsignal] {
+        states[state as usize] = format!("{state:?}");
+    }
+    let mut text = format!("{{\"states\": {},\n\"cpus\": {{", serde_json::to_string(&states)?);
+    for (i, cpu) in CPUS.iter().enumerate() {
+        let record = json!({
+            "link": cpu.record.link, "pc": cpu.record.pc, "pc_is_in_next": cpu.record.pc_is_in_next,
+            "register": cpu.record.register.name,
+        });
+        let (comma, name, word) = (if i == 0 { "" } else { "," }, cpu.name, cpu.word);
+        _ = write!(text, "{comma}\n\"{name}\": {{\"word\": {word}, \"record\": {record}, \"frames\": {{");
+        for (j, frame) in FOR_GDB.iter().enumerate() {
+            let layout = cpu.layouts.iter().find(|l| l.name == *frame).context("a structure for gdb")?;
+            let fields: serde_json::Map<String, Value> = answers::flatten(cpu, layout)
+                .into_iter()
+                .filter(|flat| !flat.path.contains("_reserved") && !flat.path.contains("_save"))
+                .map(|flat| {
+                    // A register that is no machine word is of no use to an unwinder.
+                    let general = flat.register.filter(|r| flat.size == cpu.word && general(r.name));
+                    (flat.path, json!([flat.offset, general.map(|r| r.name)]))
+                })
+                .collect();
+            let comma = if j == 0 { "" } else { "," };
+            let size = layout.size;
+            _ = write!(
+                text,
+                "{comma}\n  \"{frame}\": {{\"size\": {size}, \"fields\": {}}}",
+                Value::Object(fields)
+            );
+        }
+        text += "}}";
+    }
+    Ok(text + "}}\n")
+}
+
+/// Whether a register is none of floating-point or vector arithmetic, by its name on all six CPUs.
+fn general(name: &str) -> bool {
+    let number = name.trim_start_matches(|c: char| c.is_ascii_alphabetic());
+    !(["f", "d", "v", "xmm"].contains(&name.trim_end_matches(number)) && !number.is_empty())
 }
 
 /// Where a frame lies, for a person.

@@ -16,7 +16,7 @@ use crate::{
 };
 
 /// The debugger that knows all six CPUs.
-const GDB: &str = "gdb-multiarch";
+pub const GDB: &str = "gdb-multiarch";
 
 /// How long the emulator may take to open its socket.
 const START_LIMIT: Duration = Duration::from_secs(20);

@@ -9,6 +9,7 @@ mod ci;
 mod cli;
 mod context;
 mod count;
+mod debug;
 mod depth;
 mod exceptions;
 mod figures;
@@ -85,6 +86,7 @@ fn dispatch(cli: Cli) -> Result<bool> {
             };
             depth::stack_depth(&context, what).map(Tally::good)
         }
+        Command::Debug => debug::debug(&context).map(Tally::good),
         Command::Step => step::step(&context).map(Tally::good),
         Command::Check => check::check(&context).map(Tally::good),
         Command::Ci { long } => ci::ci(&context, long).map(Tally::good),

@@ -28,7 +28,7 @@ pub fn survey(targets: &[&'static Target]) -> Vec<Finding> {
 }
 
 /// Programs that only some commands need: name, package, and the commands.
-const EXTRAS: &[(&str, &str, &str)] = &[("gdb-multiarch", "gdb-multiarch", "step")];
+const EXTRAS: &[(&str, &str, &str)] = &[("gdb-multiarch", "gdb-multiarch", "step` and `debug")];
 
 /// What is installed only where it is asked for: it is large, and nothing else needs it.
 pub const BROWSER: (&str, &str, &str) = ("chromium", "chromium", "frames --browser-test");
