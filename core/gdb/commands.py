@@ -228,9 +228,23 @@ class Frame:
         self.name = frame.name() or symbol_at(lookup)
         # Crossings have symbols, perhaps with other names beside.
         self.crossing = symbol_at(lookup) if in_crossing(lookup) else None
+        # What a crossing leaves alone has its value from before in the part of the chain where it came from.
+        self.registers = callee_saved(frame) if self.crossing else {}
         place = frame.find_sal()
         self.file = place.symtab.filename if place and place.symtab else None
         self.line = place.line if place else 0
+
+
+def callee_saved(frame):
+    """The general registers that functions preserve, as far as gdb knows them in this frame."""
+    values = {}
+    for _, name in CPU.frames["CalleeSaved"]["fields"].values():
+        if name is not None and name not in CPU.pcs and name != CPU.sp:
+            try:
+                values[name] = int(frame.read_register(name)) & (1 << 8 * CPU.word) - 1
+            except (ValueError, gdb.error):
+                continue
+    return values
 
 
 def symbol_at(pc):
@@ -265,14 +279,20 @@ def chain(frame, exact):
         frame = older
 
 
-def chain_from(cpu, pc, sp, registers):
-    """The frames from a caller out, right after its call instruction."""
-    values = {name: value for name, value in registers.items() if name not in cpu.pcs and name != cpu.sp}
+def chain_from(cpu, pc, sp, registers, others=()):
+    """The frames from a caller out, right after its call instruction. `others` are registers that no frame of ours
+    holds."""
+    values = dict(others)
+    values.update({name: value for name, value in registers.items() if name not in cpu.pcs and name != cpu.sp})
     values.update({name: pc for name in cpu.pcs})
     values[cpu.sp] = sp
     if cpu.name == "arm" and tls().thumb and "r7" in values and "r11" in values:
         # Thumb code's frame pointer is r7: the frames have the two exchanged.
         values["r7"], values["r11"] = values["r11"], values["r7"]
+    if cpu.name == "arm":
+        # Where a return address leads, its lowest bit says, and gdb wants to know it from here.
+        values["cpsr"] = register("cpsr") & ~0x20 | (pc & 1) << 5
+        values["pc"] = pc = pc & ~1
     gdb.invalidate_cached_frames()
     STAND_IN.registers = {"sp": sp, "pc": pc, "all": values}
     try:
@@ -376,7 +396,7 @@ class Logical:
             if frame.crossing is None:
                 self.give(frame, True)
             elif frame.crossing in CALLBACKS:
-                return self.callback()
+                return self.callback(frame.registers)
             elif frame.crossing in ENDS:
                 return None
             elif frame.crossing in CALLS:
@@ -386,28 +406,30 @@ class Logical:
 
     def system(self, part):
         """A part on the system stack: C, up to the call that managed code made."""
+        registers = {}
         for frame in part[0]:
             if frame.crossing in CALLS:
+                registers = frame.registers
                 break
             if frame.crossing is None:
                 self.give(frame, False)
         # Where gdb cannot follow C to its end, the m knows where the managed caller is.
-        return self.call()
+        return self.call(registers)
 
-    def callback(self):
+    def callback(self, registers):
         cpu = self.cpu
         callback = self.g0_sp
         if not callback or cpu.get(callback, "CallbackFrame", "g") != self.g:
             return "the callback's two halves do not match"
         self.g0_sp = cpu.get(callback, "CallbackFrame", "g0_sp")
-        return self.system(chain_from(cpu, *caller_of_callback(cpu, callback)))
+        return self.system(chain_from(cpu, *caller_of_callback(cpu, callback), registers))
 
-    def call(self):
+    def call(self, registers):
         cpu = self.cpu
         call = self.g0_sp - cpu.size("AsmcgocallFrame")
         if cpu.get(call, "AsmcgocallFrame", "g") != self.g:
             return "no call into C where the m says that one is"
-        return self.managed(chain_from(cpu, *caller_of_call(cpu, call)))
+        return self.managed(chain_from(cpu, *caller_of_call(cpu, call), registers))
 
 
 def depth(cpu, m, g):
