@@ -6,6 +6,9 @@
 //!
 //! The words are host-neutral: every frame of every CPU compiles, is asserted and is documented on every
 //! host, so `W64` is eight bytes aligned to eight even where the host's `u64` is aligned to four.
+//!
+//! The functions here compute, and touch no memory but what they are given: they run on any stack, and are safe in a
+//! signal handler.
 
 use core::fmt;
 use core::marker::PhantomData;

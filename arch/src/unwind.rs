@@ -1,4 +1,7 @@
 //! What unwinders need to know of a CPU, in a form that is the same on each.
+//!
+//! Every function here runs on any stack and is safe in a signal handler. Register numbers are those of the ABI
+//! documents that each CPU's module names.
 
 use crate::frame::{Layout, Register};
 use crate::native;

@@ -1683,8 +1683,8 @@ const char *stackgate_strerror(int error);
 int stackgate_m_adopt(stackgate_m *m);
 
 /*
- Ends that the current thread is an m. Runs where the m was adopted; not for signal handlers. In Rust:
- m_release.
+ Ends that the current thread is an m. Runs on the system stack, where the m was adopted; not for signal
+ handlers. In Rust: m_release.
  */
 int stackgate_m_release(void);
 
@@ -1724,7 +1724,8 @@ int stackgate_cgocall_no_callback(stackgate_c_fn f,
 
 /*
  stackgate_cgocall to which a callback can throw. *thrown is 0 if f has returned, and what was thrown if
- not. Runs on any stack. In Rust: cgocall_catch.
+ not. Runs on any stack; not for signal handlers. In Rust:
+ cgocall_catch.
  */
 int stackgate_cgocall_catch(stackgate_c_fn f,
                             void *arg,
@@ -1857,6 +1858,7 @@ int stackgate_asmcgocall(stackgate_c_fn func,
  *thrown is 0 after a return without a throw; a throw of 0 is the thrower's mistake.
 
  Runs on a managed stack, of which it uses 88 bytes. Go: what defer and recover around a cgo call do.
+ Not for signal handlers.
 
  Contract:
  As asmcgocall, and the current g is one that resume runs. thrown is valid until this returns.
@@ -1873,6 +1875,7 @@ int stackgate_asmcgocall_catch(stackgate_c_fn func,
  Nothing of what is dropped runs: no destructor, no context release. That is the caller's affair.
 
  Runs on a managed stack. Go: unwindm and the jump of recovery.
+ Not for signal handlers.
 
  Contract:
  catch is in the chain that begins at the current g's catch; the current g is one that resume runs.
@@ -1899,6 +1902,7 @@ void stackgate_systemstack(stackgate_system_fn func, void *arg);
  fn ends by gogo, on this g or another. What runs when this g is resumed is the return from mcall.
 
  Runs on a managed stack, of which it uses 64 bytes.
+ Not for signal handlers.
 
  Contract:
  The current g is one that resume or gogo runs, and is not below C frames of this m. fn does not
@@ -1913,6 +1917,7 @@ void stackgate_mcall(stackgate_mcall_fn func);
  The system stack is used again from g0.sched.sp, where the last resume left it.
 
  Runs on a system stack.
+ Not for signal handlers.
 
  Contract:
  The current g is a g0 whose m runs nothing, and resume has been called on this m and has not returned.
@@ -1927,6 +1932,7 @@ void stackgate_gogo(stackgate_g *g,
  out: the word that it parks with.
 
  Runs on a system stack, of which it uses 64 bytes. Go: execute and the end of mcall, in one.
+ Not for signal handlers.
 
  Contract:
  The current g is a g0 whose m runs nothing. g is parked, and no other thread runs it.
@@ -1940,6 +1946,7 @@ uintptr_t stackgate_resume(stackgate_g *g,
  passes, perhaps on another thread.
 
  Runs on a managed stack, of which it uses 64 bytes. Go: gopark.
+ Not for signal handlers.
 
  Contract:
  The current g is one that resume or gogo runs, and is not below C frames of this m.

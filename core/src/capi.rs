@@ -100,8 +100,8 @@ pub unsafe extern "C" fn stackgate_m_adopt(m: *mut M) -> c_int {
     })
 }
 
-/// Ends that the current thread is an m. Runs where the m was adopted; not for signal handlers. In Rust:
-/// [`m_release`](crate::m_release).
+/// Ends that the current thread is an m. Runs on the system stack, where the m was adopted; not for signal
+/// handlers. In Rust: [`m_release`](crate::m_release).
 #[unsafe(no_mangle)]
 pub extern "C" fn stackgate_m_release() -> c_int {
     code(crate::m_release(), |error| match error {
@@ -190,7 +190,8 @@ pub unsafe extern "C" fn stackgate_cgocall_no_callback(f: Option<CFn>, arg: *mut
 }
 
 /// stackgate_cgocall to which a callback can throw. `*thrown` is 0 if `f` has returned, and what was thrown if
-/// not. Runs on any stack. In Rust: [`cgocall_catch`](crate::cgocall_catch).
+/// not. Runs on any stack; not for signal handlers. In Rust:
+/// [`cgocall_catch`](crate::cgocall_catch).
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn stackgate_cgocall_catch(
     f: Option<CFn>,

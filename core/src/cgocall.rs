@@ -60,7 +60,7 @@ use stackgate_arch::{self as arch, CFn};
 ///
 /// [`asmcgocall`](stackgate_arch::asmcgocall) with what a runtime wants to know: while C runs the m counts
 /// one more call under way (`ncgo`), and it counts them all (`ncgocall`). Nothing is locked, no other thread
-/// is told, nobody waits for the initialisation gate: this is the cheap call. [`Hooks`](crate::Hooks) run if
+/// is told, nobody waits for the initialisation gate: this is the cheap call. [`Hooks`] run if
 /// there are any.
 ///
 /// Runs on any stack; safe in a signal handler. Go: `cgocall`.

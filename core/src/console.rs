@@ -25,6 +25,7 @@ impl fmt::Debug for dyn Platform {
     }
 }
 
+/// All of this runs on any system stack, and is safe in a signal handler if the platform's `write` is.
 impl Console {
     /// The console of the platform that is set.
     pub fn new() -> Self {

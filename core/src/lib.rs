@@ -26,7 +26,8 @@
 //! # stackgate::m_release().unwrap();
 //! ```
 //!
-//! [`cgocall`](mod@cgocall) tells what happens on both stacks when C calls back.
+//! [`guide`] goes on from here, in ten steps. [`cgocall`](mod@cgocall) tells what happens on both stacks when C
+//! calls back.
 //!
 //! # Words
 //!
@@ -47,6 +48,8 @@ pub mod cgocall;
 mod console;
 mod extra;
 mod gate;
+#[doc = include_str!("../docs/guide.md")]
+pub mod guide {}
 mod hooks;
 mod once;
 mod platform;

@@ -310,7 +310,7 @@ pub fn set_platform(platform: &'static dyn Platform) -> Result<(), PlatformError
     Ok(())
 }
 
-/// The platform, once it is set.
+/// The platform, once it is set. Runs on any stack; safe in a signal handler.
 #[inline]
 pub fn platform() -> Option<&'static dyn Platform> {
     PLATFORM.get().copied()

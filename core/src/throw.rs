@@ -5,7 +5,7 @@
 //! the no-callback flag. What is thrown is one word.
 //!
 //! A Rust panic never unwinds a crossing. With the feature `std`, [`export!`](crate::export) catches a panic
-//! and throws it, and [`Thrown::resume_panic`] lets it go on where it has landed.
+//! and throws it, and `Thrown::resume_panic` lets it go on where it has landed.
 
 use crate::console::Console;
 use crate::hooks;
@@ -60,7 +60,7 @@ impl fmt::Display for Thrown {
 ///
 /// On a system stack nothing can be thrown to: it is `cgocall` there.
 ///
-/// Runs on any stack. Go: a cgo call in a function that recovers.
+/// Runs on any stack; not for signal handlers. Go: a cgo call in a function that recovers.
 ///
 /// # Errors
 /// What was thrown.

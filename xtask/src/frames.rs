@@ -204,7 +204,8 @@ fn for_gdb() -> Result<String> {
 /// Whether a register is none of floating-point or vector arithmetic, by its name on all six CPUs.
 fn general(name: &str) -> bool {
     let number = name.trim_start_matches(|c: char| c.is_ascii_alphabetic());
-    !(["f", "d", "v", "xmm"].contains(&name.trim_end_matches(number)) && !number.is_empty())
+    let class = name.strip_suffix(number).unwrap_or(name);
+    number.is_empty() || !["f", "d", "v", "xmm"].contains(&class)
 }
 
 /// Where a frame lies, for a person.

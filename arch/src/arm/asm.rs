@@ -416,6 +416,7 @@ pub unsafe extern "C" fn ccall() {
 /// `*thrown` is 0 after a return without a throw; a throw of 0 is the thrower's mistake.
 ///
 /// Runs on a managed stack, of which it uses 120 bytes. Go: what `defer` and `recover` around a cgo call do.
+/// Not for signal handlers.
 ///
 /// # Safety
 /// As [`asmcgocall`], and the current g is one that `resume` runs. `thrown` is valid until this returns.
@@ -495,6 +496,7 @@ pub unsafe extern "C" fn asmcgocall_catch(
 /// Nothing of what is dropped runs: no destructor, no context release. That is the caller's affair.
 ///
 /// Runs on a managed stack. Go: `unwindm` and the jump of `recovery`.
+/// Not for signal handlers.
 ///
 /// # Safety
 /// `catch` is in the chain that begins at the current g's `catch`; the current g is one that `resume` runs.
@@ -644,6 +646,7 @@ pub unsafe extern "C" fn systemstack(func: SystemFn /* r0 */, arg: *mut c_void /
 /// `fn` ends by `gogo`, on this g or another. What runs when this g is resumed is the return from `mcall`.
 ///
 /// Runs on a managed stack, of which it uses 104 bytes.
+/// Not for signal handlers.
 ///
 /// # Safety
 /// The current g is one that `resume` or `gogo` runs, and is not below C frames of this m. `fn` does not
@@ -718,6 +721,7 @@ pub unsafe extern "C" fn mcall(func: McallFn /* r0 */) {
 /// The system stack is used again from `g0.sched.sp`, where the last `resume` left it.
 ///
 /// Runs on a system stack, of which it uses 8 bytes.
+/// Not for signal handlers.
 ///
 /// # Safety
 /// The current g is a g0 whose m runs nothing, and `resume` has been called on this m and has not returned.
@@ -772,6 +776,7 @@ pub unsafe extern "C" fn gogo(g: *mut G<Arm> /* r0 */, value: usize /* r1 */) ->
 /// out: the word that it parks with.
 ///
 /// Runs on a system stack, of which it uses 104 bytes. Go: `execute` and the end of `mcall`, in one.
+/// Not for signal handlers.
 ///
 /// # Safety
 /// The current g is a g0 whose m runs nothing. `g` is parked, and no other thread runs it.
@@ -843,6 +848,7 @@ pub unsafe extern "C" fn resume(g: *mut G<Arm> /* r0 */, value: usize /* r1 */) 
 /// passes, perhaps on another thread.
 ///
 /// Runs on a managed stack, of which it uses 104 bytes. Go: `gopark`.
+/// Not for signal handlers.
 ///
 /// # Safety
 /// The current g is one that `resume` or `gogo` runs, and is not below C frames of this m.

@@ -413,6 +413,7 @@ pub unsafe extern "C" fn ccall() {
 ///
 /// Runs on a managed stack, of which it uses 52 bytes, 56 in position-independent code. Go: what `defer` and
 /// `recover` around a cgo call do.
+/// Not for signal handlers.
 ///
 /// # Safety
 /// As [`asmcgocall`], and the current g is one that `resume` runs. `thrown` is valid until this returns.
@@ -493,6 +494,7 @@ pub unsafe extern "C" fn asmcgocall_catch(
 /// Nothing of what is dropped runs: no destructor, no context release. That is the caller's affair.
 ///
 /// Runs on a managed stack. Go: `unwindm` and the jump of `recovery`.
+/// Not for signal handlers.
 ///
 /// # Safety
 /// `catch` is in the chain that begins at the current g's `catch`; the current g is one that `resume` runs.
@@ -635,6 +637,7 @@ pub unsafe extern "C" fn systemstack(func: SystemFn /* first */, arg: *mut c_voi
 /// `fn` ends by `gogo`, on this g or another. What runs when this g is resumed is the return from `mcall`.
 ///
 /// Runs on a managed stack, of which it uses 28 bytes, 32 in position-independent code.
+/// Not for signal handlers.
 ///
 /// # Safety
 /// The current g is one that `resume` or `gogo` runs, and is not below C frames of this m. `fn` does not
@@ -700,6 +703,7 @@ pub unsafe extern "C" fn mcall(func: McallFn /* first */) {
 /// The system stack is used again from `g0.sched.sp`, where the last `resume` left it.
 ///
 /// Runs on a system stack.
+/// Not for signal handlers.
 ///
 /// # Safety
 /// The current g is a g0 whose m runs nothing, and `resume` has been called on this m and has not returned.
@@ -759,6 +763,7 @@ pub unsafe extern "C" fn gogo(g: *mut G<I386> /* first */, value: usize /* secon
 ///
 /// Runs on a system stack, of which it uses 28 bytes, 32 in position-independent code. Go: `execute` and the
 /// end of `mcall`, in one.
+/// Not for signal handlers.
 ///
 /// # Safety
 /// The current g is a g0 whose m runs nothing. `g` is parked, and no other thread runs it.
@@ -823,6 +828,7 @@ pub unsafe extern "C" fn resume(g: *mut G<I386> /* first */, value: usize /* sec
 /// passes, perhaps on another thread.
 ///
 /// Runs on a managed stack, of which it uses 28 bytes, 32 in position-independent code. Go: `gopark`.
+/// Not for signal handlers.
 ///
 /// # Safety
 /// The current g is one that `resume` or `gogo` runs, and is not below C frames of this m.

@@ -1,4 +1,7 @@
 //! What unwinders know of ppc64le: back chains, register numbers, the state at a signal.
+//!
+//! Every function here only reads and writes the frames that it is given: it runs on any stack, and is safe in a
+//! signal handler.
 
 use super::frame::*;
 use crate::frame::{Register, W64};

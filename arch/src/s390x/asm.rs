@@ -299,6 +299,7 @@ pub unsafe extern "C" fn ccall() {
 /// `*thrown` is 0 after a return without a throw; a throw of 0 is the thrower's mistake.
 ///
 /// Runs on a managed stack, of which it uses 184 bytes. Go: what `defer` and `recover` around a cgo call do.
+/// Not for signal handlers.
 ///
 /// # Safety
 /// As [`asmcgocall`], and the current g is one that `resume` runs. `thrown` is valid until this returns.
@@ -397,6 +398,7 @@ pub unsafe extern "C" fn asmcgocall_catch(
 /// Nothing of what is dropped runs: no destructor, no context release. That is the caller's affair.
 ///
 /// Runs on a managed stack. Go: `unwindm` and the jump of `recovery`.
+/// Not for signal handlers.
 ///
 /// # Safety
 /// `catch` is in the chain that begins at the current g's `catch`; the current g is one that `resume` runs.
@@ -556,6 +558,7 @@ pub unsafe extern "C" fn systemstack(func: SystemFn /* r2 */, arg: *mut c_void /
 /// `fn` ends by `gogo`, on this g or another. What runs when this g is resumed is the return from `mcall`.
 ///
 /// Runs on a managed stack, of which it uses nothing but the save area that it is passed.
+/// Not for signal handlers.
 ///
 /// # Safety
 /// The current g is one that `resume` or `gogo` runs, and is not below C frames of this m. `fn` does not
@@ -644,6 +647,7 @@ pub unsafe extern "C" fn mcall(func: McallFn /* r2 */) {
 /// The system stack is used again from `g0.sched.sp`, where the last `resume` left it.
 ///
 /// Runs on a system stack.
+/// Not for signal handlers.
 ///
 /// # Safety
 /// The current g is a g0 whose m runs nothing, and `resume` has been called on this m and has not returned.
@@ -696,6 +700,7 @@ pub unsafe extern "C" fn gogo(g: *mut G<S390x> /* r2 */, value: usize /* r3 */) 
 ///
 /// Runs on a system stack, of which it uses nothing but the save area that it is passed. Go: `execute` and the
 /// end of `mcall`, in one.
+/// Not for signal handlers.
 ///
 /// # Safety
 /// The current g is a g0 whose m runs nothing. `g` is parked, and no other thread runs it.
@@ -777,6 +782,7 @@ pub unsafe extern "C" fn resume(g: *mut G<S390x> /* r2 */, value: usize /* r3 */
 /// passes, perhaps on another thread.
 ///
 /// Runs on a managed stack, of which it uses nothing but the save area that it is passed. Go: `gopark`.
+/// Not for signal handlers.
 ///
 /// # Safety
 /// The current g is one that `resume` or `gogo` runs, and is not below C frames of this m.

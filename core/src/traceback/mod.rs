@@ -31,6 +31,11 @@
 //! registered by [`register_tables`], behind a cache. [`Walker::Auto`] asks the tables about each PC and goes
 //! on by records where none knows it. Where code keeps records, both see the same frames.
 //!
+//! # Where it runs
+//!
+//! Where an item says nothing else, it runs on any stack and is safe in a signal handler. Taking a trace, and asking
+//! what it has found, always is, as far as the user's functions are.
+//!
 //! # Trust
 //!
 //! A stack that is traced may be damaged. Of it, words are read only inside the bounds of the stack in
@@ -85,6 +90,8 @@ pub fn before_fork() {
 }
 
 /// After a process has forked, in the parent and in the child: functions and tables may be registered again.
+///
+/// Runs on any stack; not for signal handlers.
 ///
 /// # Safety
 /// This thread, or the one that it is a copy of, has called [`before_fork`].

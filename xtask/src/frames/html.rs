@@ -127,7 +127,7 @@ fn section(html: &mut String, cpu: &Described) {
     for story in STORIES.iter().filter(|story| story.only.is_none_or(|only| only == name)) {
         tell(html, cpu, story);
     }
-    _ = write!(html, "<h2>Frames of {name}</h2>\n");
+    _ = writeln!(html, "<h2>Frames of {name}</h2>");
     for layout in cpu.layouts {
         frame(html, cpu, layout);
     }
@@ -158,7 +158,7 @@ fn tell(html: &mut String, cpu: &Described, story: &Story) {
 
 fn frame(html: &mut String, cpu: &Described, layout: &Layout) {
     let name = layout.name;
-    _ = write!(html, "<h3 id=\"{}-{name}\" tabindex=\"-1\">{name}</h3>\n", cpu.name);
+    _ = writeln!(html, "<h3 id=\"{}-{name}\" tabindex=\"-1\">{name}</h3>", cpu.name);
     for paragraph in paragraphs(layout.doc) {
         _ = writeln!(html, "<p>{}</p>", inline(&paragraph));
     }
