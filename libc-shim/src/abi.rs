@@ -43,6 +43,11 @@ impl Timespec {
             _reserved: 0,
         }
     }
+
+    /// In nanoseconds, of a time that is not negative; wraps after 584 years.
+    pub const fn as_nanos(self) -> u64 {
+        (self.sec as u64).wrapping_mul(1_000_000_000).wrapping_add(self.nsec as u64)
+    }
 }
 
 /// `struct itimerspec`.
