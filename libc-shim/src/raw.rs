@@ -145,10 +145,6 @@ macro_rules! settle {
 /// The import of a function as `target`.
 macro_rules! import {
     ([$($symbol:ident)+] ($($params:tt)*) $(-> $ret:ty)?) => {
-        #[allow(
-            clashing_extern_declarations,
-            reason = "what must not return is declared as if it did: one that does has to be noticed"
-        )]
         unsafe extern "C" {
             #[link_name = symbol_here!($($symbol)+)]
             fn target($($params)*) $(-> $ret)?;

@@ -54,8 +54,8 @@ int c_big_frame(void *unused)
     volatile char bytes[12288];
 
     for (size_t i = 0; i < sizeof bytes; i += 512)
-        bytes[sizeof bytes - 1 - i] = 1;
-    return bytes[511];
+        bytes[i] = 1;
+    return bytes[0];
 }
 
 int c_regcomp(void *unused)
@@ -80,7 +80,7 @@ static int compare(const void *a, const void *b)
     return *(const int *)a - *(const int *)b;
 }
 
-int c_qsort(void *unused)
+int c_deep_qsort(void *unused)
 {
     static int numbers[1000];
 
@@ -90,14 +90,14 @@ int c_qsort(void *unused)
     return numbers[1] == 1 ? 1 : -1;
 }
 
-int c_printf(void *unused)
+int c_deep_printf(void *unused)
 {
     static char text[128];
 
     return snprintf(text, sizeof text, "%La", 3.14159265358979323846L) > 4 ? 1 : -1;
 }
 
-int c_fnmatch(void *unused)
+int c_deep_fnmatch(void *unused)
 {
     return fnmatch("*[a-c]*[[:digit:]]?(x)*.tx[!u]", "some name abc 123 x.txt", FNM_EXTMATCH) == 0 ? 1 : -1;
 }

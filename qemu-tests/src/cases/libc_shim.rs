@@ -32,9 +32,9 @@ unsafe extern "C" {
     fn c_errno_name(number: c_int) -> *const c_char;
     fn c_big_frame(unused: *mut c_void) -> c_int;
     fn c_regcomp(unused: *mut c_void) -> c_int;
-    fn c_qsort(unused: *mut c_void) -> c_int;
-    fn c_printf(unused: *mut c_void) -> c_int;
-    fn c_fnmatch(unused: *mut c_void) -> c_int;
+    fn c_deep_qsort(unused: *mut c_void) -> c_int;
+    fn c_deep_printf(unused: *mut c_void) -> c_int;
+    fn c_deep_fnmatch(unused: *mut c_void) -> c_int;
     fn c_on_fault(signal: c_int, info: *mut c_void, context: *mut c_void);
     fn __errno_location() -> *mut c_int;
     fn atexit(handler: extern "C" fn()) -> c_int;
@@ -152,6 +152,19 @@ static CAUGHT: AtomicUsize = AtomicUsize::new(0);
 
 unsafe extern "C" fn count_signal(_: c_int) {
     CAUGHT.fetch_add(1, Ordering::SeqCst);
+}
+
+/// QEMU 7.2 enters a handler on x86_64 with SP a multiple of 16, where Linux and the ABI have it 8 less; a local
+/// that is aligned more strictly makes the compiler see to SP itself.
+#[repr(align(64))]
+struct Aligned([u8; 64]);
+
+/// Runs what a handler does, with SP as functions expect it.
+#[inline(always)]
+fn aligned(f: impl FnOnce()) {
+    let mut local = Aligned([0; 64]);
+    core::hint::black_box(&mut local.0);
+    f();
 }
 
 /// Takes a signal on a stack of its own.
@@ -834,9 +847,11 @@ fn errno_after_a_callback() {
         if stackgate::current_g().map(|g| g.addr()) != Some(m.addr()) {
             return;
         }
-        in_callback(|| {
-            assert_eq!(shim::open(c"/no/such/file", shim::O_RDONLY, 0), Err(Errno::ENOENT));
-            CALLED_BACK.fetch_add(1, Ordering::SeqCst);
+        aligned(|| {
+            in_callback(|| {
+                assert_eq!(shim::open(c"/no/such/file", shim::O_RDONLY, 0), Err(Errno::ENOENT));
+                CALLED_BACK.fetch_add(1, Ordering::SeqCst);
+            });
         });
     }
     take(shim::SIGALRM, handler as *const () as usize, 0);
@@ -1040,10 +1055,12 @@ static END: AtomicUsize = AtomicUsize::new(usize::MAX);
 const ENDS: [fn(); 3] = [|| shim::exit(21), || shim::_exit(22), || shim::abort()];
 
 unsafe extern "C" fn between(_: c_int) {
-    if let Some(end) = ENDS.get(END.load(Ordering::SeqCst)) {
-        end();
-    }
-    BETWEEN.fetch_add(call_all(false), Ordering::SeqCst);
+    aligned(|| {
+        if let Some(end) = ENDS.get(END.load(Ordering::SeqCst)) {
+            end();
+        }
+        BETWEEN.fetch_add(call_all(false), Ordering::SeqCst);
+    });
 }
 
 /// Raises a signal with g0 current and SP on the task's stack, as a crossing is between its two steps.
@@ -1089,26 +1106,30 @@ fn from_a_handler_between() {
     // What is left of the table keeps something for good, and is tried once.
     take(shim::SIGUSR2, between_once as *const () as usize, shim::SA_ONSTACK);
     interrupted_between();
-    check_eq!(ONCE.load(Ordering::SeqCst), 5);
-    check_eq!(CALLS.len() + ENDS.len() + 5, ENTRIES.len(), "every entry was called from a handler");
+    check_eq!(ONCE.load(Ordering::SeqCst), KEEPING.len());
+    check_eq!(
+        CALLS.len() + ENDS.len() + KEEPING.len(),
+        ENTRIES.len(),
+        "every entry was called from a handler"
+    );
 }
 
 static ONCE: AtomicUsize = AtomicUsize::new(0);
 
+/// Entries that leave something behind.
+const KEEPING: [&str; 5] =
+    ["pthread_create", "pthread_setspecific", "pthread_getspecific", "pthread_key_create", "pthread_atfork"];
+
 unsafe extern "C" fn between_once(_: c_int) {
-    for name in [
-        "pthread_create",
-        "pthread_setspecific",
-        "pthread_getspecific",
-        "pthread_key_create",
-        "pthread_atfork",
-    ] {
-        let Some((_, Trial::Own(call, _))) = TRIALS.iter().find(|(known, _)| *known == name) else {
-            panic!("no trial of {name}");
-        };
-        assert_eq!(call(), Ok(()), "{name}");
-        ONCE.fetch_add(1, Ordering::SeqCst);
-    }
+    aligned(|| {
+        for name in KEEPING {
+            let Some((_, Trial::Own(call, _))) = TRIALS.iter().find(|(known, _)| *known == name) else {
+                panic!("no trial of {name}");
+            };
+            assert_eq!(call(), Ok(()), "{name}");
+            ONCE.fetch_add(1, Ordering::SeqCst);
+        }
+    });
 }
 
 // Depth.
@@ -1184,9 +1205,9 @@ fn depth_of(f: CFunction) -> usize {
 fn depth_of_c() {
     let mut note = "stack of".to_owned();
     for (name, f) in [
-        ("qsort", c_qsort as CFunction),
-        ("printf(\"%La\")", c_printf),
-        ("fnmatch", c_fnmatch),
+        ("qsort", c_deep_qsort as CFunction),
+        ("printf(\"%La\")", c_deep_printf),
+        ("fnmatch", c_deep_fnmatch),
         ("regcomp", c_regcomp),
         ("12 KiB", c_big_frame),
     ] {
