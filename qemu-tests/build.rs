@@ -11,7 +11,7 @@ fn main() {
             .map(in_c),
     );
     // Cases of the shim make these fail, or return; other callers get the real ones.
-    for symbol in ["exit", "_exit", "abort", "pthread_create", "__libc_dynarray_emplace_enlarge"] {
+    for symbol in ["exit", "_exit", "pthread_create", "__libc_dynarray_emplace_enlarge"] {
         println!("cargo::rustc-link-arg-bin=guest=-Wl,--wrap={symbol}");
     }
     // Calls a comparator that the demonstration alone exports, so a library of its own.

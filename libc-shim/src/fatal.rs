@@ -5,9 +5,7 @@ use core::ffi::{c_int, c_void};
 
 unsafe extern "C" {
     fn write(fd: c_int, from: *const c_void, n: usize) -> isize;
-    // Not declared as what never returns: where one is, the compiler takes every `abort` of the crate for it,
-    // and leaves out what the shim's entry does about one that returns.
-    fn abort();
+    fn abort() -> !;
 }
 
 /// Writes the parts of a message to standard error, as far as it takes them.
@@ -41,8 +39,6 @@ pub(crate) fn fatal(name: &str, errno: Errno, what_to_do: &str) -> ! {
 ///
 /// Runs on a system stack. Safe in a signal handler.
 pub(crate) fn end() -> ! {
-    loop {
-        // SAFETY: may be called anywhere.
-        unsafe { abort() };
-    }
+    // SAFETY: may be called anywhere.
+    unsafe { abort() }
 }

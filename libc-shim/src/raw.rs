@@ -145,6 +145,10 @@ macro_rules! settle {
 /// The import of a function as `target`.
 macro_rules! import {
     ([$($symbol:ident)+] ($($params:tt)*) $(-> $ret:ty)?) => {
+        #[allow(
+            clashing_extern_declarations,
+            reason = "what must not return is declared as if it did, so that one which does is noticed"
+        )]
         unsafe extern "C" {
             #[link_name = symbol_here!($($symbol)+)]
             fn target($($params)*) $(-> $ret)?;

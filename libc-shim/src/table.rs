@@ -13,7 +13,8 @@
 ///   another: the function that takes the 64-bit times of [`abi`](crate::abi).
 /// - `[out x: T]` before the arguments: a place for a result that is thrown away; not in the block.
 /// - `; ... x: T` behind them: passed as a variadic argument.
-/// - no `-> result`: it does not return, and when it does the program is stopped by name.
+/// - no `-> result`: it does not return. When it does the program is stopped by name, but for `abort`, which
+///   the compiler itself takes for a function that has no way to.
 /// - `failure`: a [`Failure`](crate::Failure).
 /// - `handlers`: `safe` if a signal handler may call it wherever it came. POSIX says so, or it is a system call
 ///   and nothing else; `unsafe` if not.
@@ -45,7 +46,7 @@ macro_rules! entries {
             pthread_self = pthread_self () -> ThreadId, Never, safe;
 
             _exit = _exit (code: c_int), Fatal, safe;
-            abort = abort (), Fatal, safe;
+            abort = abort (), Never, safe;
             getpid = getpid () -> c_int, Never, safe;
             getenv = getenv (name: *const c_char) -> *mut c_char, Absent, unsafe;
             sysconf = sysconf (name: c_int) -> c_long, Errno, unsafe;

@@ -117,7 +117,6 @@ int c_returns;
 
 void __real_exit(int code);
 void __real__exit(int code);
-void __real_abort(void);
 
 void __wrap_exit(int code)
 {
@@ -133,14 +132,6 @@ void __wrap__exit(int code)
         c_returns--;
     else
         __real__exit(code);
-}
-
-void __wrap_abort(void)
-{
-    if (c_returns > 0)
-        c_returns--;
-    else
-        __real_abort();
 }
 
 /* Starts of a thread that fail, and when each was tried. */

@@ -40,6 +40,7 @@ unsafe extern "C" {
     fn atexit(handler: extern "C" fn()) -> c_int;
     fn dup2(from: c_int, to: c_int) -> c_int;
     fn fork() -> c_int;
+    fn pthread_key_delete(key: abi::ThreadKey) -> c_int;
     fn pipe(ends: *mut c_int) -> c_int;
     fn setrlimit64(resource: c_int, limit: *const [u64; 2]) -> c_int;
     fn getrlimit64(resource: c_int, limit: *mut [u64; 2]) -> c_int;
@@ -642,7 +643,6 @@ const TRIALS: &[(&str, Trial)] = &[
             }),
         ),
     ),
-    // Uses them up.
     (
         "pthread_key_create",
         Trial::Own(
@@ -655,12 +655,24 @@ const TRIALS: &[(&str, Trial)] = &[
                 Ok(())
             },
             Some(|| {
-                for _ in 0..10_000 {
+                // Which keys were made here, by number.
+                let mut made = [0u64; 32];
+                for _ in 0..made.len() * 64 {
+                    let mut key = 0;
                     // SAFETY: no destructor.
-                    if let Err(errno) = unsafe { shim::Key::new(None) } {
-                        hold!(errno == Errno::EAGAIN);
+                    let error = unsafe { raw::pthread_key_create(&raw mut key, None) }.result;
+                    if error != 0 {
+                        for key in (0..made.len() as u32 * 64)
+                            .filter(|key| made[*key as usize / 64] >> (key % 64) & 1 != 0)
+                        {
+                            // SAFETY: made here, in use nowhere.
+                            hold!(unsafe { pthread_key_delete(key) } == 0);
+                        }
+                        hold!(error == Errno::EAGAIN.0);
                         return Ok(());
                     }
+                    hold!((key as usize) < made.len() * 64);
+                    made[key as usize / 64] |= 1 << (key % 64);
                 }
                 Err(line!())
             }),
@@ -740,9 +752,12 @@ fn every_entry() {
             Trial::Returns(failure) => (known.expect("a call that succeeds"), *failure),
             Trial::Own(success, failure) => (*success, *failure),
             Trial::Ends(call, good) => {
-                check_eq!(entry.failure, Failure::Fatal, "{name} does not return");
                 let end = in_child(|| on_small(*call));
                 check!(good(&end), "{name}: status {:#x}: {}", end.status, end.said);
+                if entry.failure == Failure::Never {
+                    continue;
+                }
+                check_eq!(entry.failure, Failure::Fatal, "{name} must not return");
                 let end = in_child(|| {
                     // SAFETY: the program has one thread.
                     unsafe { c_returns = 1 };
@@ -805,7 +820,7 @@ fn wide_results() {
     // SAFETY: both may be called anywhere.
     let (thread, _) = unsafe { (pthread_self(), getauxval(6)) };
     check_eq!(on_small(shim::pthread_self).0, thread, "all of a pthread_t");
-    let where_asked = (usize::MAX / 4 + 1).min(1 << 40);
+    let where_asked = usize::try_from(1u64 << 40).unwrap_or(1 << 30);
     let private = shim::MAP_PRIVATE | shim::MAP_ANONYMOUS;
     // SAFETY: new memory at an address of which more bits are in use than an int has, where there are any.
     let at = on_small(|| unsafe {
@@ -1261,7 +1276,10 @@ fn errors_have_c_s_names() {
             let name = c_errno_name(number);
             (!name.is_null()).then(|| CStr::from_ptr(name).to_str().expect("ASCII"))
         };
-        check_eq!(Errno(number).name(), theirs, "the name of {number}");
+        // PowerPC's glibc has this one's number and no name for it.
+        if theirs.is_some() || number != Errno::EDEADLOCK.0 {
+            check_eq!(Errno(number).name(), theirs, "the name of {number}");
+        }
     }
     check_eq!(Errno::ENOENT.to_string(), "ENOENT");
     check_eq!(format!("{:?}", Err::<(), _>(Errno::EINTR)), "Err(EINTR)");
