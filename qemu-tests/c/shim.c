@@ -16,6 +16,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/time.h>
 #include <time.h>
 #include <unistd.h>
@@ -132,6 +133,34 @@ void __wrap__exit(int code)
         c_returns--;
     else
         __real__exit(code);
+}
+
+/* Runs once, between close and whoever asks for its errno. */
+void (*c_after_close)(void);
+
+int __real_close(int fd);
+
+int __wrap_close(int fd)
+{
+    int result = __real_close(fd);
+    void (*after)(void) = c_after_close;
+
+    c_after_close = 0;
+    if (after)
+        after();
+    return result;
+}
+
+/* The offset that the last mapping of a file was asked for with. */
+off_t c_mapped_from;
+
+void *__real_mmap64(void *address, size_t n, int protection, int flags, int fd, off_t offset);
+
+void *__wrap_mmap64(void *address, size_t n, int protection, int flags, int fd, off_t offset)
+{
+    if (fd >= 0)
+        c_mapped_from = offset;
+    return __real_mmap64(address, n, protection, flags, fd, offset);
 }
 
 /* Starts of a thread that fail, and when each was tried. */
