@@ -117,6 +117,25 @@ impl SigSet {
     }
 }
 
+/// How many words of a [`SigSet`] Linux knows: 64 signals.
+const KNOWN_WORDS: usize = 64 / usize::BITS as usize;
+
+impl SigSet {
+    /// The signals 1 to 64, from the lowest bit.
+    pub(crate) fn bits(&self) -> u64 {
+        self.words[..KNOWN_WORDS].iter().rev().fold(0, |bits, &word| bits << (usize::BITS % 64) | word as u64)
+    }
+
+    /// The set of which those are the bits.
+    pub(crate) fn of_bits(bits: u64) -> Self {
+        let mut set = Self::EMPTY;
+        for (i, word) in set.words[..KNOWN_WORDS].iter_mut().enumerate() {
+            *word = (bits >> (i as u32 * usize::BITS)) as usize;
+        }
+        set
+    }
+}
+
 /// `struct sigaction`.
 #[repr(C)]
 #[derive(Clone, Copy, Debug)]

@@ -1,12 +1,6 @@
 //! The end of the program, by name, where no caller can take an error.
 
-use crate::Errno;
-use core::ffi::{c_int, c_void};
-
-unsafe extern "C" {
-    fn write(fd: c_int, from: *const c_void, n: usize) -> isize;
-    fn abort() -> !;
-}
+use crate::{Errno, sys};
 
 /// Writes the parts of a message to standard error, as far as it takes them.
 fn say(parts: &[&str]) {
@@ -14,7 +8,7 @@ fn say(parts: &[&str]) {
         let mut left = part.as_bytes();
         while !left.is_empty() {
             // SAFETY: the bytes outlive the call.
-            let n = unsafe { write(2, left.as_ptr().cast(), left.len()) };
+            let n = unsafe { sys::write(2, left.as_ptr().cast(), left.len()) };
             let Ok(n @ 1..) = usize::try_from(n) else { return };
             left = &left[n..];
         }
@@ -40,5 +34,5 @@ pub(crate) fn fatal(name: &str, errno: Errno, what_to_do: &str) -> ! {
 /// Runs on a system stack. Safe in a signal handler.
 pub(crate) fn end() -> ! {
     // SAFETY: may be called anywhere.
-    unsafe { abort() }
+    unsafe { sys::abort() }
 }

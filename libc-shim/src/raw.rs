@@ -46,13 +46,10 @@ use crate::abi::{
     ThreadKey, TimerId, Timespec,
 };
 use crate::fatal::fatal;
+use crate::sys::__errno_location;
 use core::ffi::{c_char, c_int, c_long, c_uint, c_ulong, c_void};
 use core::mem::MaybeUninit;
 use stackgate::arch::asmcgocall;
-
-unsafe extern "C" {
-    fn __errno_location() -> *mut c_int;
-}
 
 /// What a libc function came to. Begins at a word's boundary in each block, as results do in Go's frames.
 #[repr(C)]
@@ -151,7 +148,7 @@ macro_rules! import {
         )]
         unsafe extern "C" {
             #[link_name = symbol_here!($($symbol)+)]
-            fn target($($params)*) $(-> $ret)?;
+            pub(crate) fn target($($params)*) $(-> $ret)?;
         }
     };
 }

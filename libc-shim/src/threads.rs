@@ -90,7 +90,7 @@ pub struct Thread(pub ThreadId);
 pub const START_TRIES: u32 = 20;
 
 /// How much longer it sleeps after each attempt, in microseconds.
-const LONGER: u32 = 1000;
+pub(crate) const LONGER: u32 = 1000;
 
 /// `pthread_create(3)`. The thread's id is thrown away: who needs it asks [`pthread_self`] in the thread.
 ///

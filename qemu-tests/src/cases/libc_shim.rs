@@ -1,5 +1,6 @@
 //! libc from small stacks: every entry of the table, every convention, and what would happen without.
 
+use crate::child::{self, Ending};
 use crate::setup::{adopted, in_callback, in_task};
 use crate::shim::{CALLS, Call, NO_TIMER, call_all};
 use crate::{cases, check, check_eq, hold};
@@ -8,8 +9,6 @@ use core::mem::{align_of, offset_of, size_of};
 use core::sync::atomic::{AtomicUsize, Ordering};
 use stackgate::{EntryFn, G, Resumed, asmcgocall, current_m, g_init, resume};
 use stackgate_libc::{self as shim, ENTRIES, Errno, Failure, abi, raw};
-use std::io::Read as _;
-use std::os::fd::FromRawFd as _;
 use std::os::unix::fs::{FileExt as _, MetadataExt as _};
 
 /// What a task has that calls libc only through the shim.
@@ -40,7 +39,6 @@ unsafe extern "C" {
     fn c_on_fault(signal: c_int, info: *mut c_void, context: *mut c_void);
     fn __errno_location() -> *mut c_int;
     fn atexit(handler: extern "C" fn()) -> c_int;
-    fn dup2(from: c_int, to: c_int) -> c_int;
     fn fork() -> c_int;
     fn pthread_key_delete(key: abi::ThreadKey) -> c_int;
     fn pipe(ends: *mut c_int) -> c_int;
@@ -108,45 +106,12 @@ fn on_small<F: FnOnce() -> R, R>(call: F) -> R {
     })
 }
 
-/// What became of a child process.
-struct Ended {
-    status: c_int,
-    said: String,
-}
-
-impl Ended {
-    /// The code of an exit.
-    fn code(&self) -> Option<c_int> {
-        (self.status & 0x7f == 0).then_some(self.status >> 8 & 0xff)
-    }
-
-    /// The signal that ended it.
-    fn signal(&self) -> Option<c_int> {
-        Some(self.status & 0x7f).filter(|signal| *signal != 0)
-    }
-}
-
 /// Runs `f` in a child process; one that comes back ends with code 99.
-fn in_child(f: impl FnOnce()) -> Ended {
-    let mut ends = [0; 2];
-    let mut status = 0;
-    // SAFETY: the program has one thread, so that the child has all of it.
-    unsafe {
-        assert_eq!(pipe(ends.as_mut_ptr()), 0);
-        let child = fork();
-        assert!(child >= 0, "a child process");
-        if child == 0 {
-            dup2(ends[1], 2);
-            let _ = std::panic::catch_unwind(std::panic::AssertUnwindSafe(f));
-            c_returns = 0;
-            shim::_exit(99);
-        }
-        shim::close(ends[1]).expect("the other end");
-        let mut said = String::new();
-        std::fs::File::from_raw_fd(ends[0]).read_to_string(&mut said).expect("text");
-        assert_eq!(waitpid(child, &raw mut status, 0), child);
-        Ended { status, said }
-    }
+fn in_child(f: impl FnOnce()) -> Ending {
+    child::in_child(|| {
+        f();
+        99
+    })
 }
 
 // Signals.
@@ -217,12 +182,12 @@ enum Trial {
     /// i386 one table of descriptors, so that after a signal a thread has another's variables, `g` among them.
     Apart(Call, Option<Call>),
     /// In a task of a child process, which comes to such an end.
-    Ends(fn(), fn(&Ended) -> bool),
+    Ends(fn(), fn(&Ending) -> bool),
 }
 
 /// Success is found in [`CALLS`] unless it is here.
 const TRIALS: &[(&str, Trial)] = &[
-    ("exit", Trial::Ends(|| shim::exit(17), |end| end.code() == Some(17))),
+    ("exit", Trial::Ends(|| shim::exit(17), |end| end.code == Some(17))),
     (
         "open",
         Trial::Returns(Some(|| {
@@ -346,8 +311,8 @@ const TRIALS: &[(&str, Trial)] = &[
         })),
     ),
     ("pthread_self", Trial::Returns(None)),
-    ("_exit", Trial::Ends(|| shim::_exit(18), |end| end.code() == Some(18))),
-    ("abort", Trial::Ends(|| shim::abort(), |end| end.signal() == Some(shim::SIGABRT))),
+    ("_exit", Trial::Ends(|| shim::_exit(18), |end| end.code == Some(18))),
+    ("abort", Trial::Ends(|| shim::abort(), |end| end.signal == Some(shim::SIGABRT))),
     (
         "getpid",
         Trial::Own(
@@ -758,13 +723,13 @@ fn every_entry() {
             Trial::Own(success, failure) => (*success, *failure),
             Trial::Apart(success, failure) => {
                 let end = in_child(|| shim::_exit(on_small(*success).map_or(1, |()| 0)));
-                check_eq!(end.code(), Some(0), "{name}: {}", end.said);
+                check_eq!(end.code, Some(0), "{name}: {end:?}");
                 // Success has been seen.
                 (nothing as Call, *failure)
             }
             Trial::Ends(call, good) => {
                 let end = in_child(|| on_small(*call));
-                check!(good(&end), "{name}: status {:#x}: {}", end.status, end.said);
+                check!(good(&end), "{name}: {end:?}");
                 if entry.failure == Failure::Never {
                     continue;
                 }
@@ -808,9 +773,9 @@ fn odd() -> *mut u8 {
     core::ptr::without_provenance_mut(1)
 }
 
-fn dies_of(end: &Ended, message: &str) {
-    check_eq!(end.signal(), Some(shim::SIGABRT), "{message}: {}", end.said);
-    check!(end.said.contains(&format!("stackgate: fatal: {message}")), "{message}: {}", end.said);
+fn dies_of(end: &Ending, message: &str) {
+    check_eq!(end.signal, Some(shim::SIGABRT), "{message}: {end:?}");
+    check!(end.errors.contains(&format!("stackgate: fatal: {message}")), "{message}: {end:?}");
 }
 
 fn munmap_that_fails() {
@@ -1088,12 +1053,12 @@ fn exit_runs_handlers() {
         })
     };
     let end = registered(|| shim::exit(3));
-    check_eq!((end.code(), end.said.as_str()), (Some(3), "called back\n"));
+    check_eq!((end.code, end.errors.as_str()), (Some(3), "called back\n"));
     let end = registered(|| shim::_exit(4));
-    check_eq!((end.code(), end.said.as_str()), (Some(4), ""));
+    check_eq!((end.code, end.errors.as_str()), (Some(4), ""));
     let end = registered(|| shim::abort());
-    check_eq!(end.signal(), Some(shim::SIGABRT));
-    check!(!end.said.contains("called back"));
+    check_eq!(end.signal, Some(shim::SIGABRT));
+    check!(!end.errors.contains("called back"));
 }
 
 // The state that the shim is made for.
@@ -1139,9 +1104,9 @@ fn from_a_handler_between() {
         CALLS.iter().filter(|(name, _)| shim::Entry::find(name).is_some_and(|e| e.handler_safe)).count() > 20
     );
     for (at, good) in [
-        |end: &Ended| end.code() == Some(21),
-        |end: &Ended| end.code() == Some(22),
-        |end: &Ended| end.signal() == Some(shim::SIGABRT),
+        |end: &Ending| end.code == Some(21),
+        |end: &Ending| end.code == Some(22),
+        |end: &Ending| end.signal == Some(shim::SIGABRT),
     ]
     .iter()
     .enumerate()
@@ -1150,14 +1115,14 @@ fn from_a_handler_between() {
             END.store(at, Ordering::SeqCst);
             interrupted_between();
         });
-        check!(good(&end), "end {at}: status {:#x}: {}", end.status, end.said);
+        check!(good(&end), "end {at}: {end:?}");
     }
     // What is left of the table keeps something for good; see `Trial::Apart` for why the handler does not return.
     let end = in_child(|| {
         take(shim::SIGUSR2, between_once as *const () as usize, shim::SA_ONSTACK);
         interrupted_between();
     });
-    check_eq!(end.code(), Some(23), "{}", end.said);
+    check_eq!(end.code, Some(23), "{end:?}");
     check_eq!(
         CALLS.len() + ENDS.len() + KEEPING.len(),
         ENTRIES.len(),
@@ -1188,7 +1153,7 @@ unsafe extern "C" fn between_once(_: c_int) {
 type CFunction = unsafe extern "C" fn(*mut c_void) -> c_int;
 
 /// Calls C on a small stack, by the shim's way or directly; a fault on the guard ends the child with 42.
-fn called(f: CFunction, directly: bool) -> Ended {
+fn called(f: CFunction, directly: bool) -> Ending {
     in_child(|| {
         take(shim::SIGSEGV, c_on_fault as *const () as usize, shim::SA_ONSTACK | shim::SA_SIGINFO);
         unsafe extern "C" fn entry(_: usize) -> usize {
@@ -1219,9 +1184,9 @@ fn called(f: CFunction, directly: bool) -> Ended {
 fn a_small_stack_is_too_small_for_c() {
     for (name, f) in [("regcomp", c_regcomp as CFunction), ("a frame of 12 KiB", c_big_frame)] {
         let end = called(f, true);
-        check_eq!(end.code(), Some(42), "{name} called directly: status {:#x} {}", end.status, end.said);
+        check_eq!(end.code, Some(42), "{name} called directly: {end:?}");
         let end = called(f, false);
-        check_eq!(end.code(), Some(41), "{name} by asmcgocall: status {:#x} {}", end.status, end.said);
+        check_eq!(end.code, Some(41), "{name} by asmcgocall: {end:?}");
     }
 }
 
