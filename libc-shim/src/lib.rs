@@ -40,8 +40,8 @@ pub use raw::{ENTRIES, Entry, Failure, Outcome};
 pub use signals::{kill, pthread_sigmask, raise_process, raise_thread, sigaction, sigaltstack};
 pub use stacks::{ManagedStack, StackOptions, Stacks};
 pub use start::{
-    ExitError, SIGNAL_STACK, SYSTEM_STACK, ThreadMain, ThreadOptions, discard_thread, exit_thread, least_signal_stack,
-    mstart, prepare_thread, reap_threads, start_thread,
+    ExitError, SIGNAL_STACK, SYSTEM_STACK, ThreadMain, ThreadOptions, discard_thread, exit_thread,
+    least_signal_stack, mstart, prepare_thread, reap_threads, start_thread,
 };
 pub use tables::register_own_tables;
 pub use threads::{
