@@ -1,27 +1,85 @@
 //! The hosted side of stackgate: Linux as a [`Platform`](stackgate::Platform), and libc for code on small stacks.
 //!
-//! Each libc function has an argument block and a trampoline. The wrapper fills the block on the caller's
-//! stack and passes its address to `asmcgocall` together with the trampoline, which runs on the system stack,
-//! unpacks the block, calls libc and puts the result and `errno` back. No closure and no indirect call lies
-//! on the way, so a wrapper can be called from a small stack and from a signal handler that interrupted a
-//! crossing.
+//! [`raw`] has a block and a trampoline for each libc function, and says how calls go; [`ENTRIES`] lists them.
+//! The functions here are what Rust code calls: they take slices, `&CStr` and references, and return
+//! `Result<_, Errno>`. They run on any stack, also on a task's of 2 KiB, and in a signal handler where their
+//! entry says so ([`Entry::handler_safe`]).
+//!
+//! glibc 2.34 or later: on 32-bit CPUs the functions that take 64-bit times are used.
 
 #![no_std]
 
-mod calls;
+#[macro_use]
+mod table;
+
+pub mod abi;
+mod errno;
+mod fatal;
+mod files;
+mod memory;
 mod overflow;
 mod platform;
+mod process;
+pub mod raw;
+mod signals;
 mod stacks;
 mod start;
 mod sys;
 mod tables;
+mod threads;
+mod time;
 
-pub use calls::{Errno, close, open, read, write};
+pub use abi::{Itimerspec, Itimerval, PollFd, SigAction, SigEvent, SigSet, SigStack, Timespec, Timeval};
+pub use errno::Errno;
+pub use files::{OwnedFd, close, open, poll, read, write};
+pub use memory::{madvise, mmap, mprotect, munmap};
 pub use overflow::handle_overflow;
 pub use platform::{Hosted, guards_by_advice, handle_fork, use_mprotect_guards};
+pub use process::{_exit, abort, exit, getenv, getpid, sysconf};
+pub use raw::{ENTRIES, Entry, Failure, Outcome};
+pub use signals::{kill, pthread_sigmask, raise_process, raise_thread, sigaction, sigaltstack};
 pub use stacks::{ManagedStack, StackOptions, Stacks};
 pub use start::{
     ExitError, SIGNAL_STACK, SYSTEM_STACK, ThreadMain, ThreadOptions, discard_thread, exit_thread,
     least_signal_stack, mstart, prepare_thread, reap_threads, start_thread,
 };
 pub use tables::register_own_tables;
+pub use threads::{
+    Key, START_TRIES, Thread, ThreadAttributes, pthread_atfork, pthread_create, pthread_kill, pthread_self,
+};
+pub use time::{Timer, clock_gettime, nanosleep, setitimer, usleep};
+
+use core::ffi::{c_int, c_short};
+
+/// Makes the constants.
+macro_rules! define_constants {
+    ($($name:ident: $ty:ty = $value:expr;)*) => {
+        $(
+            #[doc = concat!("C's `", stringify!($name), "`.")]
+            pub const $name: $ty = $value;
+        )*
+    };
+}
+constants!(define_constants);
+
+impl<R> Outcome<R> {
+    /// The result, or the error where libc says -1.
+    fn checked(self) -> Result<R, Errno>
+    where
+        R: PartialEq + From<i8>,
+    {
+        if self.result == R::from(-1) { Err(self.errno) } else { Ok(self.result) }
+    }
+}
+
+impl Outcome<c_int> {
+    /// Nothing, or the error where libc says -1.
+    fn done(self) -> Result<(), Errno> {
+        self.checked().map(|_| ())
+    }
+
+    /// Nothing, or the error that libc returned.
+    fn number(self) -> Result<(), Errno> {
+        if self.result == 0 { Ok(()) } else { Err(Errno(self.result)) }
+    }
+}

@@ -13,7 +13,7 @@
 //! ```
 
 use crate::stacks;
-use crate::sys::{self, SigSet, Sigaction, Siginfo};
+use crate::sys::{self, SigAction, SigSet, Siginfo};
 use core::cell::UnsafeCell;
 use core::ffi::{c_int, c_void};
 use core::fmt::{self, Write};
@@ -34,7 +34,7 @@ const SIGNALS: [c_int; 2] = [sys::SIGSEGV, sys::SIGBUS];
 const NEAR: usize = 64 << 10;
 
 /// The handlers that were there before, one for each of [`SIGNALS`]. Written before ours is set.
-struct Former(UnsafeCell<[MaybeUninit<Sigaction>; SIGNALS.len()]>);
+struct Former(UnsafeCell<[MaybeUninit<SigAction>; SIGNALS.len()]>);
 // SAFETY: written once, by the one thread that found the state NOT_SET, before any handler of ours can read.
 unsafe impl Sync for Former {}
 static FORMER: Former = Former(UnsafeCell::new([const { MaybeUninit::uninit() }; SIGNALS.len()]));
@@ -65,7 +65,7 @@ pub fn handle_overflow() -> Result<(), ServiceError> {
         Err(_) => return Err(ServiceError::Busy),
     }
     for (i, signal) in SIGNALS.into_iter().enumerate() {
-        let slot = FORMER.0.get().cast::<Sigaction>().wrapping_add(i);
+        let slot = FORMER.0.get().cast::<SigAction>().wrapping_add(i);
         let ours = handler as unsafe extern "C" fn(c_int, *mut Siginfo, *mut c_void);
         // SAFETY: this thread alone writes the slots; a handler that runs before the second call finds its own.
         unsafe {
@@ -73,13 +73,14 @@ pub fn handle_overflow() -> Result<(), ServiceError> {
             if result == 0 {
                 // What the former handler did not want to be interrupted by does not interrupt it now.
                 let flags = sys::SA_SIGINFO | sys::SA_ONSTACK;
-                let action = Sigaction { mask: (*slot).mask, ..Sigaction::new(ours as usize, flags) };
+                let action =
+                    SigAction { mask: (*slot).mask, ..SigAction::new(ours as usize, flags, SigSet::EMPTY) };
                 result = sys::sigaction(signal, &action, core::ptr::null_mut());
             }
             if result != 0 {
                 let error = ServiceError::Failed(sys::errno());
                 for (signal, slot) in SIGNALS.into_iter().zip(0..i) {
-                    let slot = FORMER.0.get().cast::<Sigaction>().wrapping_add(slot);
+                    let slot = FORMER.0.get().cast::<SigAction>().wrapping_add(slot);
                     sys::sigaction(signal, slot, core::ptr::null_mut());
                 }
                 STATE.store(NOT_SET, Ordering::Release);
@@ -191,7 +192,7 @@ unsafe fn die(
         }
     }
     // SAFETY: the default action.
-    unsafe { sys::sigaction(signal, &Sigaction::new(sys::SIG_DFL, 0), core::ptr::null_mut()) };
+    unsafe { sys::sigaction(signal, &SigAction::new(sys::SIG_DFL, 0, SigSet::EMPTY), core::ptr::null_mut()) };
 }
 
 fn describe(
@@ -268,14 +269,18 @@ impl Write for Out {
 unsafe fn pass_on(signal: c_int, sent: bool, info: *mut Siginfo, ucontext: *mut c_void) {
     let at = SIGNALS.iter().position(|&s| s == signal).unwrap_or(0);
     // SAFETY: written before our handler was set.
-    let former = unsafe { *FORMER.0.get().cast::<Sigaction>().wrapping_add(at) };
+    let former = unsafe { *FORMER.0.get().cast::<SigAction>().wrapping_add(at) };
     // SAFETY: the former handler is one, and gets what the kernel would have given it.
     unsafe {
         match former.handler {
             // Nobody can ignore a fault; the kernel does not either.
             sys::SIG_IGN if sent => {}
             sys::SIG_DFL | sys::SIG_IGN => {
-                sys::sigaction(signal, &Sigaction::new(sys::SIG_DFL, 0), core::ptr::null_mut());
+                sys::sigaction(
+                    signal,
+                    &SigAction::new(sys::SIG_DFL, 0, SigSet::EMPTY),
+                    core::ptr::null_mut(),
+                );
                 if sent {
                     // Comes when this returns: it is blocked until then. A fault comes again by itself.
                     sys::raise(signal);
@@ -283,10 +288,18 @@ unsafe fn pass_on(signal: c_int, sent: bool, info: *mut Siginfo, ucontext: *mut 
             }
             handler => {
                 if former.flags & sys::SA_RESETHAND != 0 {
-                    sys::sigaction(signal, &Sigaction::new(sys::SIG_DFL, 0), core::ptr::null_mut());
+                    sys::sigaction(
+                        signal,
+                        &SigAction::new(sys::SIG_DFL, 0, SigSet::EMPTY),
+                        core::ptr::null_mut(),
+                    );
                 }
                 if former.flags & sys::SA_NODEFER != 0 {
-                    sys::pthread_sigmask(sys::SIG_UNBLOCK, &SigSet::one(signal), core::ptr::null_mut());
+                    sys::pthread_sigmask(
+                        sys::SIG_UNBLOCK,
+                        &SigSet::EMPTY.with(signal),
+                        core::ptr::null_mut(),
+                    );
                 }
                 if former.flags & sys::SA_SIGINFO != 0 {
                     let handler = core::mem::transmute::<

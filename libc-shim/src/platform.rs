@@ -1,17 +1,12 @@
 //! Linux as a platform.
 
-use crate::sys::{self, PthreadAttr, SigSet, SignalStack};
+use crate::sys::{self, SigSet, SigStack, ThreadAttr};
 use core::ffi::{c_int, c_long, c_uint, c_void};
 use core::mem::MaybeUninit;
 use core::ptr::NonNull;
 use core::sync::atomic::{AtomicBool, AtomicU8, AtomicUsize, Ordering};
 use core::sync::atomic::{AtomicPtr, AtomicU32};
 use stackgate::{ErrnoFn, ExitHook, M, Platform, ServiceError, SignalMask, StackBounds, ThreadRun};
-
-/// How often a thread is tried for that the system cannot start at the moment.
-const START_TRIES: u32 = 20;
-/// How much longer each pause between two tries is than the last, in microseconds.
-const START_PAUSE: u32 = 1000;
 
 /// How far a guessed stack goes below and above where the thread stands, in bytes. Go guesses the same.
 const GUESS_BELOW: usize = 32 << 10;
@@ -126,7 +121,7 @@ impl Platform for Hosted {
         run: ThreadRun,
         arg: *mut c_void,
     ) -> Result<(), ServiceError> {
-        let mut attr = MaybeUninit::<PthreadAttr>::uninit();
+        let mut attr = MaybeUninit::<ThreadAttr>::uninit();
         let attr = attr.as_mut_ptr();
         // SAFETY: an attribute of this function's, destroyed before it returns.
         unsafe {
@@ -151,9 +146,9 @@ impl Platform for Hosted {
     }
 
     fn block_signals(&self) -> Result<SignalMask, ServiceError> {
-        let mut former = SigSet::NONE;
+        let mut former = SigSet::EMPTY;
         // SAFETY: both sets are there.
-        check(unsafe { sys::pthread_sigmask(sys::SIG_BLOCK, &SigSet::ALL, &mut former) })?;
+        check(unsafe { sys::pthread_sigmask(sys::SIG_BLOCK, &SigSet::FULL, &mut former) })?;
         Ok(SignalMask([former.bits(), 0]))
     }
 
@@ -164,7 +159,7 @@ impl Platform for Hosted {
     }
 
     fn signal_stack(&self) -> Result<Option<StackBounds>, ServiceError> {
-        let mut now = MaybeUninit::<SignalStack>::uninit();
+        let mut now = MaybeUninit::<SigStack>::uninit();
         // SAFETY: asks only.
         done(unsafe { sys::sigaltstack(core::ptr::null(), now.as_mut_ptr()) })?;
         // SAFETY: it has been written.
@@ -176,14 +171,14 @@ impl Platform for Hosted {
         stack: Option<StackBounds>,
     ) -> Result<Option<StackBounds>, ServiceError> {
         let new = match stack {
-            Some(stack) => SignalStack {
-                sp: core::ptr::with_exposed_provenance_mut(stack.limit),
+            Some(stack) => SigStack {
+                limit: core::ptr::with_exposed_provenance_mut(stack.limit),
                 flags: 0,
                 size: stack.top.saturating_sub(stack.limit),
             },
-            None => SignalStack { sp: core::ptr::null_mut(), flags: sys::SS_DISABLE, size: 0 },
+            None => SigStack { limit: core::ptr::null_mut(), flags: sys::SS_DISABLE, size: 0 },
         };
-        let mut former = MaybeUninit::<SignalStack>::uninit();
+        let mut former = MaybeUninit::<SigStack>::uninit();
         // SAFETY: by the caller.
         if unsafe { sys::sigaltstack(&new, former.as_mut_ptr()) } != 0 {
             return Err(match sys::errno() {
@@ -233,8 +228,8 @@ fn error(number: c_int) -> ServiceError {
     }
 }
 
-fn bounds(stack: SignalStack) -> Option<StackBounds> {
-    let limit = stack.sp.expose_provenance();
+fn bounds(stack: SigStack) -> Option<StackBounds> {
+    let limit = stack.limit.expose_provenance();
     let there = stack.flags & sys::SS_DISABLE == 0;
     there.then(|| StackBounds { limit, top: limit + stack.size, accurate: true })
 }
@@ -243,18 +238,18 @@ fn bounds(stack: SignalStack) -> Option<StackBounds> {
 ///
 /// # Safety
 /// As `pthread_create`.
-unsafe fn create(attr: *const PthreadAttr, run: ThreadRun, arg: *mut c_void) -> Result<(), ServiceError> {
-    let mut id = 0usize;
+unsafe fn create(attr: *const ThreadAttr, run: ThreadRun, arg: *mut c_void) -> Result<(), ServiceError> {
+    let mut id = 0;
     let mask = Hosted.block_signals()?;
     let mut result = sys::EAGAIN;
-    for attempt in 1..=START_TRIES {
+    for attempt in 1..=crate::START_TRIES {
         // SAFETY: by the caller. The thread inherits this one's mask.
         result = unsafe { sys::pthread_create(&mut id, attr, run, arg) };
         if result != sys::EAGAIN {
             break;
         }
         // SAFETY: may be called anywhere.
-        unsafe { sys::usleep(attempt * START_PAUSE) };
+        unsafe { sys::usleep(attempt * crate::threads::LONGER) };
     }
     Hosted.restore_signals(mask);
     check(result)
@@ -350,7 +345,7 @@ fn main_bounds() -> Option<StackBounds> {
 
 /// What pthread says of the stack that this thread was given.
 fn pthread_bounds() -> Option<StackBounds> {
-    let mut attr = MaybeUninit::<PthreadAttr>::uninit();
+    let mut attr = MaybeUninit::<ThreadAttr>::uninit();
     let (mut limit, mut size) = (core::ptr::null_mut(), 0);
     // SAFETY: an attribute of this function's.
     unsafe {
@@ -413,7 +408,7 @@ fn exit_key(hook: ExitHook) -> Result<c_uint, ServiceError> {
     }
     let mut key: c_uint = 0;
     // SAFETY: the caller of the service vouches for the hook.
-    if unsafe { sys::pthread_key_create(&mut key, thread_ends) } != 0 {
+    if unsafe { sys::pthread_key_create(&mut key, Some(thread_ends)) } != 0 {
         return Err(ServiceError::NoMemory);
     }
     match EXIT_KEY.compare_exchange(NO_KEY, key as usize, Ordering::AcqRel, Ordering::Acquire) {

@@ -6,6 +6,7 @@ pub mod depth;
 pub mod fake;
 pub mod harness;
 pub mod setup;
+pub mod shim;
 pub mod symbols;
 pub mod trio;
 

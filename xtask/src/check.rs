@@ -95,6 +95,7 @@ pub fn check(context: &Context) -> Result<Tally> {
     for kit in &kits.kits {
         let name = kit.target.name;
         one(&format!("clippy, {name}"), &mut || clippy(kit));
+        one(&format!("libc's signatures, {name}"), &mut || signatures(kit));
         one(&format!("core alone, {name}"), &mut || core_alone(kit));
     }
     ui::headline("check");
@@ -145,6 +146,15 @@ fn clippy(kit: &Kit) -> Result<()> {
     cmd.args(["--workspace", "--exclude", "xtask", "--target-dir", crate::guest::TARGET_DIRECTORY])
         .args(kit.cargo_options(false))
         .args(["--", "-D", "warnings"])
+        .run()
+}
+
+/// Compares what the shim says of libc with the `libc` crate, on this CPU.
+fn signatures(kit: &Kit) -> Result<()> {
+    kit.cargo()
+        .args(["check", "--package", "stackgate-libc", "--test", "signatures"])
+        .args(["--target-dir", crate::guest::TARGET_DIRECTORY])
+        .args(kit.cargo_options(false))
         .run()
 }
 

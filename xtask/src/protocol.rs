@@ -2,8 +2,10 @@
 //!
 //! `guest --list` prints a line a case: `group/name`, a tab, and what is expected: `ok`, or
 //! `fatal:TEXT` for a case that must die with TEXT on standard error, where ` ... ` stands for whatever
-//! comes between two parts. `guest group/name` runs that one case in its process; the last line on standard output is `ok N`, N the number of things
-//! that it checked. A program that ends early with exit code 0 has not said so and fails.
+//! comes between two parts. `guest group/name` runs that one case in its process; the last line on
+//! standard output is `ok N`, N the number of things that it checked. A program that ends early with exit
+//! code 0 has not said so and fails. Lines that begin with `note: ` are figures for people; they are
+//! printed below the table.
 
 use anyhow::{Context as _, Result, bail};
 
@@ -85,6 +87,11 @@ fn in_order(text: &str, wanted: &str) -> bool {
     rest.is_some()
 }
 
+/// What a case has to say to people.
+pub fn notes(stdout: &str) -> impl Iterator<Item = &str> {
+    stdout.lines().filter_map(|line| line.strip_prefix("note: "))
+}
+
 fn last_line_checks(stdout: &str) -> Option<u64> {
     stdout.lines().last()?.strip_prefix("ok ")?.parse().ok()
 }
@@ -134,6 +141,12 @@ mod tests {
     fn parts_come_in_order() {
         assert!(in_order("one two three", "one") && in_order("one two three", "one ... three"));
         assert!(!in_order("one two three", "two ... one") && !in_order("one", "one ... one"));
+    }
+
+    #[test]
+    fn notes_are_lines_of_their_own() {
+        let found: Vec<_> = notes("note: stack of x 5\nnoise note: no\nnote: two\nok 3\n").collect();
+        assert_eq!(found, ["stack of x 5", "two"]);
     }
 
     #[test]

@@ -4,7 +4,7 @@
 //! seen in each stretch of it. Two views are held against that: gdb's, which knows the unwind tables
 //! alone, by stepping over the emulator's stub ([`crate::gdb`], `xtask/scripts/step.py`); and the
 //! library's own, from a signal handler at each instruction, by the plugin `sigstep`
-//! ([`signal_every_instruction`]). An instruction that a view never reached is wrong too, unless
+//! ([`signal_every_instruction`]), which also calls libc there by every entry of the shim that it may. An instruction that a view never reached is wrong too, unless
 //! [`UNREACHED`] says why nobody can.
 
 mod compare;
@@ -118,6 +118,7 @@ struct Report {
     unreached: Vec<String>,
     wrong: Vec<String>,
     stops: [usize; 2],
+    shim_calls: usize,
     elapsed: Duration,
 }
 
@@ -178,6 +179,7 @@ pub fn step(context: &Context) -> Result<Tally> {
             format!("{} unreached", report.unreached.len()),
             format!("gdb {} stops", report.stops[0]),
             format!("signals {} stops", report.stops[1]),
+            format!("{} calls of libc from them", report.shim_calls),
             format!("{} wrong", report.wrong.len()),
             format!("{:.1} s", report.elapsed.as_secs_f64()),
             ui::verdict(report.wrong.is_empty()),
@@ -246,6 +248,7 @@ fn step_one(kit: &Kit, program: &str) -> Result<Report> {
         unreached: unreached.into_iter().collect(),
         wrong,
         stops: [physical.stops, logical.stops],
+        shim_calls: logical.shim_calls,
         elapsed: start.elapsed(),
     })
 }
@@ -282,6 +285,8 @@ struct Seen {
     /// Addresses at which it took a trace.
     seen: BTreeSet<u64>,
     stops: usize,
+    /// Calls through the shim that handlers made.
+    shim_calls: usize,
     mistakes: Vec<compare::Mistake>,
     /// What is not about one instruction.
     problems: Vec<String>,
@@ -420,7 +425,9 @@ fn by_signals(
     for scenario in expected {
         let outcome = command.clone().arg(&scenario.name).capture(Some(TIME_LIMIT))?;
         let mut sights = Vec::new();
+        let mut handlers = 0;
         for line in outcome.stdout.lines().filter_map(|line| line.strip_prefix("@ ")) {
+            handlers += 1;
             let sight = Sight::parse(line, |at| name_of(symbols, at))?;
             if ranges.iter().any(|range| range.contains(&sight.address)) {
                 sights.push(sight);
@@ -437,9 +444,24 @@ fn by_signals(
                 last.join(" after "),
             ));
         }
+        match shim_calls(&outcome.stdout) {
+            Some((said, calls)) if said == handlers && calls >= handlers => seen.shim_calls += calls,
+            other => seen.problems.push(format!(
+                "{}: {}: {handlers} handlers ran, and of calls through the shim it said {other:?}",
+                View::Logical,
+                scenario.name,
+            )),
+        }
         seen.judge(View::Logical, scenario, &sights);
     }
     Ok(seen)
+}
+
+/// Handlers that called libc, and how many calls that were: `shim HANDLERS CALLS`.
+fn shim_calls(stdout: &str) -> Option<(usize, usize)> {
+    let line = stdout.lines().find_map(|line| line.strip_prefix("shim "))?;
+    let (handlers, calls) = line.split_once(' ')?;
+    Some((handlers.parse().ok()?, calls.parse().ok()?))
 }
 
 /// Every symbol of a program, labels too.

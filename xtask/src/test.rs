@@ -18,7 +18,7 @@ use crate::{
     guest::{self, Profile, Program},
     host_tests,
     process::Cmd,
-    protocol::{Case, judge, parse_list},
+    protocol::{Case, judge, notes, parse_list},
     targets::TARGETS,
     toolchain::Kit,
     ui,
@@ -52,6 +52,7 @@ struct Done {
     column: usize,
     group: String,
     checks: Option<u64>,
+    notes: Vec<String>,
 }
 
 /// Runs the tests that `filter` selects by a part of their name, on the chosen CPUs; without a
@@ -102,6 +103,11 @@ pub fn test(context: &Context, filter: Option<&str>) -> Result<Tally> {
         tally.merge(own);
     }
     ui::align(&rows).iter().for_each(|line| ui::say(line));
+    let noted = noted(&columns, &done);
+    if !noted.is_empty() {
+        ui::headline("measured");
+        noted.iter().for_each(|line| ui::say(line));
+    }
     kits.report_skipped();
 
     if filter.is_none() {
@@ -187,11 +193,12 @@ fn run_all(columns: &[Column]) -> (Vec<Done>, Vec<Duration>) {
             scope.spawn(|| {
                 while let Some(job) = jobs.get(next.fetch_add(1, Ordering::Relaxed)) {
                     let start = Instant::now();
-                    let checks = run_case(&columns[job.column], job.case);
+                    let ran = run_case(&columns[job.column], job.case);
+                    let (checks, notes) = ran.map_or((None, Vec::new()), |(n, notes)| (Some(n), notes));
                     let mut results = results.lock().unwrap_or_else(PoisonError::into_inner);
                     results.1[job.column] += start.elapsed();
                     let group = job.case.group().to_owned();
-                    results.0.push(Done { column: job.column, group, checks });
+                    results.0.push(Done { column: job.column, group, checks, notes });
                     progress.step(&format!("{} {}", columns[job.column].name, job.case.name));
                 }
             });
@@ -201,12 +208,12 @@ fn run_all(columns: &[Column]) -> (Vec<Done>, Vec<Duration>) {
     results.into_inner().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// Runs one case; the number of checks it made, or nothing after the failure was printed.
-fn run_case(column: &Column, case: &Case) -> Option<u64> {
+/// Runs one case; the number of checks it made and its notes, or nothing after the failure was printed.
+fn run_case(column: &Column, case: &Case) -> Option<(u64, Vec<String>)> {
     let cmd = column.program.clone().arg(&case.name);
     let (why, output) = match cmd.capture(Some(TIME_LIMIT)) {
         Ok(outcome) => match judge(&case.expect, &outcome) {
-            Ok(checks) => return Some(checks),
+            Ok(checks) => return Some((checks, notes(&outcome.stdout).map(str::to_owned).collect())),
             Err(why) => (why, format!("{}{}", outcome.stdout, outcome.stderr)),
         },
         Err(error) => (format!("{error:#}"), String::new()),
@@ -221,6 +228,15 @@ fn run_case(column: &Column, case: &Case) -> Option<u64> {
         if indented.is_empty() { "" } else { "\n" },
     ));
     None
+}
+
+/// What the cases noted, by column.
+fn noted(columns: &[Column], done: &[Done]) -> Vec<String> {
+    let of = |at: usize| done.iter().filter(move |d| d.column == at).flat_map(|d| &d.notes);
+    let rows = columns.iter().enumerate().flat_map(|(at, column)| {
+        of(at).map(|note| std::iter::once(column.name).chain(note.split("  ")).map(str::to_owned).collect())
+    });
+    ui::align(&rows.collect::<Vec<_>>())
 }
 
 /// Test group by column: the cases that passed, and of how many where some did not.
@@ -269,7 +285,8 @@ mod tests {
             cases: cases.iter().map(|n| case(n)).collect(),
         };
         let columns = [column("i386", &["a/x", "b/x"]), column("arm", &["a/x"])];
-        let result = |column, group: &str, checks| Done { column, group: group.into(), checks };
+        let result =
+            |column, group: &str, checks| Done { column, group: group.into(), checks, notes: Vec::new() };
         let done = [result(0, "a", Some(2)), result(0, "b", None), result(1, "a", Some(1))];
         assert_eq!(
             table(&columns, &done),

@@ -142,19 +142,19 @@ fn shown(line: &Line) -> String {
 
 /// Reads a file, a chunk at a turn.
 fn read(file: &CString) -> Result<Vec<u8>, String> {
-    const O_RDONLY: c_int = 0;
     let failed = |what: &str, errno: stackgate_libc::Errno| {
         format!("cannot {what} {}: {}", file.to_string_lossy(), std::io::Error::from_raw_os_error(errno.0))
     };
     let counted = || C_CALLS.fetch_add(1, Ordering::Relaxed);
     counted();
-    let fd = stackgate_libc::open(file, O_RDONLY, 0).map_err(|errno| failed("open", errno))?;
+    let fd =
+        stackgate_libc::open(file, stackgate_libc::O_RDONLY, 0).map_err(|errno| failed("open", errno))?;
     let mut bytes = Vec::new();
     let result = loop {
         let end = bytes.len();
         bytes.resize(end + CHUNK, 0);
         counted();
-        match stackgate_libc::read(fd, &mut bytes[end..]) {
+        match fd.read(&mut bytes[end..]) {
             Ok(n) => {
                 bytes.truncate(end + n);
                 if n == 0 {
@@ -166,7 +166,7 @@ fn read(file: &CString) -> Result<Vec<u8>, String> {
         park(0).expect("between two calls");
     };
     counted();
-    stackgate_libc::close(fd).map_err(|errno| failed("close", errno))?;
+    fd.close().map_err(|errno| failed("close", errno))?;
     result
 }
 

@@ -11,11 +11,12 @@ use core::fmt::Write as _;
 use core::hint::black_box;
 use qemu_tests::cases::moved::Movable;
 use qemu_tests::cpu::{self, ccall_one};
+use qemu_tests::shim::call_all;
 use stackgate::arch::frame::Word;
 use stackgate::arch::{self, CALLBACK_ELSEWHERE, NativeWord, Stack};
 use stackgate::traceback::{Traceback, TracebackArg, set_cgo_traceback};
 use stackgate::{CFn, CallbackFn, EntryFn, G, GState, M, g_init, m_adopt, m_release, stack_moved};
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 /// One stretch of a scenario: while `function` runs, unwinders see exactly this.
 struct Step {
@@ -703,7 +704,8 @@ unsafe extern "C" fn step_enters_thread() {
 /// Tells an m how much of the stack that we are on belongs to it: what lies below `main`'s frame, and that.
 fn with_bounds(m: &mut M) {
     const BELOW: usize = 1 << 20;
-    const ABOVE: usize = 1 << 12;
+    // The local is in a frame above which lies `main`'s, on the next page at most.
+    const ABOVE: usize = 1 << 13;
     let here = 0u128;
     let here = (&raw const here).addr() & !0xfff;
     let word = |address: usize| NativeWord::new(address as u64);
@@ -731,6 +733,10 @@ unsafe extern "C" fn step_traceback(arg: *mut TracebackArg) {
 /// A scenario is under way: what happens before and after it is the set-up's.
 static UNDER_WAY: AtomicBool = AtomicBool::new(false);
 
+/// Handlers that have run meanwhile, and the calls through the shim that they have made.
+static HANDLERS: AtomicUsize = AtomicUsize::new(0);
+static SHIM_CALLS: AtomicUsize = AtomicUsize::new(0);
+
 /// Where a scenario begins, for who watches from outside.
 #[unsafe(no_mangle)]
 #[inline(never)]
@@ -746,7 +752,8 @@ extern "C" fn step_scenario_ends() {
 }
 
 /// Writes the trace of what has been interrupted: the PC, `m` or `C` and the PC to look up for each frame,
-/// the reason of the end. Addresses that are not in a crossing mean nothing.
+/// the reason of the end. Addresses that are not in a crossing mean nothing. Then calls libc by every entry of
+/// the shim that a handler may call: wherever it came, also between a crossing's change of g and of stack.
 #[unsafe(no_mangle)]
 unsafe extern "C" fn step_signal(_: c_int, _: *mut c_void, ucontext: *mut c_void) {
     let mut line = Line { bytes: [0; 1024], used: 0 };
@@ -771,6 +778,8 @@ unsafe extern "C" fn step_signal(_: c_int, _: *mut c_void, ucontext: *mut c_void
     if UNDER_WAY.load(Ordering::Relaxed) {
         // SAFETY: the bytes are there.
         unsafe { write(1, line.bytes.as_ptr(), line.used) };
+        SHIM_CALLS.fetch_add(call_all(true), Ordering::Relaxed);
+        HANDLERS.fetch_add(1, Ordering::Relaxed);
     }
     step_signal_end();
 }
@@ -938,8 +947,15 @@ extern "C" fn main(_: c_int, _: *const *const u8) -> c_int {
             m_release().expect("where it was adopted");
         }
     }
-    println!("done");
+    end();
     0
+}
+
+/// Says what the handlers have done. Not in `main`, whose frame has to lie within the bounds of the m's stack.
+#[inline(never)]
+fn end() {
+    println!("shim {} {}", HANDLERS.load(Ordering::Relaxed), SHIM_CALLS.load(Ordering::Relaxed));
+    println!("done");
 }
 
 /// Does what the command line says; the scenarios to run are left to `main`. `None`: a wrong command line.

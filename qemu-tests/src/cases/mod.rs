@@ -7,6 +7,7 @@ pub mod entry;
 pub mod export;
 pub mod foreign;
 pub mod hooks;
+pub mod libc_shim;
 pub mod moved;
 pub mod nesting;
 pub mod numbers;
@@ -46,6 +47,7 @@ pub fn all() -> impl Iterator<Item = &'static Case> {
         stacks::CASES,
         threads::CASES,
         overflow::CASES,
+        libc_shim::CASES,
     ]
     .into_iter()
     .flatten()
