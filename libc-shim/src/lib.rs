@@ -6,6 +6,10 @@
 //! entry says so ([`Entry::handler_safe`]).
 //!
 //! glibc 2.34 or later: on 32-bit CPUs the functions that take 64-bit times are used.
+//!
+//! Beside that there is what a runtime on Linux needs and what rests on any platform: managed stacks
+//! ([`Stacks`]), threads that are m's before a signal can find them ([`start_thread`]), and stack overflows that
+//! are named ([`handle_overflow`]).
 
 #![no_std]
 
