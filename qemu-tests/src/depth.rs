@@ -245,7 +245,7 @@ const PATHS: &[Path] = &[
         }),
         why: "",
     },
-    call!("systemstack", &["stackgate_systemstack"], { arch::systemstack(depth_user_system, null_mut()) }),
+    call!("systemstack", &["stackgate_systemstack"], arch::systemstack(depth_user_system, null_mut())),
     call!("mcall", &["stackgate_mcall"], arch::mcall(leaves)),
     call!("park, the crossing", &["stackgate_park"], arch::park(1)),
     call!("park", &["depth_park"], depth_park(1)),
