@@ -80,7 +80,7 @@ pub use throw::{Thrown, cgocall_catch, throw};
 
 /// How many bytes of a managed stack a call into C, a callback or a park uses at most, from the caller's SP until
 /// the system stack, or a function of the user's, is reached. The same for every path of this library and of
-/// `stackgate-libc`, on every CPU, in code that is optimised; `qemu-tests/DEPTH.md` has what each really uses.
+/// `stackgate-libc`, on every CPU, in code that is optimised; `cargo xtask stack-depth` says what each really uses.
 ///
 /// Go's limit for a chain of functions that do not ask for more stack.
 pub const MANAGED_USE: usize = 800;

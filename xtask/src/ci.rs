@@ -13,7 +13,6 @@ use crate::{
     context::{Context, Tally},
     count::{self, count},
     debug::debug,
-    depth::{self, stack_depth},
     frames::{Do, frames},
     run::run,
     step::step,
@@ -37,7 +36,6 @@ const STAGES: &[Stage] = &[
     Stage { name: "run", work: |context| run(context, None, None), counts_cases: false },
     Stage { name: "count", work: counted, counts_cases: false },
     Stage { name: "step", work: step, counts_cases: false },
-    Stage { name: "stack-depth", work: bounded, counts_cases: false },
     Stage { name: "debug", work: debug, counts_cases: false },
     Stage { name: "frames", work: framed, counts_cases: false },
 ];
@@ -50,10 +48,6 @@ const LONG_STAGES: &[Stage] = &[
 
 fn counted(context: &Context) -> Result<Tally> {
     count(context, &count::Options { check: true, write: false, profile: false, op: None })
-}
-
-fn bounded(context: &Context) -> Result<Tally> {
-    stack_depth(context, depth::Do::Check)
 }
 
 fn framed(context: &Context) -> Result<Tally> {

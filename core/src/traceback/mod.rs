@@ -45,7 +45,7 @@
 
 /// How many bytes of the stack that it runs on a traceback uses at most in code that is optimised, on every CPU:
 /// [`Traceback::from_ucontext`], [`print`](print()), [`callers`]. The user's three functions come on top of that
-/// where they run on the same stack. See `qemu-tests/DEPTH.md`.
+/// where they run on the same stack. See `cargo xtask stack-depth`.
 ///
 /// A signal stack has room for this beside what the kernel puts there.
 pub const HANDLER_USE: usize = 16 << 10;
