@@ -5,6 +5,10 @@
 //! unpacks the block, calls libc and puts the result and `errno` back. No closure and no indirect call lies
 //! on the way, so a wrapper can be called from a small stack and from a signal handler that interrupted a
 //! crossing.
+//!
+//! Beside that there is what a runtime on Linux needs and what rests on any platform: managed stacks
+//! ([`Stacks`]), threads that are m's before a signal can find them ([`start_thread`]), and stack overflows that
+//! are named ([`handle_overflow`]).
 
 #![no_std]
 

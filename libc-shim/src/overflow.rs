@@ -5,6 +5,10 @@
 //! stack and a traceback, and the process dies by the same signal. Any other fault goes to the handler that was
 //! there before, as if this one were not there.
 //!
+//! The signal stack itself can only be told of where SP has left it: while SP is on it and there is no room for
+//! another handler, the kernel ends the process at once. On ppc64le, whose frames are opened by a store that
+//! faults before SP moves, that is nearly always so.
+//!
 //! ```text
 //! stackgate: fatal: stack overflow: the managed stack of a task is too small, or its recursion has no end
 //!     fault 0x7f3a1c402ff8  pc 0x5581a2c3f0a1  sp 0x7f3a1c403000  signal 11

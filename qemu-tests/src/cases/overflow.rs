@@ -9,6 +9,7 @@ use core::hint::black_box;
 use core::ptr::null_mut;
 use core::sync::atomic::{AtomicUsize, Ordering};
 use stackgate::arch::frame::Word;
+use stackgate::arch::{Cpu, Native};
 use stackgate::{G, Platform, StackBounds, current_m, g_init, resume};
 use stackgate_libc::{Hosted, StackOptions, Stacks, ThreadOptions, handle_overflow, start_thread};
 
@@ -16,7 +17,7 @@ use stackgate_libc::{Hosted, StackOptions, Stacks, ThreadOptions, handle_overflo
 #[unsafe(no_mangle)]
 #[inline(never)]
 extern "C" fn overflow_recurses(depth: usize) -> usize {
-    let words = [depth; 16];
+    let words = [depth; 64];
     black_box(&words);
     if depth == usize::MAX {
         return 0;
@@ -187,6 +188,12 @@ fn a_signal_stack() {
         }
     }
     let ending = on_a_small_thread(run);
+    if Native::NAME == "ppc64le" {
+        // There a frame is opened by one store, which faults before SP moves. SP is on the signal stack, on which
+        // there is no room for another handler: the kernel ends the process, and nobody can say anything.
+        check_eq!(ending.signal, Some(libc::SIGSEGV), "{ending:?}");
+        return;
+    }
     let lines = report(&ending, "a signal stack is too small");
     check_eq!(names(&lines)[0], "overflow_recurses", "{lines:#?}");
 }
@@ -271,12 +278,23 @@ fn a_wild_pointer_by_default() {
 }
 
 fn a_wild_pointer_into_a_guard() {
-    // Of a stack that nobody runs on.
+    unsafe extern "C" fn writes(address: usize) -> usize {
+        // SAFETY: none: this is the fault.
+        unsafe { core::ptr::with_exposed_provenance_mut::<u8>(address).write_volatile(1) };
+        0
+    }
+    // From a task on one stack into the guard of another.
     let pool = Stacks::new(StackOptions::default());
-    let stack = pool.take(16 << 10).expect("a stack");
-    let guard = stack.limit().wrapping_sub(16);
-    // SAFETY: none: this is the fault.
-    let ending = before_ours(libc::SIG_DFL, 0, || unsafe { guard.write_volatile(1) });
+    let stacks = [(); 2].map(|()| pool.take(16 << 10).expect("a stack"));
+    let guard = stacks[0].limit().expose_provenance() - 16;
+    let ending = before_ours(libc::SIG_DFL, 0, || {
+        let mut g = G::default();
+        // SAFETY: the task dies.
+        unsafe {
+            stacks[1].init(&raw mut g, writes).expect("a good stack");
+            black_box(resume(&raw mut g, guard)).expect("it dies");
+        }
+    });
     check_eq!(ending.signal, Some(libc::SIGSEGV), "{ending:?}");
     quiet(&ending);
 }
