@@ -25,7 +25,7 @@ pub use overflow::handle_overflow;
 pub use platform::{Hosted, guards_by_advice, handle_fork, use_mprotect_guards};
 pub use stacks::{ManagedStack, StackOptions, Stacks};
 pub use start::{
-    ExitError, SIGNAL_STACK, SYSTEM_STACK, ThreadMain, ThreadOptions, discard_thread, exit_thread, least_signal_stack,
-    mstart, prepare_thread, reap_threads, start_thread,
+    ExitError, SIGNAL_STACK, SYSTEM_STACK, ThreadMain, ThreadOptions, discard_thread, exit_thread,
+    least_signal_stack, mstart, prepare_thread, reap_threads, start_thread,
 };
 pub use tables::register_own_tables;
