@@ -36,7 +36,7 @@ impl OwnedFd {
         read(self.0, to)
     }
 
-    /// As [`write`].
+    /// As [`write()`].
     ///
     /// # Errors
     /// What libc says, `EINTR` included.

@@ -435,6 +435,7 @@ fn in_handler(f: unsafe extern "C" fn(*mut c_void)) -> usize {
                 crate::setup::in_c(|| {
                     // SAFETY: the stack outlives the handler.
                     assert_eq!(
+                        // SAFETY: the memory is the handler's alone.
                         unsafe { depth_in_handler(handler, start.cast(), size) },
                         0,
                         "the handler ran"

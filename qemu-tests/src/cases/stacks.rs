@@ -311,9 +311,9 @@ fn from_many_threads() {
                     mine.push(stack);
                     let last = mine.len() - 1;
                     // SAFETY: memory of these stacks.
-                    let words = mine.iter().map(|stack| unsafe { first_word(stack).read_volatile() });
+                    let mut words = mine.iter().map(|stack| unsafe { first_word(stack).read_volatile() });
                     assert!(words.clone().all(|word| word >> 20 == me), "a stack that two threads have");
-                    assert_eq!(words.last(), Some(me << 20 | i), "{last}");
+                    assert_eq!(words.next_back(), Some((me << 20) | i), "{last}");
                 }
                 crate::harness::passed();
             });

@@ -234,7 +234,7 @@ fn registers_of_c_are_kept() {
         // SAFETY: run once, on this thread, which is no m.
         let thread = unsafe { prepare_thread(&ThreadOptions::default(), saw, null_mut()) }.expect("memory");
         let before: crate::cpu::Pattern = core::array::from_fn(|i| {
-            crate::cpu::representable(i, (seed << 40 | i as u64 + 1).wrapping_mul(0x0101_0101_0101_0101))
+            crate::cpu::representable(i, ((seed << 40) | (i as u64 + 1)).wrapping_mul(0x0101_0101_0101_0101))
         });
         let mut after = [0; KEPT.len()];
         let args = [thread.expose_provenance(), 0, 0, 0];
