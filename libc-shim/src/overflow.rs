@@ -218,7 +218,7 @@ fn describe(
         registers.pc(),
         registers.sp()
     )?;
-    let m = current_m().unwrap_or(core::ptr::null_mut());
+    let m = current_m().unwrap_or_default();
     // SAFETY: this thread's m.
     let g: *mut G = unsafe { m.as_ref() }.map_or(core::ptr::null_mut(), |m: &M| m.curg.get());
     // SAFETY: the g that the m runs.

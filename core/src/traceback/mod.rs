@@ -57,6 +57,7 @@ mod physical;
 mod print;
 mod records;
 mod registry;
+mod row;
 mod set;
 mod stack;
 mod symbols;

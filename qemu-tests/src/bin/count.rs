@@ -133,10 +133,15 @@ fn threads(n: usize) {
 
 /// Takes the innermost `n` frames of a stack that has as many whatever `n` is.
 fn traced(walker: Walker, n: usize) {
+    // Apart, so that the many frames do not each have room for a traceback.
+    #[inline(never)]
+    fn take(walker: Walker, n: usize) -> usize {
+        Traceback::current_by(walker).take(n).count()
+    }
     #[inline(never)]
     fn down(levels: usize, walker: Walker, n: usize) -> usize {
         if levels == 0 {
-            return Traceback::current_by(walker).take(n).count();
+            return take(walker, n);
         }
         black_box(down(black_box(levels) - 1, walker, n))
     }
