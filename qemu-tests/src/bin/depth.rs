@@ -10,7 +10,7 @@ fn main() -> std::process::ExitCode {
     if wanted == "--list" {
         for path in paths() {
             let stack = match path.run {
-                Run::Task(_) => "managed",
+                Run::Task(_) | Run::End(_) => "managed",
                 Run::Start(_) => "top",
                 Run::Handler(_) => "handler",
             };

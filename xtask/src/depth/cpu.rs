@@ -248,6 +248,10 @@ impl Cpu {
                 register = insn.op(0);
             } else if insn.op(0) == register {
                 let m = insn.mnemonic.as_str();
+                // s390x: a word of a table, by a register and an index.
+                if m == "lg" && insn.op(1).split_once('(').is_some_and(|(_, inside)| inside.contains(',')) {
+                    return true;
+                }
                 return m.starts_with("add") || m.starts_with("ag") || m == "la" || m == "ar";
             }
         }
