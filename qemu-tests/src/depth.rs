@@ -9,6 +9,7 @@ use crate::setup::{Task, adopted};
 use core::ffi::{c_char, c_int, c_void};
 use core::fmt;
 use core::hint::black_box;
+use core::mem::MaybeUninit;
 use core::ptr::null_mut;
 use core::sync::atomic::{AtomicPtr, AtomicUsize, Ordering};
 use stackgate::arch::frame::Word;
@@ -42,6 +43,9 @@ pub struct Path {
     pub run: Run,
     /// Why what is found stays below the bound; empty where it reaches it.
     pub why: &'static str,
+    /// How many words of arguments a caller may push, on the CPU that passes them on the stack: they count for the
+    /// caller.
+    pub arguments: usize,
 }
 
 /// Bytes of the stacks that paths run on.
@@ -58,10 +62,14 @@ static END: AtomicPtr<usize> = AtomicPtr::new(null_mut());
 /// Marks where a path begins: the next call is its first.
 macro_rules! begins {
     () => {{
-        let mut registers = Registers::default();
-        // SAFETY: room for the registers.
-        unsafe { arch::capture(&raw mut registers) };
-        BEGIN.store(registers.sp(), Ordering::Relaxed);
+        // Not zeroed: libc would, and use the stack.
+        let mut registers = MaybeUninit::<Registers>::uninit();
+        // SAFETY: room for the registers; SP is one of them.
+        let sp = unsafe {
+            arch::capture(registers.as_mut_ptr());
+            (*registers.as_ptr()).sp()
+        };
+        BEGIN.store(sp, Ordering::Relaxed);
     }};
 }
 
@@ -244,6 +252,7 @@ macro_rules! call {
                 run
             }),
             why: $why,
+            arguments: 0,
         }
     };
 }
@@ -259,6 +268,7 @@ const PATHS: &[Path] = &[
         parts: &["stackgate_g_start"],
         run: Run::Start(depth_user_entry),
         why: "",
+        arguments: 0,
     },
     call!("asmcgocall", &["stackgate_asmcgocall"], arch::asmcgocall(depth_user_c, null_mut())),
     call!("ccall", &["stackgate_ccall"], crate::cpu::ccall_one(depth_user_c, null_mut())),
@@ -276,6 +286,7 @@ const PATHS: &[Path] = &[
             assert_eq!(thrown, 3);
         }),
         why: "",
+        arguments: 0,
     },
     call!("systemstack", &["stackgate_systemstack"], arch::systemstack(depth_user_system, null_mut())),
     call!("mcall", &["stackgate_mcall"], arch::mcall(leaves)),
@@ -324,6 +335,7 @@ const PATHS: &[Path] = &[
             assert_eq!(thrown, 3);
         }),
         why: "",
+        arguments: 0,
     },
     call!("stackgate_g_init", &["stackgate_g_init"], {
         with!(it = (G::default(), [0u128; 256]) => {
@@ -358,12 +370,14 @@ const PATHS: &[Path] = &[
         parts: &["depth_print"],
         run: Run::Handler(depth_print),
         why: IN_TABLES,
+        arguments: 0,
     },
     Path {
         name: "stackgate_callers",
         parts: &["stackgate_callers"],
         run: Run::Handler(callers_in_handler),
         why: IN_TABLES,
+        arguments: 0,
     },
 ];
 
@@ -372,7 +386,7 @@ macro_rules! wrapper {
     ($name:literal, $call:expr) => {
         wrapper!($name, $call, "")
     };
-    ($name:literal, $call:expr, $why:literal) => {
+    ($name:literal, $call:expr, $why:expr) => {
         call!($name, &[concat!("stackgate_libc::", $name)], $call, $why)
     };
 }
@@ -401,6 +415,7 @@ macro_rules! ends {
                 $call
             }),
             why: "",
+            arguments: 0,
         }
     };
 }
@@ -439,10 +454,12 @@ fn page() -> *mut u8 {
     }
 }
 
+/// Of what copies a large structure.
+const COPIES: &str = "libc's memcpy is counted with everything that it ever pushes";
+
 /// The wrappers of libc.
 const WRAPPERS: &[Path] = &[
     wrapper!("files::open", shim::open(c"/nowhere", 0, 0)),
-    wrapper!("files::close", shim::close(-1)),
     wrapper!("files::read", shim::read(-1, &mut [0; 4])),
     wrapper!("files::write", shim::write(-1, b"none")),
     wrapper!("files::poll", shim::poll(&mut [], 0)),
@@ -452,21 +469,24 @@ const WRAPPERS: &[Path] = &[
     drops!("files::OwnedFd", nowhere()),
     drops!("time::Timer", timer()),
     drops!("threads::ThreadAttributes", attributes()),
-    wrapper!("memory::mmap", shim::mmap(null_mut(), 0, 0, 0, -1, 0)),
+    Path { arguments: 7, ..wrapper!("memory::mmap", shim::mmap(null_mut(), 0, 0, 0, -1, 0)) },
     wrapper!("memory::munmap", with!(page = page() => shim::munmap(page, 1))),
     wrapper!("memory::madvise", shim::madvise(null_mut(), 0, 0)),
     wrapper!("memory::mprotect", shim::mprotect(null_mut(), 0, 0)),
     ends!("process::exit", shim::exit(0)),
     ends!("process::_exit", shim::_exit(0)),
-    ends!("process::abort", shim::abort()),
+    Path {
+        why: "it passes nothing, so that nothing writes to the last words of the frame",
+        ..ends!("process::abort", shim::abort())
+    },
     wrapper!("process::getpid", shim::getpid()),
     wrapper!("process::getenv", shim::getenv(c"PATH")),
     wrapper!("process::sysconf", shim::sysconf(-1)),
     wrapper!("signals::kill", shim::kill(0, 0)),
     wrapper!("signals::raise_process", shim::raise_process(0)),
     wrapper!("signals::raise_thread", shim::raise_thread(0)),
-    wrapper!("signals::sigaction", shim::sigaction(shim::SIGUSR1, None)),
-    wrapper!("signals::pthread_sigmask", shim::pthread_sigmask(0, None)),
+    wrapper!("signals::sigaction", shim::sigaction(shim::SIGUSR1, None), COPIES),
+    wrapper!("signals::pthread_sigmask", shim::pthread_sigmask(0, None), COPIES),
     wrapper!("signals::sigaltstack", shim::sigaltstack(None)),
     wrapper!("time::usleep", shim::usleep(0)),
     wrapper!("time::nanosleep", shim::nanosleep(&shim::Timespec::default(), None)),

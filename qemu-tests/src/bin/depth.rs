@@ -14,7 +14,7 @@ fn main() -> std::process::ExitCode {
                 Run::Start(_) => "top",
                 Run::Handler(_) => "handler",
             };
-            println!("{}\t{stack}\t{}\t{}", path.name, path.parts.join(" "), path.why);
+            println!("{}\t{stack}\t{}\t{}\t{}", path.name, path.parts.join(", "), path.arguments, path.why);
         }
         return 0.into();
     }

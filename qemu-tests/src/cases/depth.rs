@@ -32,7 +32,7 @@ cases! {
     "throw" => || fits("stackgate_throw");
     "yield" => || fits("stackgate_yield");
     "open" => || fits("files::open");
-    "close" => || fits("files::close");
+    "close" => || fits("files::OwnedFd::close");
     "read" => || fits("files::read");
     "write" => || fits("files::write");
 }
