@@ -5,14 +5,29 @@ use crate::gate::{Gate, Stuck};
 use crate::hooks;
 use crate::platform::{errno_location, fatal, platform};
 use crate::task::is;
-use crate::traceback::{self, ContextArg, ContextFn};
+use crate::traceback::{self, ContextArg};
 use crate::{M, current_g};
 use core::ffi::c_void;
 use core::fmt;
-use core::sync::atomic::Ordering;
+use core::sync::atomic::{AtomicUsize, Ordering};
 use stackgate_arch::{self as arch, CallbackFn, GState};
 
 static GATE: Gate = Gate::new();
+
+/// What is between C and the crossing of a callback: 0 if nothing is, which one load tells.
+static BETWEEN: AtomicUsize = AtomicUsize::new(0);
+/// [`GATE`] may be closed.
+const INITIALISING: usize = 1;
+/// There is a context function.
+pub(crate) const CONTEXT: usize = 2;
+/// There are hooks.
+pub(crate) const HOOKS: usize = 4;
+
+/// Says that something lies between C and callbacks from now on. What the thread has stored for it is seen by
+/// every callback that goes that way.
+pub(crate) fn put_between(what: usize) {
+    BETWEEN.fetch_or(what, Ordering::AcqRel);
+}
 
 /// Why initialisation was not begun or ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -43,7 +58,11 @@ impl fmt::Display for InitError {
 /// # Errors
 /// [`InitError::Begun`] if initialisation is under way.
 pub fn runtime_init_begin() -> Result<(), InitError> {
-    if GATE.close(platform().map_or(0, |p| p.thread_id())) { Ok(()) } else { Err(InitError::Begun) }
+    if !GATE.close(platform().map_or(0, |p| p.thread_id())) {
+        return Err(InitError::Begun);
+    }
+    put_between(INITIALISING);
+    Ok(())
 }
 
 /// Lets callbacks in. Go: `notify_runtime_init_done`.
@@ -53,6 +72,9 @@ pub fn runtime_init_begin() -> Result<(), InitError> {
 /// # Errors
 /// [`InitError::NotBegun`] if nobody keeps them waiting.
 pub fn notify_runtime_init_done() -> Result<(), InitError> {
+    // First: who begins again after the gate is open sets it again. Where it stays set too long, callbacks ask the
+    // gate.
+    BETWEEN.fetch_and(!INITIALISING, Ordering::AcqRel);
     if GATE.open(platform().map(System).as_ref()) { Ok(()) } else { Err(InitError::NotBegun) }
 }
 
@@ -99,23 +121,27 @@ pub unsafe fn enter(managed: CallbackFn, block: *mut c_void, size: usize) {
     let errno = errno_location();
     // SAFETY: errno is this thread's, and stays where it is.
     let saved = unsafe { errno.read_volatile() };
-    wait_runtime_init_done();
-    match traceback::context_function() {
+    if BETWEEN.load(Ordering::Acquire) == 0 {
         // SAFETY: by the caller.
-        None => unsafe { cross(managed, block, size, 0) },
+        unsafe { arch::cgocallback(managed, block, size, 0) };
+    } else {
         // SAFETY: by the caller.
-        Some(context) => unsafe { enter_with_context(context, managed, block, size) },
+        unsafe { enter_past(managed, block, size) };
     }
     // SAFETY: as above.
     unsafe { errno.write_volatile(saved) };
 }
 
-/// The rest of [`enter`] where contexts are made: the function that makes one also gets it back.
+/// The rest of [`enter`] where something lies between: the gate, a context function, hooks.
 #[inline(never)]
-unsafe fn enter_with_context(context: ContextFn, managed: CallbackFn, block: *mut c_void, size: usize) {
-    let mut arg = ContextArg { context: 0 };
-    // SAFETY: who set the function vouches for it; the rest by the caller.
+unsafe fn enter_past(managed: CallbackFn, block: *mut c_void, size: usize) {
+    wait_runtime_init_done();
+    // SAFETY: by the caller; who set the context function vouches for it. Who made a context also gets it back.
     unsafe {
+        let Some(context) = traceback::context_function() else {
+            return cross(managed, block, size, 0);
+        };
+        let mut arg = ContextArg { context: 0 };
         context(&raw mut arg);
         let ctxt = arg.context;
         cross(managed, block, size, ctxt);

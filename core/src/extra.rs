@@ -64,6 +64,20 @@ impl Waits for System {
     }
 }
 
+/// Lets nobody take or give back an m until [`let_in`]. Signals are masked.
+pub(crate) fn keep_out() {
+    core::mem::forget(POOL.lock().lock());
+}
+
+/// Lets m's be taken and given back again.
+///
+/// # Safety
+/// After [`keep_out`], on that thread or on its copy in a child process.
+pub(crate) unsafe fn let_in() {
+    // SAFETY: by the caller; the guard has been forgotten.
+    unsafe { POOL.lock().force_unlock() };
+}
+
 /// How many m's there are for threads that the runtime did not make.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ExtraMs {

@@ -1,6 +1,7 @@
 //! What an embedder wants to do whenever C is entered and left.
 
 use crate::M;
+use crate::callback;
 use crate::once::Once;
 use crate::task::{value, word};
 use core::ffi::c_void;
@@ -69,6 +70,7 @@ pub unsafe fn set_hooks(hooks: &'static Hooks) -> Result<(), HooksError> {
         return Err(HooksError::AlreadySet);
     }
     HOOKS.store(core::ptr::from_ref(hooks).cast_mut(), Ordering::Release);
+    callback::put_between(callback::HOOKS);
     Ok(())
 }
 

@@ -47,6 +47,7 @@ pub mod capi;
 pub mod cgocall;
 mod console;
 mod extra;
+mod fork;
 mod gate;
 #[doc = include_str!("../docs/guide.md")]
 pub mod guide {}
@@ -63,6 +64,7 @@ pub use callback::{InitError, enter, notify_runtime_init_done, runtime_init_begi
 pub use cgocall::{cgocall, cgocall_no_callback, on_system_stack};
 pub use console::Console;
 pub use extra::{ExtraError, ExtraMs, add_extra_m, extra_ms, prepare_extra_ms};
+pub use fork::{after_fork, before_fork};
 pub use hooks::{Hooks, HooksError, set_hooks};
 pub use platform::{
     ErrnoFn, ExitHook, Platform, PlatformError, ServiceError, SignalMask, StackBounds, ThreadRun, fatal,

@@ -1,6 +1,5 @@
 //! What stackgate asks of the system it runs on, off its hot paths.
 
-use crate::M;
 use crate::console::Console;
 use crate::once::Once;
 use core::ffi::{c_int, c_void};
@@ -168,15 +167,6 @@ pub trait Platform: Sync {
     /// # Errors
     /// Where nothing at all is known, [`ServiceError::NotHere`].
     fn stack_bounds(&self) -> Result<StackBounds, ServiceError> {
-        Err(ServiceError::NotHere)
-    }
-
-    /// Memory for one more m, zeroed, and never given back: a thread that the runtime did not make needs one
-    /// when it calls in. Not called while a signal handler runs.
-    ///
-    /// # Errors
-    /// [`ServiceError::NoMemory`].
-    fn new_extra_m(&self) -> Result<NonNull<M>, ServiceError> {
         Err(ServiceError::NotHere)
     }
 }

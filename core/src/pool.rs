@@ -64,6 +64,11 @@ impl<T: Pooled> Pool<T> {
         }
     }
 
+    /// The lock under which one is taken or given back.
+    pub fn lock(&self) -> &Lock<impl Sized + use<T>> {
+        &self.first
+    }
+
     /// How many there are in all, taken or not.
     pub fn made(&self) -> usize {
         self.made.load(Ordering::Relaxed)

@@ -6,7 +6,7 @@ use core::mem::MaybeUninit;
 use core::ptr::NonNull;
 use core::sync::atomic::{AtomicBool, AtomicU8, AtomicUsize, Ordering};
 use core::sync::atomic::{AtomicPtr, AtomicU32};
-use stackgate::{ErrnoFn, ExitHook, M, Platform, ServiceError, SignalMask, StackBounds, ThreadRun};
+use stackgate::{ErrnoFn, ExitHook, Platform, ServiceError, SignalMask, StackBounds, ThreadRun};
 
 /// How far a guessed stack goes below and above where the thread stands, in bytes. Go guesses the same.
 const GUESS_BELOW: usize = 32 << 10;
@@ -202,10 +202,6 @@ impl Platform for Hosted {
         // This may be a stack that pthread does not know: a coroutine's, say.
         let known = main_bounds().or_else(pthread_bounds);
         Ok(known.filter(|bounds| (bounds.limit..bounds.top).contains(&here)).unwrap_or(guess))
-    }
-
-    fn new_extra_m(&self) -> Result<NonNull<M>, ServiceError> {
-        self.map(size_of::<M>().next_multiple_of(self.page_size())).map(NonNull::cast)
     }
 }
 
@@ -437,11 +433,11 @@ fn exit_key(hook: ExitHook) -> Result<c_uint, ServiceError> {
 pub fn handle_fork() -> Result<(), ServiceError> {
     static DONE: AtomicBool = AtomicBool::new(false);
     unsafe extern "C" fn prepare() {
-        stackgate::traceback::before_fork();
+        stackgate::before_fork();
     }
     unsafe extern "C" fn finish() {
         // SAFETY: `prepare` has run.
-        unsafe { stackgate::traceback::after_fork() };
+        unsafe { stackgate::after_fork() };
     }
     if DONE.swap(true, Ordering::Relaxed) {
         return Ok(());

@@ -299,6 +299,7 @@ macro_rules! define {
         }
 
         #[doc = concat!("Calls `", stringify!($name), "` on the system stack.")]
+        #[inline(always)]
         pub unsafe fn $name($($arg: $ty),*) -> ! {
             let mut block = $name::Block { $($arg,)* };
             // SAFETY: the trampoline takes this block.

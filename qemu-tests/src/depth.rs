@@ -9,11 +9,14 @@ use crate::setup::{Task, adopted};
 use core::ffi::{c_char, c_int, c_void};
 use core::fmt;
 use core::hint::black_box;
+use core::mem::MaybeUninit;
 use core::ptr::null_mut;
-use core::sync::atomic::{AtomicUsize, Ordering};
+use core::sync::atomic::{AtomicPtr, AtomicUsize, Ordering};
+use stackgate::arch::frame::Word;
 use stackgate::arch::unwind::Registers;
 use stackgate::traceback::{self, Traceback};
 use stackgate::{CFn, EntryFn, G, Resumed, arch};
+use stackgate_libc as shim;
 
 /// What a path runs on, and how it is run.
 #[derive(Clone, Copy)]
@@ -22,6 +25,8 @@ pub enum Run {
     Task(fn()),
     /// The path is a task's first function: it begins at the top of the stack.
     Start(EntryFn),
+    /// As `Task`, of a path that ends the program.
+    End(fn() -> !),
     /// A signal handler calls the function with its `ucontext`.
     Handler(unsafe extern "C" fn(ucontext: *mut c_void)),
 }
@@ -38,6 +43,9 @@ pub struct Path {
     pub run: Run,
     /// Why what is found stays below the bound; empty where it reaches it.
     pub why: &'static str,
+    /// How many words of arguments a caller may push, on the CPU that passes them on the stack: they count for the
+    /// caller.
+    pub arguments: usize,
 }
 
 /// Bytes of the stacks that paths run on.
@@ -48,13 +56,20 @@ const PAINT: u8 = 0xa5;
 /// SP in the caller of a path's first function.
 static BEGIN: AtomicUsize = AtomicUsize::new(0);
 
+/// Where a process that is about to end tells `BEGIN`.
+static END: AtomicPtr<usize> = AtomicPtr::new(null_mut());
+
 /// Marks where a path begins: the next call is its first.
 macro_rules! begins {
     () => {{
-        let mut registers = Registers::default();
-        // SAFETY: room for the registers.
-        unsafe { arch::capture(&raw mut registers) };
-        BEGIN.store(registers.sp(), Ordering::Relaxed);
+        // Not zeroed: libc would, and use the stack.
+        let mut registers = MaybeUninit::<Registers>::uninit();
+        // SAFETY: room for the registers; SP is one of them.
+        let sp = unsafe {
+            arch::capture(registers.as_mut_ptr());
+            (*registers.as_ptr()).sp()
+        };
+        BEGIN.store(sp, Ordering::Relaxed);
     }};
 }
 
@@ -193,12 +208,37 @@ unsafe extern "C" fn calls_what_throws(_: *mut c_void) -> c_int {
     0
 }
 
+/// Paints the current task's stack again, below the SP that its call into C has left.
+unsafe extern "C" fn paint(_: *mut c_void) -> c_int {
+    let m = stackgate::current_m().expect("an m");
+    // SAFETY: the task stands still meanwhile; what its call has saved lies below g0's SP.
+    unsafe {
+        let above = (*m).g0.sched.sp.get() as usize;
+        let call = core::ptr::with_exposed_provenance::<arch::AsmcgocallFrame>(above).sub(1);
+        let (low, sp) = ((*(*m).curg.get()).stack.limit.get() as usize, (*call).sp.get() as usize);
+        core::ptr::with_exposed_provenance_mut::<u8>(low).write_bytes(PAINT, sp - low);
+    }
+    0
+}
+
+/// Makes what a path needs, and only then marks where it begins.
+macro_rules! with {
+    ($needed:ident = $make:expr => $use:expr) => {{
+        #[allow(unused_mut, reason = "some paths change what they need")]
+        let mut $needed = $make;
+        // SAFETY: it takes nothing.
+        unsafe { arch::asmcgocall(paint, null_mut()) };
+        begins!();
+        $use
+    }};
+}
+
 /// A path whose first function is called once, with these arguments.
 macro_rules! call {
-    ($name:literal, $parts:expr, $call:expr) => {
+    ($name:expr, $parts:expr, $call:expr) => {
         call!($name, $parts, $call, "")
     };
-    ($name:literal, $parts:expr, $call:expr, $why:literal) => {
+    ($name:expr, $parts:expr, $call:expr, $why:expr) => {
         Path {
             name: $name,
             parts: $parts,
@@ -212,6 +252,7 @@ macro_rules! call {
                 run
             }),
             why: $why,
+            arguments: 0,
         }
     };
 }
@@ -227,6 +268,7 @@ const PATHS: &[Path] = &[
         parts: &["stackgate_g_start"],
         run: Run::Start(depth_user_entry),
         why: "",
+        arguments: 0,
     },
     call!("asmcgocall", &["stackgate_asmcgocall"], arch::asmcgocall(depth_user_c, null_mut())),
     call!("ccall", &["stackgate_ccall"], crate::cpu::ccall_one(depth_user_c, null_mut())),
@@ -244,6 +286,7 @@ const PATHS: &[Path] = &[
             assert_eq!(thrown, 3);
         }),
         why: "",
+        arguments: 0,
     },
     call!("systemstack", &["stackgate_systemstack"], arch::systemstack(depth_user_system, null_mut())),
     call!("mcall", &["stackgate_mcall"], arch::mcall(leaves)),
@@ -292,17 +335,18 @@ const PATHS: &[Path] = &[
             assert_eq!(thrown, 3);
         }),
         why: "",
+        arguments: 0,
     },
     call!("stackgate_g_init", &["stackgate_g_init"], {
-        let (mut g, mut stack) = (G::default(), [0u128; 256]);
-        let ends = stack.as_mut_ptr_range();
-        begins!();
-        stackgate::capi::stackgate_g_init(
-            &raw mut g,
-            ends.start.cast(),
-            ends.end.cast(),
-            Some(depth_user_entry),
-        )
+        with!(it = (G::default(), [0u128; 256]) => {
+            let ends = it.1.as_mut_ptr_range();
+            stackgate::capi::stackgate_g_init(
+                &raw mut it.0,
+                ends.start.cast(),
+                ends.end.cast(),
+                Some(depth_user_entry),
+            )
+        })
     }),
     call!("stackgate_strerror", &["stackgate_strerror"], stackgate::capi::stackgate_strerror(-3)),
     call!(
@@ -326,21 +370,145 @@ const PATHS: &[Path] = &[
         parts: &["depth_print"],
         run: Run::Handler(depth_print),
         why: IN_TABLES,
+        arguments: 0,
     },
     Path {
         name: "stackgate_callers",
         parts: &["stackgate_callers"],
         run: Run::Handler(callers_in_handler),
         why: IN_TABLES,
+        arguments: 0,
     },
 ];
 
+/// A path of a wrapper of libc's.
+macro_rules! wrapper {
+    ($name:literal, $call:expr) => {
+        wrapper!($name, $call, "")
+    };
+    ($name:literal, $call:expr, $why:expr) => {
+        call!($name, &[concat!("stackgate_libc::", $name)], $call, $why)
+    };
+}
+
+/// The path of a wrapper that is dropped.
+macro_rules! drops {
+    ($name:literal, $make:expr) => {
+        call!(
+            concat!($name, "::drop"),
+            &[concat!("<stackgate_libc::", $name, " as core::ops::drop::Drop>::drop")],
+            with!(it = $make => drop(it))
+        )
+    };
+}
+
+/// A wrapper's path that ends the program.
+macro_rules! ends {
+    ($name:literal, $call:expr) => {
+        Path {
+            name: $name,
+            parts: &[concat!("stackgate_libc::", $name)],
+            run: Run::End(|| {
+                begins!();
+                // SAFETY: `used` has stored where its own process reads it.
+                unsafe { END.load(Ordering::Relaxed).write(BEGIN.load(Ordering::Relaxed)) };
+                $call
+            }),
+            why: "",
+            arguments: 0,
+        }
+    };
+}
+
+fn thread() -> shim::Thread {
+    shim::pthread_self()
+}
+
+fn attributes() -> shim::ThreadAttributes {
+    shim::ThreadAttributes::new().expect("attributes")
+}
+
+fn timer() -> shim::Timer {
+    shim::Timer::new(shim::CLOCK_MONOTONIC, &shim::SigEvent::signal(shim::SIGUSR1)).expect("a timer")
+}
+
+fn key() -> shim::Key {
+    // SAFETY: without a destructor.
+    unsafe { shim::Key::new(None) }.expect("a key")
+}
+
+fn nowhere() -> shim::OwnedFd {
+    shim::open(c"/dev/null", shim::O_RDWR, 0).expect("the file")
+}
+
+unsafe extern "C" fn thread_start(_: *mut c_void) -> *mut c_void {
+    null_mut()
+}
+
+fn page() -> *mut u8 {
+    // SAFETY: memory that nobody has.
+    unsafe {
+        shim::mmap(null_mut(), 1, shim::PROT_READ, shim::MAP_PRIVATE | shim::MAP_ANONYMOUS, -1, 0)
+            .expect("a page")
+            .as_ptr()
+    }
+}
+
+/// Of what copies a large structure.
+const COPIES: &str = "libc's memcpy is counted with everything that it ever pushes";
+
 /// The wrappers of libc.
 const WRAPPERS: &[Path] = &[
-    call!("open", &["stackgate_libc::*::open"], stackgate_libc::open(c"/nowhere", 0, 0)),
-    call!("close", &["stackgate_libc::*::close"], stackgate_libc::close(-1)),
-    call!("read", &["stackgate_libc::*::read"], stackgate_libc::read(-1, &mut [0; 4])),
-    call!("write", &["stackgate_libc::*::write"], stackgate_libc::write(-1, b"none")),
+    wrapper!("files::open", shim::open(c"/nowhere", 0, 0)),
+    wrapper!("files::read", shim::read(-1, &mut [0; 4])),
+    wrapper!("files::write", shim::write(-1, b"none")),
+    wrapper!("files::poll", shim::poll(&mut [], 0)),
+    wrapper!("files::OwnedFd::read", with!(fd = nowhere() => fd.read(&mut [0; 4]))),
+    wrapper!("files::OwnedFd::write", with!(fd = nowhere() => fd.write(b"none"))),
+    wrapper!("files::OwnedFd::close", with!(fd = nowhere() => fd.close())),
+    drops!("files::OwnedFd", nowhere()),
+    drops!("time::Timer", timer()),
+    drops!("threads::ThreadAttributes", attributes()),
+    Path { arguments: 7, ..wrapper!("memory::mmap", shim::mmap(null_mut(), 0, 0, 0, -1, 0)) },
+    wrapper!("memory::munmap", with!(page = page() => shim::munmap(page, 1))),
+    wrapper!("memory::madvise", shim::madvise(null_mut(), 0, 0)),
+    wrapper!("memory::mprotect", shim::mprotect(null_mut(), 0, 0)),
+    ends!("process::exit", shim::exit(0)),
+    ends!("process::_exit", shim::_exit(0)),
+    Path {
+        why: "it passes nothing, so that nothing writes to the last words of the frame",
+        ..ends!("process::abort", shim::abort())
+    },
+    wrapper!("process::getpid", shim::getpid()),
+    wrapper!("process::getenv", shim::getenv(c"PATH")),
+    wrapper!("process::sysconf", shim::sysconf(-1)),
+    wrapper!("signals::kill", shim::kill(0, 0)),
+    wrapper!("signals::raise_process", shim::raise_process(0)),
+    wrapper!("signals::raise_thread", shim::raise_thread(0)),
+    wrapper!("signals::sigaction", shim::sigaction(shim::SIGUSR1, None), COPIES),
+    wrapper!("signals::pthread_sigmask", shim::pthread_sigmask(0, None), COPIES),
+    wrapper!("signals::sigaltstack", shim::sigaltstack(None)),
+    wrapper!("time::usleep", shim::usleep(0)),
+    wrapper!("time::nanosleep", shim::nanosleep(&shim::Timespec::default(), None)),
+    wrapper!("time::clock_gettime", shim::clock_gettime(shim::CLOCK_MONOTONIC)),
+    wrapper!("time::setitimer", shim::setitimer(0, &shim::Itimerval::default())),
+    wrapper!("time::Timer::new", timer()),
+    wrapper!("time::Timer::set", with!(timer = timer() => timer.set(0, &shim::Itimerspec::default()))),
+    wrapper!("threads::ThreadAttributes::new", shim::ThreadAttributes::new()),
+    wrapper!("threads::ThreadAttributes::of", with!(thread = thread() => shim::ThreadAttributes::of(thread))),
+    wrapper!("threads::ThreadAttributes::stack", with!(a = attributes() => a.stack())),
+    wrapper!("threads::ThreadAttributes::set_stack_size", with!(a = attributes() => a.set_stack_size(0))),
+    wrapper!("threads::ThreadAttributes::set_detached", with!(a = attributes() => a.set_detached(true))),
+    wrapper!(
+        "threads::pthread_create",
+        with!(a = attributes() => shim::pthread_create(&a, thread_start, null_mut()))
+    ),
+    wrapper!("threads::pthread_self", shim::pthread_self()),
+    wrapper!("threads::pthread_kill", with!(thread = thread() => shim::pthread_kill(thread, 0))),
+    wrapper!("threads::pthread_atfork", shim::pthread_atfork(None, None, None)),
+    wrapper!("threads::Key::new", shim::Key::new(None)),
+    wrapper!("threads::Key::set", with!(key = key() => key.set(null_mut()))),
+    wrapper!("threads::Key::get", with!(key = key() => key.get())),
 ];
 
 /// Every path that an input is known for.
@@ -396,7 +564,48 @@ pub fn used(path: &Path) -> usize {
             task.resume(0);
             bytes(task.stack()).as_ptr_range().end.addr() - lowest(bytes(task.stack()))
         }),
+        Run::End(f) => in_child(f),
         Run::Handler(f) => in_handler(f),
+    }
+}
+
+/// Runs `f`, which ends the program, in a process of its own, on a painted stack that both processes have.
+fn in_child(f: fn() -> !) -> usize {
+    unsafe extern "C" fn entry(f: usize) -> usize {
+        let f = core::ptr::with_exposed_provenance::<fn() -> !>(f);
+        // SAFETY: `in_child` passes the address of a function.
+        unsafe { (*f)() }
+    }
+    let word = size_of::<u128>();
+    // SAFETY: new memory, first of all a word for SP and then the stack, which lives as long as the process.
+    let (begin, stack) = unsafe {
+        let (access, flags) = (libc::PROT_READ | libc::PROT_WRITE, libc::MAP_SHARED | libc::MAP_ANONYMOUS);
+        let shared = libc::mmap(null_mut(), SIZE + word, access, flags, -1, 0);
+        assert_ne!(shared, libc::MAP_FAILED, "shared memory");
+        shared.cast::<u8>().add(word).write_bytes(PAINT, SIZE);
+        (
+            shared.cast::<usize>(),
+            core::ptr::slice_from_raw_parts_mut(shared.cast::<u128>().add(1), SIZE / word),
+        )
+    };
+    END.store(begin, Ordering::Relaxed);
+    // SAFETY: the child has this thread alone and runs the path; the parent waits for it.
+    unsafe {
+        let child = libc::fork();
+        if child == 0 {
+            adopted(|_| {
+                // Never dropped: the process ends first.
+                Task::on(Box::from_raw(stack), entry).resume((&raw const f).expose_provenance());
+            });
+            libc::_exit(77);
+        }
+        let mut status = 0;
+        assert_eq!(libc::waitpid(child, &raw mut status, 0), child);
+        assert!(
+            !libc::WIFEXITED(status) || libc::WEXITSTATUS(status) == 0,
+            "the path came back: {status:#x}"
+        );
+        begin.read().saturating_sub(lowest(bytes(&*stack)))
     }
 }
 

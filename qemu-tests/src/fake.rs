@@ -3,7 +3,7 @@
 use core::ffi::c_void;
 use core::ptr::NonNull;
 use core::sync::atomic::{AtomicU32, AtomicUsize, Ordering};
-use stackgate::{ErrnoFn, ExitHook, M, Platform, ServiceError, SignalMask, StackBounds, ThreadRun};
+use stackgate::{ErrnoFn, ExitHook, Platform, ServiceError, SignalMask, StackBounds, ThreadRun};
 use stackgate_libc::Hosted;
 use std::sync::Mutex;
 
@@ -34,12 +34,10 @@ pub enum Call {
     SetSignalStack,
     /// `stack_bounds`
     StackBounds,
-    /// `new_extra_m`
-    NewExtraM,
 }
 
 /// How many there are.
-const CALLS: usize = Call::NewExtraM as usize + 1;
+const CALLS: usize = Call::StackBounds as usize + 1;
 
 /// The platform of the cases of "platform".
 pub static FAKE: Fake = Fake {
@@ -160,9 +158,5 @@ impl Platform for Fake {
     fn stack_bounds(&self) -> Result<StackBounds, ServiceError> {
         self.ask(Call::StackBounds)?;
         Hosted.stack_bounds()
-    }
-    fn new_extra_m(&self) -> Result<NonNull<M>, ServiceError> {
-        self.ask(Call::NewExtraM)?;
-        Hosted.new_extra_m()
     }
 }

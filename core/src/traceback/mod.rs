@@ -48,7 +48,7 @@
 /// where they run on the same stack. See `cargo xtask stack-depth`.
 ///
 /// A signal stack has room for this beside what the kernel puts there.
-pub const HANDLER_USE: usize = 16 << 10;
+pub const HANDLER_USE: usize = 8 << 10;
 
 mod cpu;
 mod exidx;
@@ -57,6 +57,7 @@ mod physical;
 mod print;
 mod records;
 mod registry;
+mod row;
 mod set;
 mod stack;
 mod symbols;
@@ -78,24 +79,17 @@ pub use walk::{MAX_C_FRAMES, MAX_FRAMES, Pc, Stop, Traceback, Walker, callers, c
 
 pub(crate) use set::context_function;
 
-/// Before a process forks: waits until no thread is registering anything, and lets none begin.
-///
-/// Everything else of this crate that several threads write is written by single stores, so that the child of a
-/// fork finds it whole, and its one thread is the m, and runs the g, that it was.
-///
-/// Runs on any stack; not for signal handlers.
-pub fn before_fork() {
+/// Lets nobody register anything until [`let_in`].
+pub(crate) fn keep_out() {
     symbols::TABLES.keep_out();
     tables::TABLES.keep_out();
 }
 
-/// After a process has forked, in the parent and in the child: functions and tables may be registered again.
-///
-/// Runs on any stack; not for signal handlers.
+/// Lets functions and tables be registered again.
 ///
 /// # Safety
-/// This thread, or the one that it is a copy of, has called [`before_fork`].
-pub unsafe fn after_fork() {
+/// After [`keep_out`], on that thread or on its copy in a child process.
+pub(crate) unsafe fn let_in() {
     // SAFETY: by the caller.
     unsafe {
         tables::TABLES.let_in();

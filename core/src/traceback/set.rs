@@ -1,5 +1,6 @@
 //! The user's three functions: where a trace goes on in C.
 
+use crate::callback;
 use core::ffi::{c_char, c_int, c_void};
 use core::fmt;
 use core::mem::transmute;
@@ -125,6 +126,9 @@ pub unsafe fn set_cgo_traceback(
             TRACEBACK.store(traceback, Ordering::Release);
             // Last: a context that is made can be traced.
             CONTEXT.store(context, Ordering::Release);
+            if !context.is_null() {
+                callback::put_between(callback::CONTEXT);
+            }
             STATE.store(SET, Ordering::Release);
             Ok(())
         }

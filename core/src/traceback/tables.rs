@@ -6,6 +6,7 @@
 use super::cpu::{CFA_ABOVE_SP, EXIDX, FP, Frame, RECORD_ENDS_FRAME, SP};
 use super::exidx;
 use super::registry::Registry;
+use super::row::{Row, Rule};
 use super::stack::{Memory, WORD};
 use super::symbols::RegisterError;
 use super::walk::Stop;
@@ -13,11 +14,9 @@ use core::ops::Range;
 use core::sync::atomic::{AtomicUsize, Ordering};
 use gimli::{
     BaseAddresses, CfaRule, EhFrame, EhFrameHdr, EhFrameOffset, EndianSlice, Evaluation, EvaluationResult,
-    EvaluationStorage, NativeEndian, Pointer, Register, RegisterRule, UnwindContext, UnwindContextStorage,
-    UnwindExpression, UnwindSection, UnwindTableRow, Value,
+    EvaluationStorage, NativeEndian, Pointer, Register, UnwindExpression, UnwindSection, Value,
 };
 use stackgate_arch::unwind::Registers;
-use stackgate_arch::{Cpu, Native};
 
 /// How many modules may have unwind tables.
 pub const MAX_UNWIND_TABLES: usize = 32;
@@ -110,9 +109,9 @@ pub fn register_tables(tables: UnwindTables) -> Result<(), RegisterError> {
 /// Distances are in bytes, on 32-bit CPUs in words. The saved FP does not lie above the return address; where
 /// it is not saved, its distance is that of the return address. So one comparison each bounds both words.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-struct Row(usize);
+struct Packed(usize);
 
-impl Row {
+impl Packed {
     const SET: usize = 1;
     const FROM_FP: usize = 2;
     const FP_SAVED: usize = 4;
@@ -160,7 +159,7 @@ impl Row {
     }
 }
 
-const _: () = assert!(4 + Row::CFA_BITS + 2 * Row::AT_BITS == usize::BITS);
+const _: () = assert!(4 + Packed::CFA_BITS + 2 * Packed::AT_BITS == usize::BITS);
 
 /// Rows by return address. Four places for each PC, so that a few PCs that fall together do not drive each other out in
 /// every walk; read and written without a lock, also by a handler that has interrupted a writer: of an entry
@@ -204,18 +203,18 @@ impl Cache {
     }
 
     #[inline(always)]
-    fn get(&self, pc: usize) -> Option<Row> {
+    fn get(&self, pc: usize) -> Option<Packed> {
         for entry in &self.set(pc).entries {
             let row = entry.row.load(Ordering::Relaxed);
             if entry.check.load(Ordering::Relaxed) ^ row == pc {
-                return Some(Row(row));
+                return Some(Packed(row));
             }
         }
         None
     }
 
     /// Puts a row in front of its set; the oldest falls out.
-    fn put(&self, pc: usize, row: Row) {
+    fn put(&self, pc: usize, row: Packed) {
         let (mut check, mut word) = (pc ^ row.0, row.0);
         for entry in &self.set(pc).entries {
             check = entry.check.swap(check, Ordering::Relaxed);
@@ -234,8 +233,8 @@ pub(super) fn cached(frame: &Frame, memory: &Memory) -> Option<Frame> {
 }
 
 #[inline(always)]
-fn follow(row: Row, frame: &Frame, memory: &Memory) -> Option<Frame> {
-    let base = if row.0 & Row::FROM_FP != 0 { frame.fp } else { frame.sp };
+fn follow(row: Packed, frame: &Frame, memory: &Memory) -> Option<Frame> {
+    let base = if row.0 & Packed::FROM_FP != 0 { frame.fp } else { frame.sp };
     let cfa = base.wrapping_add(row.cfa());
     let sp = cfa.wrapping_sub(CFA_ABOVE_SP);
     let fp_at = cfa.wrapping_add(row.fp());
@@ -250,7 +249,7 @@ fn follow(row: Row, frame: &Frame, memory: &Memory) -> Option<Frame> {
     }
     // SAFETY: both lie between the ends of the stack, and are aligned, as the CFA and the distances are.
     let (fp, pc) = unsafe { (memory.load(fp_at), memory.load(pc_at)) };
-    let fp = if row.0 & Row::FP_SAVED != 0 { fp } else { frame.fp };
+    let fp = if row.0 & Packed::FP_SAVED != 0 { fp } else { frame.fp };
     Some(Frame { pc, sp, fp, ..Frame::default() })
 }
 
@@ -310,13 +309,8 @@ struct Section {
     bases: BaseAddresses,
 }
 
-/// No heap: as many rules as this CPU has registers that a frame may save, and three rows, for a CIE's own
-/// rules, the row at hand and one that is remembered.
+/// No heap for an expression.
 struct Storage;
-impl UnwindContextStorage<usize> for Storage {
-    type Rules = [(Register, RegisterRule<usize>); <Native as Cpu>::REGISTERS.len()];
-    type Stack = [UnwindTableRow<usize, Self>; 3];
-}
 /// No heap: a small expression, without calls, that gives one value.
 impl EvaluationStorage<Bytes> for Storage {
     type Stack = [Value; 8];
@@ -355,48 +349,41 @@ impl Section {
 
     fn step(&self, pc: usize, registers: &Registers, exact: bool, memory: &[Memory]) -> Result<Frame, Stop> {
         let fde = self.fde(pc)?;
-        let mut context: UnwindContext<usize, Storage> = UnwindContext::new_in();
-        let row = fde.unwind_info_for_address(&self.eh_frame, &self.bases, &mut context, pc as u64).map_err(
-            |error| match error {
-                gimli::Error::NoUnwindInfoForAddress => Stop::NoTable,
-                _ => Stop::BadTable,
-            },
-        )?;
+        let row = Row::at(&fde, &self.eh_frame, &self.bases, pc as u64).ok_or(Stop::BadTable)?;
         let return_address = fde.cie().return_address_register();
         // Where the call instruction pushes the return address, its column is the PC's.
         let pc_column = if RECORD_ENDS_FRAME { usize::from(return_address.0) } else { usize::MAX };
         let encoding = fde.cie().encoding();
         let machine = Machine { section: self, encoding, registers, exact, pc: pc_column, memory };
-        if !exact && let Some(row) = compact(row, return_address) {
-            CACHE.put(registers.pc(), row);
+        if !exact && let Some(packed) = compact(&row) {
+            CACHE.put(registers.pc(), packed);
         }
-        machine.caller(row, return_address)
+        machine.caller(&row, return_address)
     }
 }
 
 /// The row in one word, if it is one of those that nearly all are.
-fn compact(row: &UnwindTableRow<usize, Storage>, return_address: Register) -> Option<Row> {
-    let rule = |register: usize| row.register(Register(register as u16));
-    let pc = match row.register(return_address)? {
-        RegisterRule::Undefined => return Some(Row(Row::SET | Row::OUTERMOST)),
-        RegisterRule::Offset(offset) => offset,
+fn compact(row: &Row) -> Option<Packed> {
+    let pc = match row.pc {
+        Rule::Undefined => return Some(Packed(Packed::SET | Packed::OUTERMOST)),
+        Rule::Offset(offset) => offset,
         _ => return None,
     };
-    let &CfaRule::RegisterAndOffset { register, offset: cfa } = row.cfa() else { return None };
+    let CfaRule::RegisterAndOffset { register, offset: cfa } = row.cfa else { return None };
     let register = usize::from(register.0);
     if register != SP && register != FP {
         return None;
     }
-    let fp = match rule(FP) {
-        None | Some(RegisterRule::SameValue) => None,
-        Some(RegisterRule::Offset(offset)) => Some(offset),
-        Some(_) => return None,
+    let fp = match row.fp {
+        Rule::SameValue => None,
+        Rule::Offset(offset) => Some(offset),
+        _ => return None,
     };
     // Where SP is saved at all, its value is what the CFA says.
-    if !matches!(rule(SP), None | Some(RegisterRule::SameValue | RegisterRule::Offset(_))) {
+    if !matches!(row.sp, Rule::SameValue | Rule::Offset(_)) {
         return None;
     }
-    Row::pack(register != SP, cfa, fp, pc)
+    Packed::pack(register != SP, cfa, fp, pc)
 }
 
 /// How far below SP a register may have been saved that has been popped: more than a frame of registers.
@@ -426,7 +413,7 @@ impl Machine<'_> {
         read(self.memory, at).ok_or(Stop::BadMemory)
     }
 
-    fn evaluate(&self, expression: UnwindExpression<usize>, initial: Option<usize>) -> Result<usize, Stop> {
+    fn evaluate(&self, expression: &UnwindExpression<usize>, initial: Option<usize>) -> Result<usize, Stop> {
         let bytes = expression.get(&self.section.eh_frame).map_err(|_| Stop::BadTable)?;
         let mut evaluation = Evaluation::<Bytes, Storage>::new_in(bytes.0, self.encoding);
         evaluation.set_max_iterations(64);
@@ -451,16 +438,11 @@ impl Machine<'_> {
     }
 
     /// The value that `register` has in the caller; `same` is what it is here, if that is known.
-    fn follow(
-        &self,
-        rule: Option<RegisterRule<usize>>,
-        cfa: usize,
-        same: Result<usize, Stop>,
-    ) -> Result<usize, Stop> {
+    fn follow(&self, rule: &Rule, cfa: usize, same: Result<usize, Stop>) -> Result<usize, Stop> {
         match rule {
-            None | Some(RegisterRule::SameValue) => same,
-            Some(RegisterRule::Offset(offset)) => {
-                let at = cfa.wrapping_add(offset as usize);
+            Rule::SameValue => same,
+            Rule::Offset(offset) => {
+                let at = cfa.wrapping_add(*offset as usize);
                 self.read(at).or_else(|stop| {
                     // Compilers do not say that an epilogue has popped a register. Below SP and its red zone
                     // nothing is kept: what was saved there has been restored.
@@ -468,38 +450,35 @@ impl Machine<'_> {
                     if self.exact && below.wrapping_sub(1) < POPPED { same } else { Err(stop) }
                 })
             }
-            Some(RegisterRule::ValOffset(offset)) => Ok(cfa.wrapping_add(offset as usize)),
-            Some(RegisterRule::Register(register)) => self.register(register),
-            Some(RegisterRule::Expression(expression)) => self.read(self.evaluate(expression, Some(cfa))?),
-            Some(RegisterRule::ValExpression(expression)) => self.evaluate(expression, Some(cfa)),
-            Some(RegisterRule::Constant(value)) => Ok(value as usize),
-            Some(_) => Err(Stop::BadTable),
+            Rule::ValOffset(offset) => Ok(cfa.wrapping_add(*offset as usize)),
+            Rule::Register(register) => self.register(*register),
+            Rule::Expression(expression) => self.read(self.evaluate(expression, Some(cfa))?),
+            Rule::ValExpression(expression) => self.evaluate(expression, Some(cfa)),
+            _ => Err(Stop::BadTable),
         }
     }
 
-    fn caller(&self, row: &UnwindTableRow<usize, Storage>, return_address: Register) -> Result<Frame, Stop> {
-        let pc_rule = row.register(return_address);
-        if pc_rule == Some(RegisterRule::Undefined) {
+    fn caller(&self, row: &Row, return_address: Register) -> Result<Frame, Stop> {
+        if row.pc == Rule::Undefined {
             return Err(Stop::End);
         }
-        let cfa = match row.cfa() {
+        let cfa = match &row.cfa {
             CfaRule::RegisterAndOffset { register, offset } => {
                 self.register(*register)?.wrapping_add(*offset as usize)
             }
-            CfaRule::Expression(expression) => self.evaluate(*expression, None)?,
+            CfaRule::Expression(expression) => self.evaluate(expression, None)?,
         };
-        let pc = match pc_rule {
+        let pc = match &row.pc {
             // The return address is still where the call put it; only there is it in a register.
-            None | Some(RegisterRule::SameValue) if !self.exact => return Err(Stop::BadTable),
+            Rule::SameValue if !self.exact => return Err(Stop::BadTable),
             rule => self.follow(rule, cfa, self.register(return_address))?,
         };
-        let fp_rule = row.register(Register(FP as u16));
-        let fp = match fp_rule {
-            Some(RegisterRule::Undefined) => 0,
+        let fp = match &row.fp {
+            Rule::Undefined => 0,
             rule => self.follow(rule, cfa, Ok(self.registers.get(FP).unwrap_or(0)))?,
         };
-        let sp = match row.register(Register(SP as u16)) {
-            None | Some(RegisterRule::SameValue) => cfa.wrapping_sub(CFA_ABOVE_SP),
+        let sp = match &row.sp {
+            Rule::SameValue => cfa.wrapping_sub(CFA_ABOVE_SP),
             rule => self.follow(rule, cfa, Ok(0))?,
         };
         Ok(Frame { pc, sp, fp, ..Frame::default() })

@@ -10,11 +10,11 @@ fn main() -> std::process::ExitCode {
     if wanted == "--list" {
         for path in paths() {
             let stack = match path.run {
-                Run::Task(_) => "managed",
+                Run::Task(_) | Run::End(_) => "managed",
                 Run::Start(_) => "top",
                 Run::Handler(_) => "handler",
             };
-            println!("{}\t{stack}\t{}\t{}", path.name, path.parts.join(" "), path.why);
+            println!("{}\t{stack}\t{}\t{}\t{}", path.name, path.parts.join(", "), path.arguments, path.why);
         }
         return 0.into();
     }

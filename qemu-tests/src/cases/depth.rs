@@ -31,8 +31,8 @@ cases! {
     "cgocall_no_callback" => || fits("stackgate_cgocall_no_callback");
     "throw" => || fits("stackgate_throw");
     "yield" => || fits("stackgate_yield");
-    "open" => || fits("open");
-    "close" => || fits("close");
-    "read" => || fits("read");
-    "write" => || fits("write");
+    "open" => || fits("files::open");
+    "close" => || fits("files::OwnedFd::close");
+    "read" => || fits("files::read");
+    "write" => || fits("files::write");
 }

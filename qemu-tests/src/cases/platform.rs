@@ -9,7 +9,7 @@ use core::sync::atomic::{AtomicU32, AtomicUsize, Ordering};
 use stackgate::arch::frame::Word;
 use stackgate::traceback::{Stop, Traceback};
 use stackgate::{
-    ErrnoFn, M, Platform, ServiceError, SignalMask, StackBounds, current_m, runtime_init_begin,
+    ErrnoFn, ExtraError, Platform, ServiceError, SignalMask, StackBounds, runtime_init_begin,
     wait_runtime_init_done,
 };
 use stackgate_libc::{
@@ -56,7 +56,6 @@ fn the_least_board() {
         check_eq!(Board.signal_stack(), Err(ServiceError::NotHere));
         check_eq!(Board.set_signal_stack(None), Err(ServiceError::NotHere));
         check_eq!(Board.stack_bounds(), Err(ServiceError::NotHere));
-        check_eq!(Board.new_extra_m(), Err(ServiceError::NotHere));
     }
     Board.restore_signals(SignalMask::default());
 }
@@ -255,18 +254,24 @@ fn a_hook_at_the_threads_end() {
 }
 
 fn extra_ms() {
-    let ms: Vec<_> = (0..10).map(|_| Hosted.new_extra_m().expect("memory")).collect();
-    for &m in &ms {
-        // SAFETY: memory of this case.
-        unsafe {
-            check!(m.is_aligned());
-            stackgate::m_adopt(m.as_ptr()).expect("an m");
-            check_eq!(current_m(), Some(m.as_ptr()));
-            stackgate::m_release().expect("where it was adopted");
-        }
-    }
-    let different: std::collections::BTreeSet<_> = ms.iter().collect();
-    check_eq!(different.len(), 10);
+    let before = stackgate::extra_ms();
+    stackgate::prepare_extra_ms(10).expect("memory");
+    let after = stackgate::extra_ms();
+    check_eq!(after.made, before.made + 10);
+    check_eq!(after.ready, before.ready + 10);
+}
+
+fn a_fork_waits_for_the_extra_ms() {
+    let ready = || stackgate::extra_ms().ready;
+    let before = ready();
+    stackgate::before_fork();
+    let other = std::thread::spawn(|| stackgate::prepare_extra_ms(1));
+    std::thread::sleep(std::time::Duration::from_millis(200));
+    check!(!other.is_finished(), "it is kept out");
+    // SAFETY: this thread has called before_fork.
+    unsafe { stackgate::after_fork() };
+    check_eq!(other.join().expect("the thread"), Ok(()));
+    check_eq!(ready(), before + 1);
 }
 
 // ---- Failures.
@@ -406,11 +411,14 @@ fn no_hook() {
 }
 
 fn no_extra_m() {
-    FAKE.fail(Call::NewExtraM, ServiceError::NoMemory);
-    check_eq!(FAKE.new_extra_m(), Err(ServiceError::NoMemory));
+    let before = stackgate::extra_ms();
     FAKE.fail(Call::Map, ServiceError::NoMemory);
-    let m: Result<NonNull<M>, _> = FAKE.new_extra_m();
-    check!(m.is_ok(), "the hosted one's own memory");
+    check_eq!(stackgate::prepare_extra_ms(1), Err(ExtraError::Platform(ServiceError::NoMemory)));
+    FAKE.fail(Call::Guard, ServiceError::NoMemory);
+    check_eq!(stackgate::prepare_extra_ms(1), Err(ExtraError::Platform(ServiceError::NoMemory)));
+    check_eq!(stackgate::extra_ms(), before);
+    FAKE.heal();
+    check_eq!(stackgate::prepare_extra_ms(1), Ok(()));
 }
 
 fn nobody_wakes() {
@@ -462,7 +470,8 @@ cases! {
     "bounds of an adopted thread" => adopted_threads_know_their_stacks;
     "a trace on g0" => a_trace_on_g0_has_bounds;
     "thread exit hook" => a_hook_at_the_threads_end;
-    "extra m" => extra_ms;
+    "extra m's" => extra_ms;
+    "a fork waits for the extra m's" => a_fork_waits_for_the_extra_ms;
     "map fails" => no_memory;
     "no pages" => no_pages;
     "unmap fails" => memory_cannot_be_given_back;
@@ -476,7 +485,7 @@ cases! {
     "set_signal_stack not here" => no_signal_stacks;
     "set_signal_stack fails" (fatal "thread start: the system refuses the signal stack") => fatal_signal_stack;
     "at_thread_exit fails" => no_hook;
-    "new_extra_m fails" => no_extra_m;
+    "no memory for an extra m" => no_extra_m;
     "wait fails" (fatal "nothing can wake the caller on this platform") => nobody_wakes;
     "ended threads" => what_ended_threads_leave_is_freed;
     "prepared in vain" => prepared_and_not_used;

@@ -25,6 +25,7 @@ const ENDS: &[&str] = &[
     "core::cell::panic_already_mutably_borrowed",
     "core::str::slice_error_fail",
     "_Unwind_Resume",
+    "__stack_chk_fail",
     "stackgate::throw::uncaught",
 ];
 
@@ -173,6 +174,8 @@ impl<'a> Chains<'a> {
         }
         let body = match self.body(address) {
             Ok(body) => body,
+            // libc's own, by hand: what a string function is, where no table says what it does to SP.
+            Err(_) if is_libcs(&name) => return self.swept(&name, &[address]),
             Err(error) => {
                 self.problems.insert(format!("unknown size: {error:#}"));
                 return Worst::default();
@@ -294,6 +297,16 @@ impl<'a> Chains<'a> {
         }
         false
     }
+}
+
+/// libc's functions on strings and memory, which compilers call, in whatever form.
+const STRINGS: &[&str] = &["memcpy", "memmove", "memset", "memcmp", "bcmp", "strlen"];
+
+fn is_libcs(name: &str) -> bool {
+    let name = name.trim_start_matches('_');
+    STRINGS
+        .iter()
+        .any(|one| name.strip_prefix(one).is_some_and(|rest| rest.is_empty() || rest.starts_with('_')))
 }
 
 fn is_end(name: &str) -> bool {

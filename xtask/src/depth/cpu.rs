@@ -122,6 +122,8 @@ pub struct Cpu {
     registers: &'static [(u16, &'static str)],
     /// What a call pushes.
     pub pushed: i64,
+    /// What a caller pushes for an argument of a word; 0 where registers hold as many as a path has.
+    pub argument: i64,
     /// From SP at a function's entry up to its CFA.
     pub cfa_above: i64,
     /// The tables of compiled code are exact at each instruction, not at calls alone.
@@ -137,6 +139,7 @@ pub const CPUS: &[Cpu] = &[
         sp: "esp",
         registers: &[(4, "esp"), (5, "ebp")],
         pushed: 4,
+        argument: 4,
         cfa_above: 4,
         exact: true,
         interpret: x86,
@@ -147,6 +150,7 @@ pub const CPUS: &[Cpu] = &[
         sp: "rsp",
         registers: &[(7, "rsp"), (6, "rbp")],
         pushed: 8,
+        argument: 0,
         cfa_above: 8,
         exact: true,
         interpret: x86,
@@ -157,6 +161,7 @@ pub const CPUS: &[Cpu] = &[
         sp: "sp",
         registers: &[(13, "sp"), (11, "fp"), (7, "r7")],
         pushed: 0,
+        argument: 0,
         cfa_above: 0,
         exact: false,
         interpret: arm,
@@ -167,6 +172,7 @@ pub const CPUS: &[Cpu] = &[
         sp: "sp",
         registers: &[(31, "sp"), (29, "x29")],
         pushed: 0,
+        argument: 0,
         cfa_above: 0,
         exact: true,
         interpret: arm64,
@@ -177,6 +183,7 @@ pub const CPUS: &[Cpu] = &[
         sp: "r1",
         registers: &[(1, "r1"), (31, "r31")],
         pushed: 0,
+        argument: 0,
         cfa_above: 0,
         exact: false,
         interpret: ppc64le,
@@ -187,6 +194,7 @@ pub const CPUS: &[Cpu] = &[
         sp: "%r15",
         registers: &[(15, "%r15"), (11, "%r11")],
         pushed: 0,
+        argument: 0,
         cfa_above: 160,
         exact: false,
         interpret: s390x,
@@ -248,6 +256,10 @@ impl Cpu {
                 register = insn.op(0);
             } else if insn.op(0) == register {
                 let m = insn.mnemonic.as_str();
+                // s390x: a word of a table, by a register and an index.
+                if m == "lg" && insn.op(1).split_once('(').is_some_and(|(_, inside)| inside.contains(',')) {
+                    return true;
+                }
                 return m.starts_with("add") || m.starts_with("ag") || m == "la" || m == "ar";
             }
         }

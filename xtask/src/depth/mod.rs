@@ -80,6 +80,8 @@ struct Path {
     stack: On,
     parts: Vec<String>,
     why: String,
+    /// Words that a caller may push on the CPU that passes arguments on the stack.
+    arguments: i64,
 }
 
 /// Where a path begins.
@@ -238,6 +240,9 @@ fn one(kit: &Kit) -> Result<Report> {
         let cmd = kit.guest(&file).arg(&path.name);
         let outcome = cmd.capture(Some(TIME_LIMIT))?;
         let found = outcome.stdout.trim().parse::<i64>();
+        // Arguments that the caller has pushed are below SP as it was, and the caller's.
+        let pushed = path.arguments * cpu.argument;
+        let found = found.map(|n| if (1..=pushed).contains(&(n - worst.bytes)) { worst.bytes } else { n });
         let Ok(found) = found else {
             report.problems.push(format!(
                 "`{cmd}`: {}\n{}{}",
@@ -363,7 +368,13 @@ fn unlisted(
             ));
         } else if chains.reaches(function.range.start, WAY_OUT) {
             let name = function.name.strip_prefix("stackgate_libc::").unwrap_or(&function.name).to_owned();
-            paths.push(Path { name, stack: On::Managed, parts: vec![symbol.clone()], why: String::new() });
+            paths.push(Path {
+                name,
+                stack: On::Managed,
+                parts: vec![symbol.clone()],
+                why: String::new(),
+                arguments: 0,
+            });
         }
     }
     paths.sort_by(|a, b| a.name.cmp(&b.name));
@@ -375,7 +386,9 @@ fn parse(text: &str) -> Result<Vec<Path>> {
     text.lines()
         .map(|line| {
             let mut words = line.split('\t');
-            let (Some(name), Some(stack), Some(parts)) = (words.next(), words.next(), words.next()) else {
+            let (Some(name), Some(stack), Some(parts), Some(arguments)) =
+                (words.next(), words.next(), words.next(), words.next())
+            else {
                 bail!("`{line}` is no path");
             };
             let why = words.next().unwrap_or("");
@@ -387,8 +400,9 @@ fn parse(text: &str) -> Result<Vec<Path>> {
                     "handler" => On::Handler,
                     other => bail!("a path begins on `{other}`"),
                 },
-                parts: parts.split(' ').map(str::to_owned).collect(),
+                parts: parts.split(", ").map(str::to_owned).collect(),
                 why: why.to_owned(),
+                arguments: arguments.parse()?,
             })
         })
         .collect()
@@ -526,7 +540,13 @@ mod tests {
     use super::*;
 
     fn row(name: &str, bound: i64, found: Option<i64>) -> Row {
-        let path = Path { name: name.to_owned(), stack: On::Managed, parts: Vec::new(), why: String::new() };
+        let path = Path {
+            name: name.to_owned(),
+            stack: On::Managed,
+            parts: Vec::new(),
+            why: String::new(),
+            arguments: 0,
+        };
         Row { path, bound, found, chain: format!("{bound} = f {bound}") }
     }
 
@@ -561,10 +581,12 @@ mod tests {
 
     #[test]
     fn a_list_is_read() {
-        let paths = parse("park\tmanaged\tdepth_park\t\ncallers\thandler\ta b\tbecause\n").unwrap();
+        let paths =
+            parse("park\tmanaged\tdepth_park\t0\t\ncallers\thandler\ta, <b as c>\t7\tbecause\n").unwrap();
         assert_eq!(paths[0].stack, On::Managed);
-        assert_eq!(paths[1].parts, ["a", "b"]);
+        assert_eq!(paths[1].parts, ["a", "<b as c>"]);
+        assert_eq!(paths[1].arguments, 7);
         assert_eq!(paths[1].why, "because");
-        assert!(parse("park\tnowhere\tx\t\n").is_err());
+        assert!(parse("park\tnowhere\tx\t0\t\n").is_err());
     }
 }

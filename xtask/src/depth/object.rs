@@ -142,7 +142,7 @@ impl Program {
                 continue;
             }
             let function = Function {
-                name: format!("{:#}", rustc_demangle::demangle(symbol_name)),
+                name: rust_name(symbol_name),
                 range: start..start + symbol.size(),
                 thumb,
                 local: if cpu.name == "ppc64le" { local } else { 0 },
@@ -484,4 +484,13 @@ pub fn exported(archive: &str, all: bool, prefix: &str) -> Result<Vec<String>> {
         }
     }
     Ok(found)
+}
+
+/// A symbol as it is written in Rust. The two manglings differ in how they write a type's own functions.
+fn rust_name(symbol: &str) -> String {
+    let name = format!("{:#}", rustc_demangle::demangle(symbol));
+    match name.strip_prefix('<').and_then(|rest| rest.split_once(">::")) {
+        Some((of, function)) if !of.contains(['<', ' ']) => format!("{of}::{function}"),
+        _ => name,
+    }
 }
