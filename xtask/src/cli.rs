@@ -154,6 +154,35 @@ pub enum Command {
     /// On the program `debugged`, over the emulator's stub; on the host's own CPU also in a process and
     /// in its core file. gdb has to see the functions that the program's own tracebacks see.
     Debug,
+    },
+
+    /// Break the crossings in every mechanical way and say what notices
+    ///
+    /// Offsets a word off, saves, restores and lines of unwind tables left out, stores that publish in the
+    /// wrong order: each is built in a copy below target/mutants and run against the cases of `test` and the
+    /// views of `step` until one fails. A mutant that nobody notices means that a test is missing, unless
+    /// qemu-tests/mutants.toml says why nobody can. At least 95 of 100 must be noticed.
+    Mutants {
+        /// Try this many, over all chosen CPUs and kinds (default: all)
+        #[arg(long, value_name = "N")]
+        sample: Option<usize>,
+
+        /// Choose the sample by this number; the same number, the same sample
+        #[arg(long, value_name = "S", default_value_t = 1)]
+        seed: u64,
+
+        /// Only mutants with this in their kind and name
+        #[arg(long, value_name = "TEXT")]
+        only: Option<String>,
+
+        /// Write examples of what was noticed to qemu-tests/MUTANTS.md
+        #[arg(long)]
+        write: bool,
+
+        /// Print their names and run nothing
+        #[arg(long, conflicts_with = "write")]
+        list: bool,
+    },
 
     /// Judge everything that needs no guest: format, lints, documentation, dependencies, symbols
     ///

@@ -19,6 +19,7 @@ mod guest;
 mod header;
 mod host_tests;
 mod list;
+mod mutants;
 mod plugins;
 mod process;
 mod protocol;
@@ -40,6 +41,9 @@ use cli::{Cli, Command};
 use context::{Context, Tally};
 
 fn main() -> ExitCode {
+    if let Some(directory) = std::env::var_os(mutants::RECORD) {
+        return mutants::record(directory.as_ref());
+    }
     let cli = Cli::parse();
     match dispatch(cli) {
         Ok(true) => ExitCode::SUCCESS,
@@ -88,6 +92,10 @@ fn dispatch(cli: Cli) -> Result<bool> {
         }
         Command::Debug => debug::debug(&context).map(Tally::good),
         Command::Step => step::step(&context).map(Tally::good),
+        Command::Mutants { sample, seed, only, write, list } => {
+            let options = mutants::Options { sample, seed, only: only.as_deref(), write, list };
+            mutants::mutants(&context, &options).map(Tally::good)
+        }
         Command::Check => check::check(&context).map(Tally::good),
         Command::Ci { long } => ci::ci(&context, long).map(Tally::good),
     }

@@ -7,7 +7,7 @@
 //! ([`signal_every_instruction`]), which also calls libc there by every entry of the shim that it may. An instruction that a view never reached is wrong too, unless
 //! [`UNREACHED`] says why nobody can.
 
-mod compare;
+pub mod compare;
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -202,30 +202,76 @@ pub fn step(context: &Context) -> Result<Tally> {
     Ok(tally)
 }
 
+/// The scenarios of a program, and what it expects of them.
+pub fn expected(kit: &Kit, program: &str) -> Result<Vec<Scenario>> {
+    parse_expected(&kit.guest(program).arg("--expect").read()?)
+}
+
+/// A build of [`PROGRAM`] whose scenarios are looked at.
+pub struct Subject<'a> {
+    kit: &'a Kit,
+    program: &'a str,
+    symbols: Symbols,
+    /// Of the crossings.
+    ranges: Vec<Range<u64>>,
+    /// Where its copy for gdb goes.
+    directory: &'a str,
+    /// For each run of it.
+    limit: Duration,
+    /// Whether command lines are printed.
+    loud: bool,
+}
+
+impl<'a> Subject<'a> {
+    pub fn new(
+        kit: &'a Kit,
+        program: &'a str,
+        directory: &'a str,
+        limit: Duration,
+        loud: bool,
+    ) -> Result<Self> {
+        let symbols = Symbols::read(program)?;
+        let names = crossings_of(kit.target.name);
+        let ranges =
+            names.iter().map(|name| symbols.range(&format!("{PREFIX}{name}"))).collect::<Result<Vec<_>>>()?;
+        Ok(Self { kit, program, symbols, ranges, directory, limit, loud })
+    }
+
+    /// The first thing of these scenarios that one view does not see as it has to be.
+    pub fn first_mistake(&self, view: View, scenarios: &[&Scenario]) -> Result<Option<String>> {
+        let seen = match view {
+            View::Physical => by_gdb(self, scenarios)?,
+            View::Logical => by_signals(self, scenarios)?,
+        };
+        let mistakes = seen.mistakes.into_iter().map(|mistake| mistake.text);
+        Ok(mistakes.chain(seen.problems).next())
+    }
+}
+
 /// Both views of one CPU.
 fn step_one(kit: &Kit, program: &str) -> Result<Report> {
     let start = Instant::now();
-    let symbols = Symbols::read(program)?;
-    let expected = parse_expected(&kit.guest(program).arg("--expect").read()?)?;
+    let expected = expected(kit, program)?;
+    let expected: Vec<_> = expected.iter().collect();
     let names = crossings_of(kit.target.name);
-    let ranges =
-        names.iter().map(|name| symbols.range(&format!("{PREFIX}{name}"))).collect::<Result<Vec<_>>>()?;
+    let subject = Subject::new(kit, program, DIRECTORY, TIME_LIMIT, true)?;
+    let symbols = &subject.symbols;
 
-    let physical = by_gdb(kit, program, &symbols, &ranges, &expected)?;
-    let logical = by_signals(kit, program, &symbols, &ranges, &expected)?;
+    let physical = by_gdb(&subject, &expected)?;
+    let logical = by_signals(&subject, &expected)?;
 
     let mut wrong = physical.problems;
     wrong.extend(logical.problems);
     let mut unreached = BTreeSet::new();
     let mut instructions = 0;
     for (&address, text) in &physical.instructions {
-        let function = name_of(&symbols, address);
+        let function = name_of(symbols, address);
         instructions += 1;
         for (view, seen) in [(View::Physical, &physical.seen), (View::Logical, &logical.seen)] {
             if seen.contains(&address) {
                 continue;
             }
-            let place = place(&symbols, address, text);
+            let place = place(symbols, address, text);
             let text = text.split_whitespace().collect::<Vec<_>>().join(" ");
             match UNREACHED.iter().find(|(f, start, _)| *f == function && text.starts_with(start)) {
                 Some((_, _, why)) => _ = unreached.insert(format!("not reached: {place}: {why}")),
@@ -237,7 +283,7 @@ fn step_one(kit: &Kit, program: &str) -> Result<Report> {
     for (view, mistakes) in [(View::Physical, physical.mistakes), (View::Logical, logical.mistakes)] {
         wrong.extend(mistakes.into_iter().map(|mistake| {
             let place = mistake.address.map_or_else(String::new, |at| {
-                format!("{}: ", place(&symbols, at, texts.get(&at).map_or("?", String::as_str)))
+                format!("{}: ", place(symbols, at, texts.get(&at).map_or("?", String::as_str)))
             });
             format!("{view}: {place}{}", mistake.text)
         }));
@@ -303,14 +349,9 @@ impl Seen {
     }
 }
 
-fn by_gdb(
-    kit: &Kit,
-    program: &str,
-    symbols: &Symbols,
-    ranges: &[Range<u64>],
-    expected: &[Scenario],
-) -> Result<Seen> {
-    let copy = renamed_copy(kit, program)?;
+fn by_gdb(subject: &Subject<'_>, expected: &[&Scenario]) -> Result<Seen> {
+    let Subject { kit, program, symbols, ranges, .. } = subject;
+    let copy = renamed_copy(kit, program, subject.directory)?;
     let list: Vec<_> = ranges.iter().map(|r| format!("{:x}-{:x}", r.start, r.end)).collect();
     let every = every_symbol(program)?;
     let data: Vec<_> = data_of(program)?
@@ -331,10 +372,11 @@ fn by_gdb(
         starts.iter().filter(|at| ranges.iter().any(|range| range.contains(at))).map(|at| format!("{at:x}")),
     );
     let marker = |name: &str| Ok::<_, anyhow::Error>(format!("{:x}", symbols.range(name)?.start));
+    let args: Vec<_> = expected.iter().map(|scenario| scenario.name.as_str()).collect();
     let session = Session {
         kit,
         program,
-        args: &["--all"],
+        args: &args,
         symbols: &copy,
         script: Path::new(SCRIPT),
         variables: &[
@@ -344,7 +386,8 @@ fn by_gdb(
             ("STEP_BEGIN", marker("step_scenario_begins")?),
             ("STEP_END", marker("step_scenario_ends")?),
         ],
-        limit: TIME_LIMIT,
+        limit: subject.limit,
+        loud: subject.loud,
     };
     let transcript = session.run()?;
     let mut seen = Seen::default();
@@ -384,9 +427,9 @@ fn by_gdb(
 }
 
 /// A copy of the program in which gdb takes calls into C for ones that may change stacks.
-fn renamed_copy(kit: &Kit, program: &str) -> Result<String> {
-    fs::create_dir_all(DIRECTORY).with_context(|| format!("cannot make {DIRECTORY}"))?;
-    let copy = format!("{DIRECTORY}/{PROGRAM}-{}", kit.target.name);
+fn renamed_copy(kit: &Kit, program: &str, directory: &str) -> Result<String> {
+    fs::create_dir_all(directory).with_context(|| format!("cannot make {directory}"))?;
+    let copy = format!("{directory}/{PROGRAM}-{}", kit.target.name);
     let mut from = program.to_owned();
     for name in DOWNWARD {
         // One at a time: objcopy refuses two symbols of one new name, the file may have them.
@@ -399,13 +442,8 @@ fn renamed_copy(kit: &Kit, program: &str) -> Result<String> {
     Ok(copy)
 }
 
-fn by_signals(
-    kit: &Kit,
-    program: &str,
-    symbols: &Symbols,
-    ranges: &[Range<u64>],
-    expected: &[Scenario],
-) -> Result<Seen> {
+fn by_signals(subject: &Subject<'_>, expected: &[&Scenario]) -> Result<Seen> {
+    let Subject { kit, program, symbols, ranges, .. } = subject;
     let plan = SignalPlan {
         // The program's own functions too: the first instruction of what they call is seen from there.
         ranges: ranges
@@ -423,7 +461,7 @@ fn by_signals(
     let command = signal_every_instruction(kit, &plan, program)?;
     let mut seen = Seen::default();
     for scenario in expected {
-        let outcome = command.clone().arg(&scenario.name).capture(Some(TIME_LIMIT))?;
+        let outcome = command.clone().arg(&scenario.name).capture(Some(subject.limit))?;
         let mut sights = Vec::new();
         let mut handlers = 0;
         for line in outcome.stdout.lines().filter_map(|line| line.strip_prefix("@ ")) {

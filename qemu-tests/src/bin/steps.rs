@@ -1,5 +1,5 @@
 //! Runs every crossing once on each of its paths, for `cargo xtask step`, which takes a traceback at each
-//! instruction: `steps --list`, `steps --expect`, `steps NAME`, `steps --all`.
+//! instruction: `steps --list`, `steps --expect`, `steps NAME...`.
 //!
 //! [`SCENARIOS`] says what has to be seen. Functions of this program are called `step_...` there without
 //! that prefix, crossings without `stackgate_`, and `main` is C's: nothing lies between it and the scenario.
@@ -960,27 +960,27 @@ fn end() {
 
 /// Does what the command line says; the scenarios to run are left to `main`. `None`: a wrong command line.
 #[inline(never)]
-fn chosen() -> Option<&'static [Scenario]> {
+fn chosen() -> Option<Vec<&'static Scenario>> {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
-    let chosen: &[Scenario] = match arguments.iter().map(String::as_str).collect::<Vec<_>>()[..] {
+    let chosen = match arguments.iter().map(String::as_str).collect::<Vec<_>>()[..] {
         ["--list"] => {
             SCENARIOS.iter().for_each(|scenario| println!("{}", scenario.name));
-            return Some(&[]);
+            return Some(Vec::new());
         }
         ["--expect"] => {
             SCENARIOS.iter().for_each(print_expected);
-            return Some(&[]);
+            return Some(Vec::new());
         }
-        ["--all"] => SCENARIOS,
-        [name] => match SCENARIOS.iter().position(|scenario| scenario.name == name) {
-            Some(at) => &SCENARIOS[at..=at],
-            None => {
-                eprintln!("no scenario is called {name}: steps --list names them");
+        [_, ..] if !arguments[0].starts_with('-') => {
+            let of = |name: &String| SCENARIOS.iter().find(|scenario| scenario.name == name);
+            if let Some(unknown) = arguments.iter().find(|name| of(name).is_none()) {
+                eprintln!("no scenario is called {unknown}: steps --list names them");
                 return None;
             }
-        },
+            arguments.iter().filter_map(of).collect()
+        }
         _ => {
-            eprintln!("usage: steps --list | steps --expect | steps --all | steps NAME");
+            eprintln!("usage: steps --list | steps --expect | steps NAME...");
             return None;
         }
     };
