@@ -31,7 +31,7 @@ struct Stage {
 }
 
 const STAGES: &[Stage] = &[
-    Stage { name: "check", work: check, counts_cases: false },
+    Stage { name: "check", work: |context| check(context, None), counts_cases: false },
     Stage { name: "test", work: |context| test(context, None), counts_cases: true },
     Stage { name: "run", work: |context| run(context, None, None), counts_cases: false },
     Stage { name: "count", work: counted, counts_cases: false },

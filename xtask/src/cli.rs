@@ -154,7 +154,6 @@ pub enum Command {
     /// On the program `debugged`, over the emulator's stub; on the host's own CPU also in a process and
     /// in its core file. gdb has to see the functions that the program's own tracebacks see.
     Debug,
-    },
 
     /// Break the crossings in every mechanical way and say what notices
     ///
@@ -187,8 +186,12 @@ pub enum Command {
     /// Judge everything that needs no guest: format, lints, documentation, dependencies, symbols
     ///
     /// Lints run on the host and for every CPU. The package stackgate is built for every CPU with
-    /// `core` and nothing else, and must want no symbol of a C library.
-    Check,
+    /// `core` and nothing else, and must want no symbol of a C library. Unwind tables, layouts and
+    /// instructions of the crossings must say the same of where each register is.
+    Check {
+        /// Only checks with this in their name
+        filter: Option<String>,
+    },
 
     /// Run every stage: check, test, run, count, step, stack-depth, debug, frames
     ///

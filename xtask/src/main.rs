@@ -23,6 +23,7 @@ mod mutants;
 mod plugins;
 mod process;
 mod protocol;
+mod rows;
 mod run;
 mod setup;
 mod step;
@@ -96,7 +97,7 @@ fn dispatch(cli: Cli) -> Result<bool> {
             let options = mutants::Options { sample, seed, only: only.as_deref(), write, list };
             mutants::mutants(&context, &options).map(Tally::good)
         }
-        Command::Check => check::check(&context).map(Tally::good),
+        Command::Check { filter } => check::check(&context, filter.as_deref()).map(Tally::good),
         Command::Ci { long } => ci::ci(&context, long).map(Tally::good),
     }
 }

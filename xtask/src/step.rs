@@ -25,8 +25,11 @@ use std::{
 use anyhow::{Context as _, Result};
 use object::{Object as _, ObjectSection as _, ObjectSymbol as _};
 
+use stackgate_arch::frame::SavedBy;
+
 use crate::{
     context::{Context, Tally},
+    frames::CPUS,
     gdb::Session,
     guest::{self, Profile, Program},
     plugins::Plugin,
@@ -71,7 +74,7 @@ const CROSSINGS: &[&str] = &[
 const MORE_CROSSINGS: &[(&str, &str)] = &[("x86_64", "crosscall2_win64")];
 
 /// Of crossings, and of what stands beside them.
-const PREFIX: &str = "stackgate_";
+pub const PREFIX: &str = "stackgate_";
 
 /// Of the functions of [`PROGRAM`] that have a name in its lists.
 const OWN_PREFIX: &str = "step_";
@@ -306,7 +309,8 @@ pub fn contract() -> Vec<&'static str> {
     CROSSINGS.iter().copied().filter(|c| !["park_return", "g_start"].contains(c)).chain(more).collect()
 }
 
-fn crossings_of(cpu: &str) -> Vec<&'static str> {
+/// The crossings of a CPU, without [`PREFIX`].
+pub fn crossings_of(cpu: &str) -> Vec<&'static str> {
     let more = MORE_CROSSINGS.iter().filter(|(name, _)| *name == cpu).map(|(_, function)| *function);
     CROSSINGS.iter().copied().chain(more).collect()
 }
@@ -383,6 +387,7 @@ fn by_gdb(subject: &Subject<'_>, expected: &[&Scenario]) -> Result<Seen> {
             ("STEP_RANGES", list.join(",")),
             ("STEP_DATA", data.join(",")),
             ("STEP_LABELS", labels.join(",")),
+            ("STEP_KEPT", kept_by_gdb_names(kit.target.name).join(",")),
             ("STEP_BEGIN", marker("step_scenario_begins")?),
             ("STEP_END", marker("step_scenario_ends")?),
         ],
@@ -403,6 +408,11 @@ fn by_gdb(subject: &Subject<'_>, expected: &[&Scenario]) -> Result<Seen> {
             let address = words.next().and_then(|word| u64::from_str_radix(word, 16).ok());
             let address = address.context("an instruction without an address")?;
             seen.instructions.insert(address, words.nth(1).unwrap_or("").to_owned());
+        } else if let Some((address, text)) = line.strip_prefix("! ").and_then(|rest| rest.split_once(' ')) {
+            if let Some(scenario) = sights.len().checked_sub(1).and_then(|at| expected.get(at)) {
+                let address = u64::from_str_radix(address, 16).ok();
+                seen.mistakes.push(compare::Mistake { address, text: format!("{}: {text}", scenario.name) });
+            }
         } else if let Some(rest) = line.strip_prefix("@ ") {
             let sight = Sight::parse(rest, |at| name_of(symbols, at))?;
             // What is before the first scenario belongs to the set-up.
@@ -424,6 +434,17 @@ fn by_gdb(subject: &Subject<'_>, expected: &[&Scenario]) -> Result<Seen> {
         seen.judge(View::Physical, scenario, sights.get(at).map_or(&[][..], Vec::as_slice));
     }
     Ok(seen)
+}
+
+/// The callee-saved registers of a CPU, SP aside, whose value in the caller gdb is asked for at each stop.
+fn kept_by_gdb_names(cpu: &str) -> Vec<String> {
+    let registers = CPUS.iter().find(|known| known.name == cpu).map_or(&[][..], |known| known.registers);
+    let kept = registers.iter().filter(|register| register.saved_by == SavedBy::Callee);
+    kept.map(|register| match (cpu, register.name.strip_prefix('v')) {
+        ("ppc64le", Some(number)) => format!("vr{number}"),
+        _ => register.name.to_owned(),
+    })
+    .collect()
 }
 
 /// A copy of the program in which gdb takes calls into C for ones that may change stacks.
@@ -542,7 +563,7 @@ fn local_entry_offset(st_other: u8) -> Option<u64> {
 
 /// Where constants lie between instructions, by Arm's mapping symbols: from each `$d` to the next `$a`, `$t`
 /// or `$x`, or to the end, of the section that the crossings lie in. Other CPUs have none.
-fn data_of(program: &str) -> Result<Vec<Range<u64>>> {
+pub fn data_of(program: &str) -> Result<Vec<Range<u64>>> {
     let bytes = fs::read(program).with_context(|| format!("cannot read {program}"))?;
     let file = object::File::parse(&*bytes).with_context(|| format!("{program} is no object file"))?;
     let Some(crossings) = file.section_by_name("stackgate_text") else { return Ok(Vec::new()) };

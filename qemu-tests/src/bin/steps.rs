@@ -16,7 +16,7 @@ use stackgate::arch::frame::Word;
 use stackgate::arch::{self, CALLBACK_ELSEWHERE, NativeWord, Stack};
 use stackgate::traceback::{Traceback, TracebackArg, set_cgo_traceback};
 use stackgate::{CFn, CallbackFn, EntryFn, G, GState, M, g_init, m_adopt, m_release, stack_moved};
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicPtr, AtomicUsize, Ordering};
 
 /// One stretch of a scenario: while `function` runs, unwinders see exactly this.
 struct Step {
@@ -568,6 +568,8 @@ unsafe extern "C" fn step_mcalls(_: usize) -> usize {
 #[inline(never)]
 unsafe extern "C" fn step_next(g: *mut G) -> ! {
     // SAFETY: the g has just been left.
+    unsafe { forget_parent(g) };
+    // SAFETY: the same.
     unsafe { any(arch::gogo as unsafe extern "C" fn(*mut G, usize) -> !)(g, 0) }
 }
 
@@ -758,10 +760,14 @@ extern "C" fn step_scenario_ends() {
 unsafe extern "C" fn step_signal(_: c_int, _: *mut c_void, ucontext: *mut c_void) {
     let mut line = Line { bytes: [0; 1024], used: 0 };
     // SAFETY: a handler's argument.
-    let (at, mut trace) = unsafe {
-        (arch::unwind::Registers::from_ucontext(ucontext).pc(), Traceback::from_ucontext(ucontext))
-    };
-    let _ = write!(line, "@ {at:x}");
+    let (registers, mut trace) =
+        unsafe { (arch::unwind::Registers::from_ucontext(ucontext), Traceback::from_ucontext(ucontext)) };
+    let _ = write!(line, "@ {:x}", registers.pc());
+    if UNDER_WAY.load(Ordering::Relaxed)
+        && let Some(broken) = broken_rule(registers.sp())
+    {
+        let _ = write!(line, " !{broken}");
+    }
     let mut left = 40;
     while left > 0
         && let Some(pc) = trace.next()
@@ -782,6 +788,55 @@ unsafe extern "C" fn step_signal(_: c_int, _: *mut c_void, ucontext: *mut c_void
         HANDLERS.fetch_add(1, Ordering::Relaxed);
     }
     step_signal_end();
+}
+
+/// Which of the rules that hold at every instruction does not, of those that one word can tell; see the
+/// contract in `stackgate_arch`.
+fn broken_rule(sp: usize) -> Option<&'static str> {
+    let (m, g) = (M_OF_SCENARIO.load(Ordering::Relaxed), G_OF_SCENARIO.load(Ordering::Relaxed));
+    if m.is_null() {
+        return None;
+    }
+    // SAFETY: the m lives as long as its scenario, and so does its g, if it has one; whatever is current
+    // is one of them, or none.
+    unsafe {
+        let within = |stack: &Stack<stackgate::arch::Native>| {
+            (stack.limit.get() as usize..=stack.top.get() as usize).contains(&sp)
+        };
+        let current = arch::getg();
+        let on_system = within(&(*m).g0.stack);
+        if !on_system && !(!g.is_null() && within(&(*g).stack)) {
+            return Some("sp-on-no-stack");
+        }
+        if on_system && current != &raw mut (*m).g0 {
+            return Some("g0-not-current-on-its-stack");
+        }
+        if !current.is_null()
+            && !(*current).m_out.is_null()
+            && (*(*current).m_out.get()).curg.get() != current
+        {
+            return Some("current-g-not-curg");
+        }
+    }
+    None
+}
+
+/// What the handler looks at: the scenario's m, and its task's g.
+static M_OF_SCENARIO: AtomicPtr<M> = AtomicPtr::new(core::ptr::null_mut());
+/// The g of the scenario's task.
+static G_OF_SCENARIO: AtomicPtr<G> = AtomicPtr::new(core::ptr::null_mut());
+
+/// Makes the way from a g's first frame to its m's stack a wrong one, as it is after the g has run on another
+/// thread: whoever lets the g run has to write it.
+///
+/// # Safety
+/// The g is parked.
+unsafe fn forget_parent(g: *mut G) {
+    // SAFETY: the upper end of a stack that `g_init` has seen.
+    unsafe {
+        let top: *mut arch::BaseFrame = core::ptr::with_exposed_provenance_mut((*g).stack.top.get() as usize);
+        (*top.sub(1)).parent = Default::default();
+    }
 }
 
 /// Runs last in the handler: signals may come again.
@@ -913,7 +968,12 @@ extern "C" fn main(_: c_int, _: *const *const u8) -> c_int {
         match scenario.way {
             Way::Task(entry) => {
                 m = Some(adopt());
+                M_OF_SCENARIO.store(
+                    m.as_deref_mut().map_or(core::ptr::null_mut(), core::ptr::from_mut),
+                    Ordering::Relaxed,
+                );
                 let mut task = Task::new(entry);
+                G_OF_SCENARIO.store(&raw mut *task.g, Ordering::Relaxed);
                 any(step_scenario_begins as extern "C" fn())();
                 let g = &raw mut *task.g;
                 // For the one that calls what it is told; the others take no notice.
@@ -921,7 +981,9 @@ extern "C" fn main(_: c_int, _: *const *const u8) -> c_int {
                 let word = (&raw mut block).expose_provenance();
                 loop {
                     task.set(GState::Running);
-                    // SAFETY: the g is this task's.
+                    // SAFETY: the g is this task's, and parked.
+                    unsafe { forget_parent(g) };
+                    // SAFETY: the same.
                     black_box(unsafe { step_run(g, word) });
                     if task.finished() {
                         break;
@@ -931,6 +993,10 @@ extern "C" fn main(_: c_int, _: *const *const u8) -> c_int {
             }
             Way::G0(f) => {
                 m = Some(adopt());
+                M_OF_SCENARIO.store(
+                    m.as_deref_mut().map_or(core::ptr::null_mut(), core::ptr::from_mut),
+                    Ordering::Relaxed,
+                );
                 any(step_scenario_begins as extern "C" fn())();
                 // SAFETY: they need nothing.
                 unsafe { any(f)() };
@@ -943,6 +1009,8 @@ extern "C" fn main(_: c_int, _: *const *const u8) -> c_int {
             }
         }
         any(step_scenario_ends as extern "C" fn())();
+        M_OF_SCENARIO.store(core::ptr::null_mut(), Ordering::Relaxed);
+        G_OF_SCENARIO.store(core::ptr::null_mut(), Ordering::Relaxed);
         if m.is_some() {
             m_release().expect("where it was adopted");
         }

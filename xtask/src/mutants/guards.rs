@@ -10,6 +10,7 @@ use super::{
 };
 use crate::{
     protocol::{Case, judge, parse_list},
+    rows,
     step::{
         self, Subject,
         compare::{Scenario, View},
@@ -39,6 +40,8 @@ pub struct Guards {
 enum Guard<'a> {
     Case(&'a Case),
     View(View, Vec<&'a Scenario>),
+    /// Unwind tables, layouts and instructions against each other.
+    Tables,
 }
 
 impl Guards {
@@ -63,7 +66,7 @@ impl Guards {
         let cases = self.cases.iter().filter(|case| case.group() == GROUPS[0]).map(Guard::Case);
         let few = self.with("cgocallback").into_iter().take(FEW).collect::<Vec<_>>();
         let views = [Guard::View(View::Physical, few.clone()), Guard::View(View::Logical, few)];
-        for guard in cases.chain(views) {
+        for guard in cases.chain(views).chain([Guard::Tables]) {
             if let Some(name) = notices(kit, built, &guard)? {
                 return Ok(Some(name));
             }
@@ -115,8 +118,10 @@ impl Guards {
         let more = [more_gdb, more_signals].into_iter().flatten();
         let views = views.into_iter().flatten();
         match mutant.kind {
-            Kind::Cfi | Kind::Order => views.chain(more).chain(named).chain(others).collect(),
-            _ => named.chain(views).chain(more).chain(others).collect(),
+            Kind::Cfi | Kind::Order => {
+                views.chain([Guard::Tables]).chain(more).chain(named).chain(others).collect()
+            }
+            _ => named.chain(views).chain([Guard::Tables]).chain(more).chain(others).collect(),
         }
     }
 }
@@ -128,6 +133,11 @@ fn notices(kit: &Kit, built: &Built, guard: &Guard<'_>) -> Result<Option<String>
             let outcome = kit.guest(built.guest()).arg(&case.name).capture(Some(CASE_LIMIT))?;
             let hung = if outcome.exceeded.is_some() { ", which hung" } else { "" };
             Ok(judge(&case.expect, &outcome).err().map(|_| format!("{}{hung}", case.name)))
+        }
+        Guard::Tables => {
+            let found = rows::disagreements(kit.target.name, built.steps());
+            let wrong = found.map_or(true, |(_, wrong)| !wrong.is_empty());
+            Ok(wrong.then(|| "check, unwind tables".to_owned()))
         }
         Guard::View(view, scenarios) => {
             let copies = format!("{}/step", built.directory);

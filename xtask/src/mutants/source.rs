@@ -109,6 +109,10 @@ const LOADS: &[&str] = &[
 const MOVES: &[&str] = &["mov", "movaps", "movups"];
 /// Instructions that make memory from a constant.
 const CONSTANT_STORES: &[&str] = &["mvghi", "mvc"];
+/// Instructions that store into the current g's place.
+const CURRENT_G_STORES: &[&str] = &["mov", "str", "stg", "stdx"];
+/// Functions that store a word through a pointer that they were given, and no current g.
+const THROWN_IN: &[&str] = &["asmcgocall_catch", "throw_to"];
 /// Directives that are lines of unwind tables. `.cfi_` is before the others.
 const EHABI: &[&str] = &[".save", ".vsave", ".pad", ".setfp", ".movsp", ".fnend\n .fnstart"];
 
@@ -469,8 +473,8 @@ fn macro_lines(name: &str, literal: &Range<usize>, text: &str) -> Vec<Mutant> {
     found
 }
 
-/// Pairs of stores, of which one publishes: into the current g's place, into a `G` or an `M`, or by moving SP
-/// to another stack, which publishes all that lies there. They follow each other without a jump, call or label
+/// Pairs of stores, of which one publishes: into the current g's place, into `g0.sched.sp` or a g's `catch`, or
+/// by moving SP to another stack, which publishes all that lies there. They follow each other without a jump, call or label
 /// between. The one that comes first is put behind the other; or the other before it, where an instruction
 /// between changes a register that the first one needs. Where neither can move there is no mutant.
 fn orders(function: &Function, text: &str, dialect: &Dialect, all: &mut Vec<Mutant>) {
@@ -488,11 +492,13 @@ fn orders(function: &Function, text: &str, dialect: &Dialect, all: &mut Vec<Muta
         }
         let mut names = piece.text.split('{').skip(1).filter_map(|rest| rest.split('}').next()).peekable();
         match names.peek() {
-            // Fields have names; the current g's place has none.
-            None => !["push", "stmdb", "vpush", "stmg"].contains(&piece.mnemonic()),
+            // Fields have names; the current g's place has none, nor has the word that a throw leaves.
+            None => {
+                CURRENT_G_STORES.contains(&piece.mnemonic()) && !THROWN_IN.contains(&function.name.as_str())
+            }
             Some(_) => names.any(|name| {
                 let value = value_of(name);
-                value.contains("offset_of!(G<") || value.contains("offset_of!(M<")
+                value.contains("g0.sched.sp") || value.contains(", catch)")
             }),
         }
     };
@@ -633,7 +639,6 @@ pub unsafe extern "C" fn park(value: usize) {
                 "restore park: no `mov rsp, [rcx + {sp}]`",
                 "restore park: no `mov rbx, [rsp + {rbx}]`",
                 "CFI line park: no `.cfi_restore rbx`",
-                "publication order park: `mov [rsp + {rbx}], rbx` only after `mov [rax + {sp}], rsp`",
                 "publication order park: `mov [rax + {sp}], rsp` only after `mov fs:[r10], rcx`",
                 "publication order park: `mov fs:[r10], rcx` only after `mov rsp, [rcx + {sp}]`",
                 "CFI line pair_saved!: no `.cfi_offset r4, {r4}`",
