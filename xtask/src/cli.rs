@@ -130,6 +130,8 @@ pub enum Command {
     ///
     /// Twice: gdb's, over the emulator's stub, by the unwind tables alone, and the library's own, in a
     /// signal handler. The program `steps` says which frames must be seen on each path of each crossing.
+    /// gdb also compares the caller's registers with what they held at the call, and the handler looks at
+    /// the rules that hold at every instruction.
     /// An instruction that is never reached is an error too, unless the source says why nobody can.
     Step,
 
@@ -193,7 +195,7 @@ pub enum Command {
         filter: Option<String>,
     },
 
-    /// Run every stage: check, test, run, count, step, stack-depth, debug, frames
+    /// Run every stage: check, test, run, count, step, stack-depth, debug, mutants, frames
     ///
     /// Ends with a table of where the time went and the line `N passed, N failed`: the cases of
     /// `test`, and one for each other stage.

@@ -573,3 +573,102 @@ fn number(text: &str) -> i64 {
     };
     sign * value.unwrap_or(0)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const RBX: u16 = 3;
+    const R12: u16 = 12;
+    const RSP: u16 = 7;
+
+    fn x86_64() -> Cpu {
+        Cpu::of("x86_64").unwrap()
+    }
+
+    fn row(cfa: i64, rules: &[(u16, i64)]) -> Row {
+        let rules = rules.iter().map(|&(register, at)| (register, Rule::At(at))).collect();
+        Row { cfa: Cfa::Register(RSP, cfa), rules }
+    }
+
+    fn instruction(mnemonic: &str, operands: &str) -> Instruction {
+        let accesses = accesses(&x86_64(), mnemonic, operands);
+        Instruction { address: 0, text: format!("{mnemonic} {operands}"), accesses, last: false }
+    }
+
+    #[test]
+    fn a_rule_for_a_place_that_no_frame_has_is_wrong() {
+        let park = |at| against_layouts(&x86_64(), "park", &row(64, &[(RBX, at), (R12, -48)]));
+        assert_eq!(park(-56), [""; 0]);
+        assert_eq!(park(-64).len(), 1);
+        assert!(park(-64)[0].contains("rbx at CFA-64"), "{:?}", park(-64));
+    }
+
+    #[test]
+    fn a_store_and_its_rule_agree() {
+        let store = |at: &str, before: &Row, after: &Row| {
+            against_accesses(
+                &x86_64(),
+                &instruction("mov", &format!("qword ptr [rsp + {at}], rbx")),
+                before,
+                Some(after),
+            )
+        };
+        let (without, with) = (row(64, &[]), row(64, &[(RBX, -56)]));
+        assert_eq!(store("8", &without, &with), [""; 0]);
+        assert_eq!(
+            store("0x10", &without, &with),
+            ["rbx is stored at CFA-48, and the tables have it at CFA-56"]
+        );
+        assert_eq!(store("8", &without, &without), ["rbx is stored, and the tables have no rule for it"]);
+        let nothing = instruction("nop", "");
+        let began = against_accesses(&x86_64(), &nothing, &without, Some(&with));
+        assert_eq!(began, ["a rule for rbx begins, and it is not stored"]);
+    }
+
+    #[test]
+    fn a_load_and_its_rule_agree() {
+        let load = |at: &str, after: &Row| {
+            let before = row(64, &[(RBX, -56)]);
+            against_accesses(
+                &x86_64(),
+                &instruction("mov", &format!("rbx, qword ptr [rsp + {at}]")),
+                &before,
+                Some(after),
+            )
+        };
+        assert_eq!(load("8", &row(64, &[])), [""; 0]);
+        assert_eq!(
+            load("0x18", &row(64, &[])),
+            ["rbx is loaded from CFA-40, where the tables have it at CFA-56"]
+        );
+        assert_eq!(load("8", &row(64, &[(RBX, -56)])), ["rbx is back, and the tables go on with their rule"]);
+    }
+
+    #[test]
+    fn nothing_is_looked_for_below_sp() {
+        let below = against_accesses(&x86_64(), &instruction("ret", ""), &row(8, &[(RBX, -56)]), None);
+        assert_eq!(below, ["the tables look for rbx 48 bytes below SP"]);
+    }
+
+    #[test]
+    fn accesses_are_read_from_each_disassembly() {
+        let of = |cpu: &str, mnemonic: &str, operands: &str| {
+            let known = Cpu::of(cpu).unwrap();
+            let found = accesses(&known, mnemonic, operands);
+            found
+                .iter()
+                .map(|a| format!("{} {} {}", known.name(a.register), a.at, a.store))
+                .collect::<Vec<_>>()
+        };
+        assert_eq!(of("i386", "push", "ebx"), ["ebx 0 true"]);
+        assert_eq!(of("i386", "mov", "ebx, dword ptr [esp + 0xc]"), ["ebx 12 false"]);
+        assert_eq!(of("arm", "push", "{r4, fp}"), ["r4 0 true", "r11 4 true"]);
+        assert_eq!(of("arm", "vpop", "{d8, d9}")[0], "d8 0 false");
+        assert_eq!(of("arm64", "stp", "x29, x30, [sp, #0x10]"), ["x29 16 true", "x30 24 true"]);
+        assert_eq!(of("arm64", "ldp", "x29, x30, [sp], #0x10"), ["x29 0 false", "x30 8 false"]);
+        assert_eq!(of("ppc64le", "std", "r14, 0x30(r1)"), ["r14 48 true"]);
+        assert_eq!(of("s390x", "lmg", "%r13, %r14, 0x68(%r15)"), ["r13 104 false", "r14 112 false"]);
+        assert_eq!(of("s390x", "stg", "%r13, 0x68(%r2)"), [""; 0]);
+    }
+}
