@@ -703,16 +703,16 @@ unsafe extern "C" fn step_enters_thread() {
     black_box(());
 }
 
-/// Tells an m how much of the stack that we are on belongs to it: what lies below `main`'s frame, and that.
+/// Tells an m how much of the stack that we are on belongs to it: what lies below the arguments of the program.
 fn with_bounds(m: &mut M) {
-    const BELOW: usize = 1 << 20;
-    // The local is in a frame above which lies `main`'s, on the next page at most.
-    const ABOVE: usize = 1 << 13;
-    let here = 0u128;
-    let here = (&raw const here).addr() & !0xfff;
+    const SIZE: usize = 1 << 20;
+    let top = ARGUMENTS.load(Ordering::Relaxed).addr() & !(align_of::<u128>() - 1);
     let word = |address: usize| NativeWord::new(address as u64);
-    m.g0.stack = Stack { limit: word(here - BELOW), top: word(here + ABOVE) };
+    m.g0.stack = Stack { limit: word(top - SIZE), top: word(top) };
 }
+
+/// `main`'s second argument: the kernel puts what it points to above the first frame.
+static ARGUMENTS: AtomicPtr<*const u8> = AtomicPtr::new(core::ptr::null_mut());
 
 /// The system stack's part of a task.
 #[unsafe(no_mangle)]
@@ -961,7 +961,8 @@ fn adopt() -> Box<M> {
 /// Runs scenarios. Nothing lies between this frame, C's `main`, and theirs.
 #[unsafe(no_mangle)]
 #[inline(never)]
-extern "C" fn main(_: c_int, _: *const *const u8) -> c_int {
+extern "C" fn main(_: c_int, arguments: *const *const u8) -> c_int {
+    ARGUMENTS.store(arguments.cast_mut(), Ordering::Relaxed);
     let Some(chosen) = chosen() else { return 2 };
     for scenario in chosen {
         let mut m = None;
@@ -1015,15 +1016,9 @@ extern "C" fn main(_: c_int, _: *const *const u8) -> c_int {
             m_release().expect("where it was adopted");
         }
     }
-    end();
-    0
-}
-
-/// Says what the handlers have done. Not in `main`, whose frame has to lie within the bounds of the m's stack.
-#[inline(never)]
-fn end() {
     println!("shim {} {}", HANDLERS.load(Ordering::Relaxed), SHIM_CALLS.load(Ordering::Relaxed));
     println!("done");
+    0
 }
 
 /// Does what the command line says; the scenarios to run are left to `main`. `None`: a wrong command line.
