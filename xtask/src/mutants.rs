@@ -13,7 +13,8 @@
 //!   between.
 //!
 //! A mutant that changes no byte of code or tables is none: a line for another build of the crossings, or
-//! a rule that says what holds anyway. One that does not build counts as noticed, and so does one that hangs.
+//! a rule that says what holds anyway. Nor is one that the assembler refuses: it says nothing about tests. One
+//! that hangs counts as noticed.
 
 mod bench;
 mod guards;
@@ -69,8 +70,10 @@ const EQUIVALENTS: &str = "qemu-tests/mutants.toml";
 
 /// What was broken and what noticed, for readers.
 const DOCUMENT: &str = "qemu-tests/MUTANTS.md";
+/// Its part that is written here; all before it is written by hand.
+const OURS: &str = "\n# Made by `cargo xtask mutants`\n";
 /// Rows a CPU and kind that go there.
-const ROWS: usize = 4;
+const ROWS: usize = 2;
 
 /// Of a hundred that can be noticed, so many have to be.
 const LEAST_PERCENT: usize = 95;
@@ -98,6 +101,15 @@ enum Fate {
     Survived,
     /// No byte changed.
     Same,
+    /// It does not build.
+    Refused,
+}
+
+impl Fate {
+    /// Whether there was something to notice.
+    fn counts(&self) -> bool {
+        matches!(self, Self::Killed(_) | Self::Survived)
+    }
 }
 
 /// What became of a CPU's.
@@ -107,6 +119,7 @@ struct Count {
     survived: usize,
     equivalent: usize,
     same: usize,
+    refused: usize,
 }
 
 impl Count {
@@ -175,6 +188,7 @@ pub fn mutants(context: &Context, options: &Options<'_>) -> Result<Tally> {
             let known = equivalents.iter().find(|e| e.is(cpu, mutant));
             match (fate, known) {
                 (Fate::Same, _) => count.same += 1,
+                (Fate::Refused, _) => count.refused += 1,
                 (Fate::Killed(by), Some(known)) if !known.mutant.contains('*') => {
                     count.killed += 1;
                     problems.push(format!(
@@ -200,6 +214,7 @@ pub fn mutants(context: &Context, options: &Options<'_>) -> Result<Tally> {
         total.survived += count.survived;
         total.equivalent += count.equivalent;
         total.same += count.same;
+        total.refused += count.refused;
         // A few of one CPU say little by themselves.
         if options.sample.is_none() && !count.enough() {
             problems.push(format!("{cpu}: fewer than {LEAST_PERCENT} % were noticed"));
@@ -244,6 +259,7 @@ fn row(cpu: &str, count: &Count, took: Duration) -> Vec<String> {
         count.percent(),
         format!("{} equivalent", count.equivalent),
         format!("{} without effect", count.same),
+        format!("{} not built", count.refused),
         format!("{:.1} s", took.as_secs_f64()),
     ]
 }
@@ -340,7 +356,10 @@ fn run<'m>(
     let one = |worker: usize, mutant: &Mutant| -> Result<Fate> {
         let built = match bench.build(worker, &mutant.apply(text))? {
             Ok(built) => built,
-            Err(error) => return Ok(Fate::Killed(format!("the build ({error})"))),
+            Err(error) => {
+                ui::say(&format!("{cpu}  {mutant}: is not built: {}", ui::dim(&error)));
+                return Ok(Fate::Refused);
+            }
         };
         if built.sections()? == sections {
             return Ok(Fate::Same);
@@ -364,7 +383,8 @@ fn run<'m>(
                     progress.step(&format!("{cpu} {}", mutant.function));
                     let mut results = results.lock().unwrap_or_else(PoisonError::into_inner);
                     results.insert(at, fate);
-                    let counted = results.values().filter(|fate| !matches!(fate, Ok(Fate::Same))).count();
+                    let counted =
+                        results.values().filter(|fate| fate.as_ref().is_ok_and(Fate::counts)).count();
                     if limit.is_some_and(|limit| counted >= limit) {
                         enough.store(true, Ordering::Relaxed);
                     }
@@ -381,7 +401,7 @@ fn run<'m>(
             break;
         }
         let fate = fate?;
-        counted += usize::from(fate != Fate::Same);
+        counted += usize::from(fate.counts());
         fates.push((&all[at], fate));
     }
     Ok(fates)
@@ -432,10 +452,9 @@ fn unknown(equivalents: &[Equivalent], cpu: &str, all: &[Mutant]) -> Vec<String>
 
 /// Replaces the tables of the CPUs that were tried.
 fn write(killed: &BTreeMap<&str, Vec<(Mutant, String)>>) -> Result<()> {
-    let text = fs::read_to_string(DOCUMENT).with_context(|| format!("cannot read {DOCUMENT}"))?;
-    let mut text = text;
+    let mut text = fs::read_to_string(DOCUMENT).with_context(|| format!("cannot read {DOCUMENT}"))?;
     for (cpu, all) in killed {
-        text = with_table(&text, cpu, &table(all));
+        text = with_table(&text, cpu, &rows_of(all))?;
     }
     fs::write(DOCUMENT, text).with_context(|| format!("cannot write {DOCUMENT}"))?;
     Cmd::new("git").args(["--no-pager", "diff", "--stat", "--", DOCUMENT]).run()?;
@@ -443,43 +462,47 @@ fn write(killed: &BTreeMap<&str, Vec<(Mutant, String)>>) -> Result<()> {
 }
 
 /// A few rows of each kind: of as many functions, and noticed by as many guards, as there are.
-fn table(all: &[(Mutant, String)]) -> String {
-    let mut text = String::from("\n| kind | what was broken | what noticed |\n|---|---|---|\n");
+fn rows_of(all: &[(Mutant, String)]) -> BTreeMap<Kind, String> {
+    let mut rows: BTreeMap<Kind, String> = BTreeMap::new();
     for kind in Kind::ALL {
-        let mut functions = BTreeSet::new();
+        let (mut functions, mut guards) = (BTreeSet::new(), BTreeSet::new());
         let mut rest: Vec<_> = all.iter().filter(|(mutant, _)| mutant.kind == kind).collect();
-        let mut chosen = Vec::new();
-        while chosen.len() < ROWS && !rest.is_empty() {
-            let group = |by: &str| by.split(['/', ',', ' ']).next().unwrap_or("").to_owned();
-            let seen: BTreeSet<_> = chosen.iter().map(|(_, by): &&(Mutant, String)| group(by)).collect();
-            let new = |(mutant, by): &&(Mutant, String)| {
-                (functions.contains(&mutant.function), seen.contains(&group(by)), by.starts_with("the build"))
+        let guard = |by: &str| by.split(['/', ',', ' ']).next().unwrap_or("").to_owned();
+        for _ in 0..ROWS {
+            let known = |(mutant, by): &(Mutant, String)| {
+                (functions.contains(&mutant.function), guards.contains(&guard(by)))
             };
-            let best = rest.iter().enumerate().min_by_key(|(at, row)| (new(row), *at)).map(|(at, _)| at);
-            let Some(best) = best else { break };
-            let row = rest.remove(best);
-            functions.insert(row.0.function.clone());
-            chosen.push(row);
-        }
-        for (mutant, by) in chosen {
+            let Some(best) = (0..rest.len()).min_by_key(|at| (known(rest[*at]), *at)) else { break };
+            let (mutant, by) = rest.remove(best);
+            functions.insert(mutant.function.clone());
+            guards.insert(guard(by));
             let what = mutant.what.replace('|', "\\|");
-            let _ = writeln!(text, "| {kind} | `{}`: {what} | {by} |", mutant.function);
+            let row = rows.entry(kind).or_default();
+            let _ = writeln!(row, "| {kind} | `{}`: {what} | {by} |", mutant.function);
         }
     }
-    text
+    rows
 }
 
-/// The document with what stands under `## cpu` replaced, up to the next headline.
-fn with_table(text: &str, cpu: &str, table: &str) -> String {
-    let headline = format!("## {cpu}\n");
-    match text.find(&headline) {
-        Some(at) => {
-            let start = at + headline.len();
-            let end = text[start..].find("\n## ").map_or(text.len(), |next| start + next);
-            format!("{}{table}{}", &text[..start], &text[end..])
+/// The document with other rows under `### cpu` in the part that is ours. Kinds of which there is none now keep
+/// the rows that they had.
+fn with_table(text: &str, cpu: &str, rows: &BTreeMap<Kind, String>) -> Result<String> {
+    let at = text.find(OURS).with_context(|| format!("{DOCUMENT} has no headline `{}`", OURS.trim()))?;
+    let (by_hand, ours) = text.split_at(at + OURS.len());
+    let headline = format!("\n### {cpu}\n");
+    let start = ours.find(&headline).unwrap_or(ours.len());
+    let (before, rest) = ours.split_at(start);
+    let rest = rest.strip_prefix(headline.as_str()).unwrap_or(rest);
+    let (old, after) = rest.split_at(rest.find("\n#").unwrap_or(rest.len()));
+    let mut table = String::from("\n| kind | what was broken | what noticed |\n|---|---|---|\n");
+    for kind in Kind::ALL {
+        let had = || old.lines().filter(|line| line.starts_with(&format!("| {kind} |")));
+        match rows.get(&kind) {
+            Some(rows) => table.push_str(rows),
+            None => had().for_each(|line| _ = writeln!(table, "{line}")),
         }
-        None => format!("{}\n\n{headline}{table}", text.trim_end()),
     }
+    Ok(format!("{by_hand}{before}{headline}{table}{after}"))
 }
 
 #[cfg(test)]
@@ -530,9 +553,17 @@ mod tests {
     }
 
     #[test]
-    fn a_table_takes_the_place_of_the_old_one() {
-        let text = "# M\n\n## arm\n\nold\n\n## s390x\n\nkept\n";
-        assert_eq!(with_table(text, "arm", "\nnew\n"), "# M\n\n## arm\n\nnew\n\n## s390x\n\nkept\n");
-        assert_eq!(with_table("# M\n", "arm", "\nnew\n"), "# M\n\n## arm\n\nnew\n");
+    fn a_table_takes_the_place_of_the_old_one_and_of_nothing_else() {
+        let by_hand = "# M\n\n## arm\n\nby hand\n\n### arm\n\n| save | by hand |\n";
+        let old = "\n### arm\n\n| save | old |\n| CFI line | old |\n\n### s390x\n\n| save | kept |\n";
+        let rows = BTreeMap::from([(Kind::Save, "| save | new |\n".to_owned())]);
+        let new = with_table(&format!("{by_hand}{OURS}\nWords.\n{old}"), "arm", &rows).unwrap();
+        let head = "| kind | what was broken | what noticed |\n|---|---|---|\n";
+        let table = format!("\n### arm\n\n{head}| save | new |\n| CFI line | old |\n");
+        let after = "\n### s390x\n\n| save | kept |\n";
+        assert_eq!(new, format!("{by_hand}{OURS}\nWords.\n{table}{after}"));
+        let first = with_table(&format!("{by_hand}{OURS}"), "arm", &rows).unwrap();
+        assert_eq!(first, format!("{by_hand}{OURS}\n### arm\n\n{head}| save | new |\n"));
+        assert!(with_table(by_hand, "arm", &rows).is_err());
     }
 }

@@ -250,7 +250,7 @@ pub fn mutants(text: &str, dialect: &Dialect) -> Result<Vec<Mutant>> {
     for function in &functions {
         offsets(function, text, dialect, &mut all);
         for piece in &function.pieces {
-            lines(function, piece, dialect, &macros, &mut all);
+            lines(function, piece, text, dialect, &macros, &mut all);
         }
         orders(function, text, dialect, &mut all);
     }
@@ -421,14 +421,21 @@ fn measure(value: &str) -> Option<Range<usize>> {
     None
 }
 
-fn lines(function: &Function, piece: &Piece, dialect: &Dialect, macros: &Macros, all: &mut Vec<Mutant>) {
-    let mut drop = |kind, at: &Range<usize>, text: &str| {
+fn lines(
+    function: &Function,
+    piece: &Piece,
+    source: &str,
+    dialect: &Dialect,
+    macros: &Macros,
+    all: &mut Vec<Mutant>,
+) {
+    let mut drop = |kind, at: &Range<usize>, text: &str, operands: &str| {
         let text = text.split_whitespace().collect::<Vec<_>>().join(" ");
         all.push(Mutant {
             function: function.name.clone(),
             kind,
             what: format!("no `{text}`"),
-            edits: vec![Edit { at: at.clone(), to: "\"\"".to_owned() }],
+            edits: vec![Edit { at: at.clone(), to: format!("\"{operands}\"") }],
         });
     };
     let named = piece.text.split_once('(').map(|(name, _)| name).unwrap_or_default();
@@ -436,20 +443,38 @@ fn lines(function: &Function, piece: &Piece, dialect: &Dialect, macros: &Macros,
         // A macro of nothing but lines of tables is one.
         let tables = ["saved!", "restored!", "goes_on!"].iter().any(|end| named.ends_with(end));
         if tables && !of.is_empty() {
-            drop(Kind::Cfi, &piece.at, &piece.text);
+            let parts = of.iter().chain(piece.arguments.iter().map(|(at, _)| at));
+            let text: String = parts.map(|at| &source[at.clone()]).collect();
+            drop(Kind::Cfi, &piece.at, &piece.text, &still_named(&text));
         }
         for (at, text) in piece.arguments.iter().filter(|(_, text)| is_cfi(text)) {
-            drop(Kind::Cfi, at, text);
+            drop(Kind::Cfi, at, text, &still_named(&source[at.clone()]));
         }
         return;
     }
-    if piece.is_cfi() {
-        drop(Kind::Cfi, &piece.at, &piece.text);
+    let kind = if piece.is_cfi() {
+        Kind::Cfi
     } else if piece.is_instruction() && piece.saves(dialect) {
-        drop(Kind::Save, &piece.at, &piece.text);
+        Kind::Save
     } else if piece.is_instruction() && piece.restores(dialect) {
-        drop(Kind::Restore, &piece.at, &piece.text);
+        Kind::Restore
+    } else {
+        return;
+    };
+    drop(kind, &piece.at, &piece.text, &still_named(&source[piece.at.clone()]));
+}
+
+/// What takes the place of lines that are left out: a comment with their operands. An operand that nothing
+/// names any more is an error of the compiler's, which says nothing about tests.
+fn still_named(source: &str) -> String {
+    let source = source.replace("{{", "").replace("}}", "");
+    let names: BTreeSet<_> =
+        source.split('{').skip(1).filter_map(|rest| rest.split_once('}')).map(|(name, _)| name).collect();
+    if names.is_empty() {
+        return String::new();
     }
+    let names: Vec<_> = names.iter().map(|name| format!("{{{name}}}")).collect();
+    format!("/* {} */", names.join(" "))
 }
 
 /// Lines of tables in a macro's definition: a literal may have several.
@@ -465,7 +490,7 @@ fn macro_lines(name: &str, literal: &Range<usize>, text: &str) -> Vec<Mutant> {
                 function: name.to_owned(),
                 kind: Kind::Cfi,
                 what: format!("no `{}`", line.trim()),
-                edits: vec![Edit { at: at..at + length, to: String::new() }],
+                edits: vec![Edit { at: at..at + length, to: still_named(line) }],
             });
         }
         at += length + 2;
@@ -656,11 +681,25 @@ pub unsafe extern "C" fn park(value: usize) {
         assert!(offset.contains("leb_lo((size_of::<SwitchFrame>() + 8) as i64)"), "{offset}");
         assert!(offset.contains("leb_hi((size_of::<SwitchFrame>() + 8) as i64)"), "{offset}");
         assert_eq!(text("park: no `.cfi_restore rbx`"), TEXT.replace("\".cfi_restore rbx\"", "\"\""));
-        assert_eq!(text("pair_saved!: no `.cfi_offset r4"), TEXT.replace(".cfi_offset r4, {r4}", ""));
+        assert_eq!(
+            text("pair_saved!: no `.cfi_offset r4"),
+            TEXT.replace(".cfi_offset r4, {r4}", "/* {r4} */")
+        );
+        assert_eq!(
+            text("park: no `mov [rsp + {rbx}], rbx`"),
+            TEXT.replace("mov [rsp + {rbx}], rbx", "/* {rbx} */")
+        );
+        assert_eq!(text("park: no `pair_saved"), TEXT.replace("pair_saved!(),", "\"/* {r4} {r5} */\","));
         let order = text("park: `mov fs:[r10], rcx` only");
         let at = |part: &str| order.find(part).unwrap();
         assert!(at("mov fs:[r10], rcx") > at("mov rsp, [rcx + {sp}]"), "{order}");
         assert!(at("mov fs:[r10], rcx") < at("mov rbx, [rsp"), "{order}");
+    }
+
+    #[test]
+    fn what_is_left_out_still_names_its_operands() {
+        assert_eq!(still_named("vpush {{d8-d15}}"), "");
+        assert_eq!(still_named("ldr r4, [sp, #{at} - {at} + {size}]"), "/* {at} {size} */");
     }
 
     #[test]
