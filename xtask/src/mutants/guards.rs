@@ -1,6 +1,10 @@
 //! What a mutant has to get past, in an order in which most fall early.
 
-use std::time::Duration;
+use std::{
+    collections::BTreeMap,
+    sync::{Mutex, PoisonError},
+    time::Duration,
+};
 
 use anyhow::Result;
 
@@ -34,6 +38,10 @@ const GROUPS: &[&str] =
 pub struct Guards {
     cases: Vec<Case>,
     scenarios: Vec<Scenario>,
+    /// The programs as they are.
+    original: Built,
+    /// Guards that noticed a mutant, and whether they hold the programs as they are for one too.
+    tried: Mutex<BTreeMap<String, bool>>,
 }
 
 /// One thing to do.
@@ -44,34 +52,57 @@ enum Guard<'a> {
     Tables,
 }
 
+impl Guard<'_> {
+    /// No two that look at different things have one.
+    fn key(&self) -> String {
+        match self {
+            Self::Case(case) => case.name.clone(),
+            Self::View(view, scenarios) => {
+                let names: Vec<_> = scenarios.iter().map(|scenario| scenario.name.as_str()).collect();
+                format!("{view}: {}", names.join(", "))
+            }
+            Self::Tables => "unwind tables".to_owned(),
+        }
+    }
+}
+
 impl Guards {
     /// Asks the programs as they are.
-    pub fn of(kit: &Kit, built: &Built) -> Result<Self> {
-        let cases = parse_list(&kit.guest(built.guest()).arg("--list").read()?)?;
-        Ok(Self { cases, scenarios: step::expected(kit, built.steps())? })
+    pub fn of(kit: &Kit, original: Built) -> Result<Self> {
+        let cases = parse_list(&kit.guest(original.guest()).arg("--list").read()?)?;
+        let scenarios = step::expected(kit, original.steps())?;
+        Ok(Self { cases, scenarios, original, tried: Mutex::default() })
     }
 
-    /// Who notices a mutant first, if anybody does.
+    /// Who notices a mutant first, if anybody does. Who does not get past the programs as they are does not
+    /// count.
     pub fn killer(&self, kit: &Kit, built: &Built, mutant: &Mutant) -> Result<Option<String>> {
         for guard in self.order(mutant) {
-            if let Some(name) = notices(kit, built, &guard)? {
+            if let Some(name) = notices(kit, built, &guard)?
+                && self.holds(kit, &guard)?
+            {
                 return Ok(Some(name));
             }
         }
         Ok(None)
     }
 
-    /// Whether the programs as they are get past a part of it: else no mutant's death says anything.
-    pub fn hold(&self, kit: &Kit, built: &Built) -> Result<Option<String>> {
-        let cases = self.cases.iter().filter(|case| case.group() == GROUPS[0]).map(Guard::Case);
-        let few = self.with("cgocallback").into_iter().take(FEW).collect::<Vec<_>>();
-        let views = [Guard::View(View::Physical, few.clone()), Guard::View(View::Logical, few)];
-        for guard in cases.chain(views).chain([Guard::Tables]) {
-            if let Some(name) = notices(kit, built, &guard)? {
-                return Ok(Some(name));
-            }
+    /// Whether the programs as they are get past it, each guard asked once.
+    fn holds(&self, kit: &Kit, guard: &Guard<'_>) -> Result<bool> {
+        // The lock is held meanwhile: nobody else uses the directory of the original's copies.
+        let mut tried = self.tried.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(good) = tried.get(&guard.key()) {
+            return Ok(*good);
         }
-        Ok(None)
+        let good = notices(kit, &self.original, guard)?.is_none();
+        tried.insert(guard.key(), good);
+        Ok(good)
+    }
+
+    /// Guards that the programs as they are do not get past, of those that noticed a mutant.
+    pub fn broken(&self) -> Vec<String> {
+        let tried = self.tried.lock().unwrap_or_else(PoisonError::into_inner);
+        tried.iter().filter(|(_, good)| !**good).map(|(key, _)| key.clone()).collect()
     }
 
     /// Scenarios in which a function is stepped through, the shortest first; all for what is no function.
