@@ -38,28 +38,25 @@ const STAGES: &[Stage] = &[
     Stage { name: "count", work: counted, counts_cases: false },
     Stage { name: "step", work: step, counts_cases: false },
     Stage { name: "debug", work: debug, counts_cases: false },
-    Stage { name: "mutants", work: |context| broken(context, FEW_MUTANTS), counts_cases: false },
     Stage { name: "frames", work: framed, counts_cases: false },
 ];
 
-/// Mutants that every change is tried with, and those of `--long`.
-const FEW_MUTANTS: usize = 30;
-/// See [`FEW_MUTANTS`].
-const MANY_MUTANTS: usize = 300;
+/// So many mutants are tried, the same ones every time.
+const MUTANTS: usize = 30;
 
 /// What takes too long for every change.
 const LONG_STAGES: &[Stage] = &[
     Stage { name: "run, large file", work: run_large, counts_cases: false },
     Stage { name: "frames, browser", work: browsed, counts_cases: false },
-    Stage { name: "mutants, many", work: |context| broken(context, MANY_MUTANTS), counts_cases: false },
+    Stage { name: "mutants", work: broken, counts_cases: false },
 ];
 
 fn counted(context: &Context) -> Result<Tally> {
     count(context, &count::Options { check: true, write: false, profile: false, op: None })
 }
 
-fn broken(context: &Context, sample: usize) -> Result<Tally> {
-    let options = mutants::Options { sample: Some(sample), seed: 1, only: None, write: false, list: false };
+fn broken(context: &Context) -> Result<Tally> {
+    let options = mutants::Options { sample: Some(MUTANTS), seed: 1, only: None, write: false, list: false };
     mutants::mutants(context, &options)
 }
 

@@ -195,12 +195,12 @@ pub enum Command {
         filter: Option<String>,
     },
 
-    /// Run every stage: check, test, run, count, step, stack-depth, debug, mutants, frames
+    /// Run every stage: check, test, run, count, step, stack-depth, debug, frames
     ///
     /// Ends with a table of where the time went and the line `N passed, N failed`: the cases of
     /// `test`, and one for each other stage.
     Ci {
-        /// Also what takes too long for every change
+        /// Also what takes too long for every change: mutants, a browser, a large file
         #[arg(long)]
         long: bool,
     },

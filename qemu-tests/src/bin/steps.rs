@@ -805,7 +805,8 @@ fn broken_rule(sp: usize) -> Option<&'static str> {
         };
         let current = arch::getg();
         let on_system = within(&(*m).g0.stack);
-        if !on_system && !(!g.is_null() && within(&(*g).stack)) {
+        let on_managed = !g.is_null() && within(&(*g).stack);
+        if !on_system && !on_managed {
             return Some("sp-on-no-stack");
         }
         if on_system && current != &raw mut (*m).g0 {
