@@ -105,6 +105,9 @@ enum Fate {
     Refused,
 }
 
+/// What became of some.
+type Fates<'m> = Vec<(&'m Mutant, Fate)>;
+
 impl Fate {
     /// Whether there was something to notice.
     fn counts(&self) -> bool {
@@ -341,7 +344,7 @@ fn run<'m>(
     text: &str,
     all: &'m [Mutant],
     limit: Option<usize>,
-) -> Result<(Vec<(&'m Mutant, Fate)>, Vec<String>)> {
+) -> Result<(Fates<'m>, Vec<String>)> {
     let cpu = kit.target.name;
     let workers = thread::available_parallelism().map_or(1, usize::from);
     let bench = Bench::new(kit)?;
