@@ -12,7 +12,9 @@ use object::{Object as _, ObjectSymbol as _, read::archive::ArchiveFile};
 
 use crate::{
     context::{Context, Tally},
+    guest::{self, Profile, Program},
     process::Cmd,
+    rows,
     toolchain::{Kit, Std},
     ui,
 };
@@ -62,10 +64,13 @@ struct Line {
     seconds: String,
 }
 
-/// Runs all checks, each to its end; says which failed.
-pub fn check(context: &Context) -> Result<Tally> {
+/// Runs all checks, or those with `filter` in their name, each to its end; says which failed.
+pub fn check(context: &Context, filter: Option<&str>) -> Result<Tally> {
     let mut lines = Vec::new();
     let mut one = |what: &str, work: &mut dyn FnMut() -> Result<()>| {
+        if filter.is_some_and(|part| !what.contains(part)) {
+            return;
+        }
         let start = Instant::now();
         let result = work();
         if let Err(error) = &result {
@@ -97,6 +102,7 @@ pub fn check(context: &Context) -> Result<Tally> {
         one(&format!("clippy, {name}"), &mut || clippy(kit));
         one(&format!("libc's signatures, {name}"), &mut || signatures(kit));
         one(&format!("core alone, {name}"), &mut || core_alone(kit));
+        one(&format!("unwind tables, {name}"), &mut || unwind_tables(kit));
     }
     ui::headline("check");
     let rows: Vec<_> = lines
@@ -105,10 +111,24 @@ pub fn check(context: &Context) -> Result<Tally> {
         .collect();
     ui::align(&rows).iter().for_each(|line| ui::say(line));
     kits.report_skipped();
+    if lines.is_empty() {
+        bail!("no check has `{}` in its name", filter.unwrap_or_default());
+    }
     let mut tally = Tally::default();
     lines.iter().for_each(|line| tally.add(line.good));
     ui::say(&format!("check: {tally}"));
     Ok(tally)
+}
+
+/// Unwind tables, layouts and instructions of the crossings against each other.
+fn unwind_tables(kit: &Kit) -> Result<()> {
+    let program = guest::build(kit, Program::Bin("steps"), Profile::Dev)?;
+    let (instructions, wrong) = rows::disagreements(kit.target.name, &program)?;
+    wrong.iter().for_each(|line| ui::say(&format!("{} {line}", ui::red("wrong:"))));
+    if !wrong.is_empty() || instructions == 0 {
+        bail!("{} disagreements at {instructions} instructions", wrong.len());
+    }
+    Ok(())
 }
 
 /// The package and what it needs to run, on one target.
@@ -143,7 +163,7 @@ fn clippy(kit: &Kit) -> Result<()> {
     let cargo_clippy = kit.rustc.sysroot.join("bin/cargo-clippy");
     let cmd = Cmd::new(cargo_clippy).arg("clippy");
     let cmd = kit.variables().into_iter().fold(cmd, |cmd, (name, value)| cmd.env(name, value));
-    cmd.args(["--workspace", "--exclude", "xtask", "--target-dir", crate::guest::TARGET_DIRECTORY])
+    cmd.args(["--workspace", "--exclude", "xtask", "--target-dir", guest::TARGET_DIRECTORY])
         .args(kit.cargo_options(false))
         .args(["--", "-D", "warnings"])
         .run()
@@ -163,7 +183,7 @@ fn core_alone(kit: &Kit) -> Result<()> {
     let kit = with_sources(kit)?;
     let cmd = kit
         .cargo()
-        .args(["build", "--package", "stackgate", "--target-dir", crate::guest::TARGET_DIRECTORY])
+        .args(["build", "--package", "stackgate", "--target-dir", guest::TARGET_DIRECTORY])
         .args(["--message-format", "json-render-diagnostics"])
         .args(kit.cargo_options(true));
     let archives = archives(&cmd.run_reading()?)?;

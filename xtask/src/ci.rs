@@ -15,6 +15,7 @@ use crate::{
     debug::debug,
     depth::{self, stack_depth},
     frames::{Do, frames},
+    mutants,
     run::run,
     step::step,
     test::test,
@@ -32,7 +33,7 @@ struct Stage {
 }
 
 const STAGES: &[Stage] = &[
-    Stage { name: "check", work: check, counts_cases: false },
+    Stage { name: "check", work: |context| check(context, None), counts_cases: false },
     Stage { name: "test", work: |context| test(context, None), counts_cases: true },
     Stage { name: "run", work: |context| run(context, None, None), counts_cases: false },
     Stage { name: "count", work: counted, counts_cases: false },
@@ -46,14 +47,23 @@ const STAGES: &[Stage] = &[
     Stage { name: "frames", work: framed, counts_cases: false },
 ];
 
+/// So many mutants are tried, the same ones every time.
+const MUTANTS: usize = 30;
+
 /// What takes too long for every change.
 const LONG_STAGES: &[Stage] = &[
     Stage { name: "run, large file", work: run_large, counts_cases: false },
     Stage { name: "frames, browser", work: browsed, counts_cases: false },
+    Stage { name: "mutants", work: broken, counts_cases: false },
 ];
 
 fn counted(context: &Context) -> Result<Tally> {
     count(context, &count::Options { check: true, write: false, profile: false, op: None })
+}
+
+fn broken(context: &Context) -> Result<Tally> {
+    let options = mutants::Options { sample: Some(MUTANTS), seed: 1, only: None, write: false, list: false };
+    mutants::mutants(context, &options)
 }
 
 fn framed(context: &Context) -> Result<Tally> {

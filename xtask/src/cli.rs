@@ -130,6 +130,8 @@ pub enum Command {
     ///
     /// Twice: gdb's, over the emulator's stub, by the unwind tables alone, and the library's own, in a
     /// signal handler. The program `steps` says which frames must be seen on each path of each crossing.
+    /// gdb also compares the caller's registers with what they held at the call, and the handler looks at
+    /// the rules that hold at every instruction.
     /// An instruction that is never reached is an error too, unless the source says why nobody can.
     Step,
 
@@ -155,18 +157,50 @@ pub enum Command {
     /// in its core file. gdb has to see the functions that the program's own tracebacks see.
     Debug,
 
+    /// Break the crossings in every mechanical way and say what notices
+    ///
+    /// Offsets a word off, saves, restores and lines of unwind tables left out, stores that publish in the
+    /// wrong order: each is built in a copy below target/mutants and run against the cases of `test` and the
+    /// views of `step` until one fails. A mutant that nobody notices means that a test is missing, unless
+    /// qemu-tests/mutants.toml says why nobody can. At least 95 of 100 must be noticed.
+    Mutants {
+        /// Try this many, over all chosen CPUs and kinds (default: all)
+        #[arg(long, value_name = "N")]
+        sample: Option<usize>,
+
+        /// Choose the sample by this number; the same number, the same sample
+        #[arg(long, value_name = "S", default_value_t = 1)]
+        seed: u64,
+
+        /// Only mutants with this in their kind and name
+        #[arg(long, value_name = "TEXT")]
+        only: Option<String>,
+
+        /// Write examples of what was noticed to qemu-tests/MUTANTS.md
+        #[arg(long)]
+        write: bool,
+
+        /// Print their names and run nothing
+        #[arg(long, conflicts_with = "write")]
+        list: bool,
+    },
+
     /// Judge everything that needs no guest: format, lints, documentation, dependencies, symbols
     ///
     /// Lints run on the host and for every CPU. The package stackgate is built for every CPU with
-    /// `core` and nothing else, and must want no symbol of a C library.
-    Check,
+    /// `core` and nothing else, and must want no symbol of a C library. Unwind tables, layouts and
+    /// instructions of the crossings must say the same of where each register is.
+    Check {
+        /// Only checks with this in their name
+        filter: Option<String>,
+    },
 
     /// Run every stage: check, test, run, count, step, stack-depth, debug, frames
     ///
     /// Ends with a table of where the time went and the line `N passed, N failed`: the cases of
     /// `test`, and one for each other stage.
     Ci {
-        /// Also what takes too long for every change
+        /// Also what takes too long for every change: mutants, a browser, a large file
         #[arg(long)]
         long: bool,
     },

@@ -88,6 +88,7 @@ fn session(kit: &Kit, program: &str, way: &str) -> Result<usize> {
             script: Path::new(SCRIPT),
             variables: &variables,
             limit: LIMIT,
+            loud: true,
         }
         .run()?;
         (transcript.gdb, transcript.guest)

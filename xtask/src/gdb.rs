@@ -56,6 +56,8 @@ pub struct Session<'a> {
     pub variables: &'a [(&'a str, String)],
     /// Both processes are killed after this time.
     pub limit: Duration,
+    /// Whether the command lines are printed.
+    pub loud: bool,
 }
 
 /// What a session left.
@@ -80,7 +82,7 @@ impl Session<'_> {
             .arg(&socket)
             .arg(self.program)
             .args(self.args)
-            .background(&log)?;
+            .background(&log, self.loud)?;
         let start = Instant::now();
         while !socket.exists() {
             if start.elapsed() > START_LIMIT {
@@ -96,7 +98,9 @@ impl Session<'_> {
             .arg(self.script)
             .arg(self.symbols);
         let gdb = self.variables.iter().fold(base, |cmd, (name, value)| cmd.env(*name, value));
-        gdb.show();
+        if self.loud {
+            gdb.show();
+        }
         let gdb = gdb.capture(Some(self.limit))?;
         drop(guest);
         Ok(Transcript { gdb, guest: read_log(&log) })

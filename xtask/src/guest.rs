@@ -11,6 +11,9 @@ pub const PACKAGE: &str = "qemu-tests";
 /// the host's builds, nor these for theirs.
 pub const TARGET_DIRECTORY: &str = "target/guests";
 
+/// What programs for tests are built with.
+pub const TEST_FEATURES: [&str; 2] = ["--features", "std"];
+
 /// What of the package is built.
 #[derive(Clone, Copy, Debug)]
 pub enum Program<'a> {
@@ -39,7 +42,7 @@ pub fn build(kit: &Kit, program: Program<'_>, profile: Profile) -> Result<String
         .args(kit.cargo_options(false));
     let mut profile_folder = "debug";
     match profile {
-        Profile::Dev => cmd = cmd.args(["--features", "std"]),
+        Profile::Dev => cmd = cmd.args(TEST_FEATURES),
         Profile::Release => {
             cmd = cmd.arg("--release");
             profile_folder = "release";

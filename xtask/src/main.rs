@@ -19,9 +19,11 @@ mod guest;
 mod header;
 mod host_tests;
 mod list;
+mod mutants;
 mod plugins;
 mod process;
 mod protocol;
+mod rows;
 mod run;
 mod setup;
 mod step;
@@ -40,6 +42,9 @@ use cli::{Cli, Command};
 use context::{Context, Tally};
 
 fn main() -> ExitCode {
+    if let Some(directory) = std::env::var_os(mutants::RECORD) {
+        return mutants::record(directory.as_ref());
+    }
     let cli = Cli::parse();
     match dispatch(cli) {
         Ok(true) => ExitCode::SUCCESS,
@@ -88,7 +93,11 @@ fn dispatch(cli: Cli) -> Result<bool> {
         }
         Command::Debug => debug::debug(&context).map(Tally::good),
         Command::Step => step::step(&context).map(Tally::good),
-        Command::Check => check::check(&context).map(Tally::good),
+        Command::Mutants { sample, seed, only, write, list } => {
+            let options = mutants::Options { sample, seed, only: only.as_deref(), write, list };
+            mutants::mutants(&context, &options).map(Tally::good)
+        }
+        Command::Check { filter } => check::check(&context, filter.as_deref()).map(Tally::good),
         Command::Ci { long } => ci::ci(&context, long).map(Tally::good),
     }
 }

@@ -214,9 +214,11 @@ impl Cmd {
     }
 
     /// Starts the command in the background with its output going to a file. Dropping the handle
-    /// kills the process group.
-    pub fn background(&self, log: &Path) -> Result<Background> {
-        self.show();
+    /// kills the process group. Printed if `loud`.
+    pub fn background(&self, log: &Path, loud: bool) -> Result<Background> {
+        if loud {
+            self.show();
+        }
         let file = fs::File::create(log).with_context(|| format!("cannot write {}", log.display()))?;
         let child = self.spawn(file.try_clone()?.into(), file.into(), None)?;
         Ok(Background(Some(child)))

@@ -7,7 +7,7 @@
 //! ([`signal_every_instruction`]), which also calls libc there by every entry of the shim that it may. An instruction that a view never reached is wrong too, unless
 //! [`UNREACHED`] says why nobody can.
 
-mod compare;
+pub mod compare;
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -25,8 +25,11 @@ use std::{
 use anyhow::{Context as _, Result};
 use object::{Object as _, ObjectSection as _, ObjectSymbol as _};
 
+use stackgate_arch::frame::SavedBy;
+
 use crate::{
     context::{Context, Tally},
+    frames::CPUS,
     gdb::Session,
     guest::{self, Profile, Program},
     plugins::Plugin,
@@ -71,7 +74,7 @@ const CROSSINGS: &[&str] = &[
 const MORE_CROSSINGS: &[(&str, &str)] = &[("x86_64", "crosscall2_win64")];
 
 /// Of crossings, and of what stands beside them.
-const PREFIX: &str = "stackgate_";
+pub const PREFIX: &str = "stackgate_";
 
 /// Of the functions of [`PROGRAM`] that have a name in its lists.
 const OWN_PREFIX: &str = "step_";
@@ -202,30 +205,76 @@ pub fn step(context: &Context) -> Result<Tally> {
     Ok(tally)
 }
 
+/// The scenarios of a program, and what it expects of them.
+pub fn expected(kit: &Kit, program: &str) -> Result<Vec<Scenario>> {
+    parse_expected(&kit.guest(program).arg("--expect").read()?)
+}
+
+/// A build of [`PROGRAM`] whose scenarios are looked at.
+pub struct Subject<'a> {
+    kit: &'a Kit,
+    program: &'a str,
+    symbols: Symbols,
+    /// Of the crossings.
+    ranges: Vec<Range<u64>>,
+    /// Where its copy for gdb goes.
+    directory: &'a str,
+    /// For each run of it.
+    limit: Duration,
+    /// Whether command lines are printed.
+    loud: bool,
+}
+
+impl<'a> Subject<'a> {
+    pub fn new(
+        kit: &'a Kit,
+        program: &'a str,
+        directory: &'a str,
+        limit: Duration,
+        loud: bool,
+    ) -> Result<Self> {
+        let symbols = Symbols::read(program)?;
+        let names = crossings_of(kit.target.name);
+        let ranges =
+            names.iter().map(|name| symbols.range(&format!("{PREFIX}{name}"))).collect::<Result<Vec<_>>>()?;
+        Ok(Self { kit, program, symbols, ranges, directory, limit, loud })
+    }
+
+    /// The first thing of these scenarios that one view does not see as it has to be.
+    pub fn first_mistake(&self, view: View, scenarios: &[&Scenario]) -> Result<Option<String>> {
+        let seen = match view {
+            View::Physical => by_gdb(self, scenarios)?,
+            View::Logical => by_signals(self, scenarios)?,
+        };
+        let mistakes = seen.mistakes.into_iter().map(|mistake| mistake.text);
+        Ok(mistakes.chain(seen.problems).next())
+    }
+}
+
 /// Both views of one CPU.
 fn step_one(kit: &Kit, program: &str) -> Result<Report> {
     let start = Instant::now();
-    let symbols = Symbols::read(program)?;
-    let expected = parse_expected(&kit.guest(program).arg("--expect").read()?)?;
+    let expected = expected(kit, program)?;
+    let expected: Vec<_> = expected.iter().collect();
     let names = crossings_of(kit.target.name);
-    let ranges =
-        names.iter().map(|name| symbols.range(&format!("{PREFIX}{name}"))).collect::<Result<Vec<_>>>()?;
+    let subject = Subject::new(kit, program, DIRECTORY, TIME_LIMIT, true)?;
+    let symbols = &subject.symbols;
 
-    let physical = by_gdb(kit, program, &symbols, &ranges, &expected)?;
-    let logical = by_signals(kit, program, &symbols, &ranges, &expected)?;
+    let physical = by_gdb(&subject, &expected)?;
+    let logical = by_signals(&subject, &expected)?;
 
     let mut wrong = physical.problems;
     wrong.extend(logical.problems);
     let mut unreached = BTreeSet::new();
     let mut instructions = 0;
     for (&address, text) in &physical.instructions {
-        let function = name_of(&symbols, address);
+        let function = name_of(symbols, address);
         instructions += 1;
         for (view, seen) in [(View::Physical, &physical.seen), (View::Logical, &logical.seen)] {
             if seen.contains(&address) {
                 continue;
             }
-            let place = place(&symbols, address, text);
+            let place = place(symbols, address, text);
             let text = text.split_whitespace().collect::<Vec<_>>().join(" ");
             match UNREACHED.iter().find(|(f, start, _)| *f == function && text.starts_with(start)) {
                 Some((_, _, why)) => _ = unreached.insert(format!("not reached: {place}: {why}")),
@@ -237,7 +286,7 @@ fn step_one(kit: &Kit, program: &str) -> Result<Report> {
     for (view, mistakes) in [(View::Physical, physical.mistakes), (View::Logical, logical.mistakes)] {
         wrong.extend(mistakes.into_iter().map(|mistake| {
             let place = mistake.address.map_or_else(String::new, |at| {
-                format!("{}: ", place(&symbols, at, texts.get(&at).map_or("?", String::as_str)))
+                format!("{}: ", place(symbols, at, texts.get(&at).map_or("?", String::as_str)))
             });
             format!("{view}: {place}{}", mistake.text)
         }));
@@ -260,7 +309,8 @@ pub fn contract() -> Vec<&'static str> {
     CROSSINGS.iter().copied().filter(|c| !["park_return", "g_start"].contains(c)).chain(more).collect()
 }
 
-fn crossings_of(cpu: &str) -> Vec<&'static str> {
+/// The crossings of a CPU, without [`PREFIX`].
+pub fn crossings_of(cpu: &str) -> Vec<&'static str> {
     let more = MORE_CROSSINGS.iter().filter(|(name, _)| *name == cpu).map(|(_, function)| *function);
     CROSSINGS.iter().copied().chain(more).collect()
 }
@@ -303,14 +353,9 @@ impl Seen {
     }
 }
 
-fn by_gdb(
-    kit: &Kit,
-    program: &str,
-    symbols: &Symbols,
-    ranges: &[Range<u64>],
-    expected: &[Scenario],
-) -> Result<Seen> {
-    let copy = renamed_copy(kit, program)?;
+fn by_gdb(subject: &Subject<'_>, expected: &[&Scenario]) -> Result<Seen> {
+    let Subject { kit, program, symbols, ranges, .. } = subject;
+    let copy = renamed_copy(kit, program, subject.directory)?;
     let list: Vec<_> = ranges.iter().map(|r| format!("{:x}-{:x}", r.start, r.end)).collect();
     let every = every_symbol(program)?;
     let data: Vec<_> = data_of(program)?
@@ -331,20 +376,23 @@ fn by_gdb(
         starts.iter().filter(|at| ranges.iter().any(|range| range.contains(at))).map(|at| format!("{at:x}")),
     );
     let marker = |name: &str| Ok::<_, anyhow::Error>(format!("{:x}", symbols.range(name)?.start));
+    let args: Vec<_> = expected.iter().map(|scenario| scenario.name.as_str()).collect();
     let session = Session {
         kit,
         program,
-        args: &["--all"],
+        args: &args,
         symbols: &copy,
         script: Path::new(SCRIPT),
         variables: &[
             ("STEP_RANGES", list.join(",")),
             ("STEP_DATA", data.join(",")),
             ("STEP_LABELS", labels.join(",")),
+            ("STEP_KEPT", kept_by_gdb_names(kit.target.name).join(",")),
             ("STEP_BEGIN", marker("step_scenario_begins")?),
             ("STEP_END", marker("step_scenario_ends")?),
         ],
-        limit: TIME_LIMIT,
+        limit: subject.limit,
+        loud: subject.loud,
     };
     let transcript = session.run()?;
     let mut seen = Seen::default();
@@ -360,6 +408,11 @@ fn by_gdb(
             let address = words.next().and_then(|word| u64::from_str_radix(word, 16).ok());
             let address = address.context("an instruction without an address")?;
             seen.instructions.insert(address, words.nth(1).unwrap_or("").to_owned());
+        } else if let Some((address, text)) = line.strip_prefix("! ").and_then(|rest| rest.split_once(' ')) {
+            if let Some(scenario) = sights.len().checked_sub(1).and_then(|at| expected.get(at)) {
+                let address = u64::from_str_radix(address, 16).ok();
+                seen.mistakes.push(compare::Mistake { address, text: format!("{}: {text}", scenario.name) });
+            }
         } else if let Some(rest) = line.strip_prefix("@ ") {
             let sight = Sight::parse(rest, |at| name_of(symbols, at))?;
             // What is before the first scenario belongs to the set-up.
@@ -383,10 +436,21 @@ fn by_gdb(
     Ok(seen)
 }
 
+/// The callee-saved registers of a CPU, SP aside, whose value in the caller gdb is asked for at each stop.
+fn kept_by_gdb_names(cpu: &str) -> Vec<String> {
+    let registers = CPUS.iter().find(|known| known.name == cpu).map_or(&[][..], |known| known.registers);
+    let kept = registers.iter().filter(|register| register.saved_by == SavedBy::Callee);
+    kept.map(|register| match (cpu, register.name.strip_prefix('v')) {
+        ("ppc64le", Some(number)) => format!("vr{number}"),
+        _ => register.name.to_owned(),
+    })
+    .collect()
+}
+
 /// A copy of the program in which gdb takes calls into C for ones that may change stacks.
-fn renamed_copy(kit: &Kit, program: &str) -> Result<String> {
-    fs::create_dir_all(DIRECTORY).with_context(|| format!("cannot make {DIRECTORY}"))?;
-    let copy = format!("{DIRECTORY}/{PROGRAM}-{}", kit.target.name);
+fn renamed_copy(kit: &Kit, program: &str, directory: &str) -> Result<String> {
+    fs::create_dir_all(directory).with_context(|| format!("cannot make {directory}"))?;
+    let copy = format!("{directory}/{PROGRAM}-{}", kit.target.name);
     let mut from = program.to_owned();
     for name in DOWNWARD {
         // One at a time: objcopy refuses two symbols of one new name, the file may have them.
@@ -399,13 +463,8 @@ fn renamed_copy(kit: &Kit, program: &str) -> Result<String> {
     Ok(copy)
 }
 
-fn by_signals(
-    kit: &Kit,
-    program: &str,
-    symbols: &Symbols,
-    ranges: &[Range<u64>],
-    expected: &[Scenario],
-) -> Result<Seen> {
+fn by_signals(subject: &Subject<'_>, expected: &[&Scenario]) -> Result<Seen> {
+    let Subject { kit, program, symbols, ranges, .. } = subject;
     let plan = SignalPlan {
         // The program's own functions too: the first instruction of what they call is seen from there.
         ranges: ranges
@@ -423,7 +482,7 @@ fn by_signals(
     let command = signal_every_instruction(kit, &plan, program)?;
     let mut seen = Seen::default();
     for scenario in expected {
-        let outcome = command.clone().arg(&scenario.name).capture(Some(TIME_LIMIT))?;
+        let outcome = command.clone().arg(&scenario.name).capture(Some(subject.limit))?;
         let mut sights = Vec::new();
         let mut handlers = 0;
         for line in outcome.stdout.lines().filter_map(|line| line.strip_prefix("@ ")) {
@@ -504,7 +563,7 @@ fn local_entry_offset(st_other: u8) -> Option<u64> {
 
 /// Where constants lie between instructions, by Arm's mapping symbols: from each `$d` to the next `$a`, `$t`
 /// or `$x`, or to the end, of the section that the crossings lie in. Other CPUs have none.
-fn data_of(program: &str) -> Result<Vec<Range<u64>>> {
+pub fn data_of(program: &str) -> Result<Vec<Range<u64>>> {
     let bytes = fs::read(program).with_context(|| format!("cannot read {program}"))?;
     let file = object::File::parse(&*bytes).with_context(|| format!("{program} is no object file"))?;
     let Some(crossings) = file.section_by_name("stackgate_text") else { return Ok(Vec::new()) };

@@ -365,6 +365,11 @@ pub unsafe extern "C" fn asmcgocall_catch(
         "ldr x19, [sp, {x19}]",                ".cfi_restore x19",
         "ldp x29, x30, [sp, {x29}]",           ".cfi_restore x29", ".cfi_restore x30",
         "add sp, sp, {size}",                  ".cfi_def_cfa_offset 0",
+        // What C gave back is where it was all the while; its copies are below SP now.
+        ".cfi_restore x20", ".cfi_restore x21", ".cfi_restore x22", ".cfi_restore x23", ".cfi_restore x24",
+        ".cfi_restore x25", ".cfi_restore x26", ".cfi_restore x27", ".cfi_restore x28", ".cfi_restore d8",
+        ".cfi_restore d9", ".cfi_restore d10", ".cfi_restore d11", ".cfi_restore d12", ".cfi_restore d13",
+        ".cfi_restore d14", ".cfi_restore d15",
         "ret",
         ".cfi_endproc",
         asmcgocall = sym asmcgocall,

@@ -467,6 +467,8 @@ pub unsafe extern "C" fn asmcgocall_catch(
         "mov ebx, [esp + {ebx}]",              ".cfi_restore ebx",
         "mov ebp, [esp + {ebp}]",              ".cfi_restore ebp",
         "add esp, {pc}",                       ".cfi_adjust_cfa_offset -{pc}",
+        // What C gave back is where it was all the while; its copies are below SP now.
+        ".cfi_restore esi", ".cfi_restore edi",
         "ret",
         ".cfi_endproc",
         in_func = const offset_of!(Arguments, first),

@@ -493,6 +493,17 @@ pub unsafe extern "C" fn asmcgocall_catch(
         // C gave back every register but the one that was used here.
         "ld %r31, {r31}(%r1)",                  ".cfi_restore %r31",
         "addi %r1, %r1, {size}",                ".cfi_def_cfa_offset 0",
+        // What C gave back is where it was all the while; its copies are below SP now.
+        ".cfi_restore %r14", ".cfi_restore %r15", ".cfi_restore %r16", ".cfi_restore %r17", ".cfi_restore %r18",
+        ".cfi_restore %r19", ".cfi_restore %r20", ".cfi_restore %r21", ".cfi_restore %r22", ".cfi_restore %r23",
+        ".cfi_restore %r24", ".cfi_restore %r25", ".cfi_restore %r26", ".cfi_restore %r27", ".cfi_restore %r28",
+        ".cfi_restore %r29", ".cfi_restore %r30", ".cfi_restore %f14", ".cfi_restore %f15", ".cfi_restore %f16",
+        ".cfi_restore %f17", ".cfi_restore %f18", ".cfi_restore %f19", ".cfi_restore %f20", ".cfi_restore %f21",
+        ".cfi_restore %f22", ".cfi_restore %f23", ".cfi_restore %f24", ".cfi_restore %f25", ".cfi_restore %f26",
+        ".cfi_restore %f27", ".cfi_restore %f28", ".cfi_restore %f29", ".cfi_restore %f30", ".cfi_restore %f31",
+        ".cfi_restore %v20", ".cfi_restore %v21", ".cfi_restore %v22", ".cfi_restore %v23", ".cfi_restore %v24",
+        ".cfi_restore %v25", ".cfi_restore %v26", ".cfi_restore %v27", ".cfi_restore %v28", ".cfi_restore %v29",
+        ".cfi_restore %v30", ".cfi_restore %v31",
         "ld %r0, {caller_lr}(%r1)",
         "mtlr %r0",
         "blr",

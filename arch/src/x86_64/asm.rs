@@ -340,6 +340,8 @@ pub unsafe extern "C" fn asmcgocall_catch(
         "mov rbx, [rsp + {rbx}]",              ".cfi_restore rbx",
         "mov rbp, [rsp + {rbp}]",              ".cfi_restore rbp",
         "add rsp, {pc}",                       ".cfi_adjust_cfa_offset -{pc}",
+        // What C gave back is where it was all the while; its copies are below SP now.
+        ".cfi_restore r12", ".cfi_restore r13", ".cfi_restore r14", ".cfi_restore r15",
         "ret",
         ".cfi_endproc",
         asmcgocall = sym asmcgocall,

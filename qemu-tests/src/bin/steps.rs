@@ -1,5 +1,5 @@
 //! Runs every crossing once on each of its paths, for `cargo xtask step`, which takes a traceback at each
-//! instruction: `steps --list`, `steps --expect`, `steps NAME`, `steps --all`.
+//! instruction: `steps --list`, `steps --expect`, `steps NAME...`.
 //!
 //! [`SCENARIOS`] says what has to be seen. Functions of this program are called `step_...` there without
 //! that prefix, crossings without `stackgate_`, and `main` is C's: nothing lies between it and the scenario.
@@ -16,7 +16,7 @@ use stackgate::arch::frame::Word;
 use stackgate::arch::{self, CALLBACK_ELSEWHERE, NativeWord, Stack};
 use stackgate::traceback::{Traceback, TracebackArg, set_cgo_traceback};
 use stackgate::{CFn, CallbackFn, EntryFn, G, GState, M, g_init, m_adopt, m_release, stack_moved};
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicPtr, AtomicUsize, Ordering};
 
 /// One stretch of a scenario: while `function` runs, unwinders see exactly this.
 struct Step {
@@ -568,6 +568,8 @@ unsafe extern "C" fn step_mcalls(_: usize) -> usize {
 #[inline(never)]
 unsafe extern "C" fn step_next(g: *mut G) -> ! {
     // SAFETY: the g has just been left.
+    unsafe { forget_parent(g) };
+    // SAFETY: the same.
     unsafe { any(arch::gogo as unsafe extern "C" fn(*mut G, usize) -> !)(g, 0) }
 }
 
@@ -701,16 +703,16 @@ unsafe extern "C" fn step_enters_thread() {
     black_box(());
 }
 
-/// Tells an m how much of the stack that we are on belongs to it: what lies below `main`'s frame, and that.
+/// Tells an m how much of the stack that we are on belongs to it: what lies below the arguments of the program.
 fn with_bounds(m: &mut M) {
-    const BELOW: usize = 1 << 20;
-    // The local is in a frame above which lies `main`'s, on the next page at most.
-    const ABOVE: usize = 1 << 13;
-    let here = 0u128;
-    let here = (&raw const here).addr() & !0xfff;
+    const SIZE: usize = 1 << 20;
+    let top = ARGUMENTS.load(Ordering::Relaxed).addr() & !(align_of::<u128>() - 1);
     let word = |address: usize| NativeWord::new(address as u64);
-    m.g0.stack = Stack { limit: word(here - BELOW), top: word(here + ABOVE) };
+    m.g0.stack = Stack { limit: word(top - SIZE), top: word(top) };
 }
+
+/// `main`'s second argument: the kernel puts what it points to above the first frame.
+static ARGUMENTS: AtomicPtr<*const u8> = AtomicPtr::new(core::ptr::null_mut());
 
 /// The system stack's part of a task.
 #[unsafe(no_mangle)]
@@ -758,10 +760,14 @@ extern "C" fn step_scenario_ends() {
 unsafe extern "C" fn step_signal(_: c_int, _: *mut c_void, ucontext: *mut c_void) {
     let mut line = Line { bytes: [0; 1024], used: 0 };
     // SAFETY: a handler's argument.
-    let (at, mut trace) = unsafe {
-        (arch::unwind::Registers::from_ucontext(ucontext).pc(), Traceback::from_ucontext(ucontext))
-    };
-    let _ = write!(line, "@ {at:x}");
+    let (registers, mut trace) =
+        unsafe { (arch::unwind::Registers::from_ucontext(ucontext), Traceback::from_ucontext(ucontext)) };
+    let _ = write!(line, "@ {:x}", registers.pc());
+    if UNDER_WAY.load(Ordering::Relaxed)
+        && let Some(broken) = broken_rule(registers.sp())
+    {
+        let _ = write!(line, " !{broken}");
+    }
     let mut left = 40;
     while left > 0
         && let Some(pc) = trace.next()
@@ -782,6 +788,56 @@ unsafe extern "C" fn step_signal(_: c_int, _: *mut c_void, ucontext: *mut c_void
         HANDLERS.fetch_add(1, Ordering::Relaxed);
     }
     step_signal_end();
+}
+
+/// Which of the rules that hold at every instruction does not, of those that one word can tell; see the
+/// contract in `stackgate_arch`.
+fn broken_rule(sp: usize) -> Option<&'static str> {
+    let (m, g) = (M_OF_SCENARIO.load(Ordering::Relaxed), G_OF_SCENARIO.load(Ordering::Relaxed));
+    if m.is_null() {
+        return None;
+    }
+    // SAFETY: the m lives as long as its scenario, and so does its g, if it has one; whatever is current
+    // is one of them, or none.
+    unsafe {
+        let within = |stack: &Stack<stackgate::arch::Native>| {
+            (stack.limit.get() as usize..=stack.top.get() as usize).contains(&sp)
+        };
+        let current = arch::getg();
+        let on_system = within(&(*m).g0.stack);
+        let on_managed = !g.is_null() && within(&(*g).stack);
+        if !on_system && !on_managed {
+            return Some("sp-on-no-stack");
+        }
+        if on_system && current != &raw mut (*m).g0 {
+            return Some("g0-not-current-on-its-stack");
+        }
+        if !current.is_null()
+            && !(*current).m_out.is_null()
+            && (*(*current).m_out.get()).curg.get() != current
+        {
+            return Some("current-g-not-curg");
+        }
+    }
+    None
+}
+
+/// What the handler looks at: the scenario's m, and its task's g.
+static M_OF_SCENARIO: AtomicPtr<M> = AtomicPtr::new(core::ptr::null_mut());
+/// The g of the scenario's task.
+static G_OF_SCENARIO: AtomicPtr<G> = AtomicPtr::new(core::ptr::null_mut());
+
+/// Makes the way from a g's first frame to its m's stack a wrong one, as it is after the g has run on another
+/// thread: whoever lets the g run has to write it.
+///
+/// # Safety
+/// The g is parked.
+unsafe fn forget_parent(g: *mut G) {
+    // SAFETY: the upper end of a stack that `g_init` has seen.
+    unsafe {
+        let top: *mut arch::BaseFrame = core::ptr::with_exposed_provenance_mut((*g).stack.top.get() as usize);
+        (*top.sub(1)).parent = Default::default();
+    }
 }
 
 /// Runs last in the handler: signals may come again.
@@ -906,14 +962,20 @@ fn adopt() -> Box<M> {
 /// Runs scenarios. Nothing lies between this frame, C's `main`, and theirs.
 #[unsafe(no_mangle)]
 #[inline(never)]
-extern "C" fn main(_: c_int, _: *const *const u8) -> c_int {
+extern "C" fn main(_: c_int, arguments: *const *const u8) -> c_int {
+    ARGUMENTS.store(arguments.cast_mut(), Ordering::Relaxed);
     let Some(chosen) = chosen() else { return 2 };
     for scenario in chosen {
         let mut m = None;
         match scenario.way {
             Way::Task(entry) => {
                 m = Some(adopt());
+                M_OF_SCENARIO.store(
+                    m.as_deref_mut().map_or(core::ptr::null_mut(), core::ptr::from_mut),
+                    Ordering::Relaxed,
+                );
                 let mut task = Task::new(entry);
+                G_OF_SCENARIO.store(&raw mut *task.g, Ordering::Relaxed);
                 any(step_scenario_begins as extern "C" fn())();
                 let g = &raw mut *task.g;
                 // For the one that calls what it is told; the others take no notice.
@@ -921,7 +983,9 @@ extern "C" fn main(_: c_int, _: *const *const u8) -> c_int {
                 let word = (&raw mut block).expose_provenance();
                 loop {
                     task.set(GState::Running);
-                    // SAFETY: the g is this task's.
+                    // SAFETY: the g is this task's, and parked.
+                    unsafe { forget_parent(g) };
+                    // SAFETY: the same.
                     black_box(unsafe { step_run(g, word) });
                     if task.finished() {
                         break;
@@ -931,6 +995,10 @@ extern "C" fn main(_: c_int, _: *const *const u8) -> c_int {
             }
             Way::G0(f) => {
                 m = Some(adopt());
+                M_OF_SCENARIO.store(
+                    m.as_deref_mut().map_or(core::ptr::null_mut(), core::ptr::from_mut),
+                    Ordering::Relaxed,
+                );
                 any(step_scenario_begins as extern "C" fn())();
                 // SAFETY: they need nothing.
                 unsafe { any(f)() };
@@ -943,44 +1011,40 @@ extern "C" fn main(_: c_int, _: *const *const u8) -> c_int {
             }
         }
         any(step_scenario_ends as extern "C" fn())();
+        M_OF_SCENARIO.store(core::ptr::null_mut(), Ordering::Relaxed);
+        G_OF_SCENARIO.store(core::ptr::null_mut(), Ordering::Relaxed);
         if m.is_some() {
             m_release().expect("where it was adopted");
         }
     }
-    end();
-    0
-}
-
-/// Says what the handlers have done. Not in `main`, whose frame has to lie within the bounds of the m's stack.
-#[inline(never)]
-fn end() {
     println!("shim {} {}", HANDLERS.load(Ordering::Relaxed), SHIM_CALLS.load(Ordering::Relaxed));
     println!("done");
+    0
 }
 
 /// Does what the command line says; the scenarios to run are left to `main`. `None`: a wrong command line.
 #[inline(never)]
-fn chosen() -> Option<&'static [Scenario]> {
+fn chosen() -> Option<Vec<&'static Scenario>> {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
-    let chosen: &[Scenario] = match arguments.iter().map(String::as_str).collect::<Vec<_>>()[..] {
+    let chosen = match arguments.iter().map(String::as_str).collect::<Vec<_>>()[..] {
         ["--list"] => {
             SCENARIOS.iter().for_each(|scenario| println!("{}", scenario.name));
-            return Some(&[]);
+            return Some(Vec::new());
         }
         ["--expect"] => {
             SCENARIOS.iter().for_each(print_expected);
-            return Some(&[]);
+            return Some(Vec::new());
         }
-        ["--all"] => SCENARIOS,
-        [name] => match SCENARIOS.iter().position(|scenario| scenario.name == name) {
-            Some(at) => &SCENARIOS[at..=at],
-            None => {
-                eprintln!("no scenario is called {name}: steps --list names them");
+        [_, ..] if !arguments[0].starts_with('-') => {
+            let of = |name: &String| SCENARIOS.iter().find(|scenario| scenario.name == name);
+            if let Some(unknown) = arguments.iter().find(|name| of(name).is_none()) {
+                eprintln!("no scenario is called {unknown}: steps --list names them");
                 return None;
             }
-        },
+            arguments.iter().filter_map(of).collect()
+        }
         _ => {
-            eprintln!("usage: steps --list | steps --expect | steps --all | steps NAME");
+            eprintln!("usage: steps --list | steps --expect | steps NAME...");
             return None;
         }
     };

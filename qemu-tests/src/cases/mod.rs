@@ -52,6 +52,7 @@ pub fn all() -> impl Iterator<Item = &'static Case> {
         threads::CASES,
         overflow::CASES,
         libc_shim::CASES,
+        crate::cpu::CASES,
     ]
     .into_iter()
     .flatten()

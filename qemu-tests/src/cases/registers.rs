@@ -245,6 +245,9 @@ fn crosscall1() {
         11,
     );
     check!(current_g().is_none(), "the thread has its former g, which is none");
+    // And with one that keeps nothing, which writes two words to the g0 that it is given.
+    let all = clobber_everything as *const () as usize;
+    keeps("crosscall1", arch::crosscall1 as *const () as usize, [all, g0, 0, 0], 14);
 }
 
 fn ccall() {

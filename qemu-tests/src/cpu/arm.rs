@@ -5,6 +5,9 @@
 use core::arch::naked_asm;
 use core::ffi::{c_int, c_void};
 
+/// Cases of this CPU alone: none.
+pub const CASES: &[crate::harness::Case] = &[];
+
 /// The callee-saved registers of the C ABI, in the order of a pattern's words.
 pub const KEPT: &[&str] =
     &["r4", "r5", "r6", "r7", "r8", "r9", "r10", "r11", "d8", "d9", "d10", "d11", "d12", "d13", "d14", "d15"];

@@ -3,6 +3,9 @@
 use core::arch::naked_asm;
 use core::ffi::{c_int, c_void};
 
+/// Cases of this CPU alone: none.
+pub const CASES: &[crate::harness::Case] = &[];
+
 /// The callee-saved registers of the C ABI, in the order of a pattern's words.
 pub const KEPT: &[&str] = &[
     "x19", "x20", "x21", "x22", "x23", "x24", "x25", "x26", "x27", "x28", "x29", "d8", "d9", "d10", "d11",

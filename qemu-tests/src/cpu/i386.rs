@@ -5,6 +5,9 @@ use core::ffi::{c_int, c_void};
 use core::mem::offset_of;
 use stackgate::arch::i386::frame::Arguments;
 
+/// Cases of this CPU alone: none.
+pub const CASES: &[crate::harness::Case] = &[];
+
 /// The callee-saved registers of the C ABI, in the order of a pattern's words.
 pub const KEPT: &[&str] = &["ebx", "esi", "edi", "ebp"];
 

@@ -3,6 +3,9 @@
 use core::arch::naked_asm;
 use core::ffi::{c_int, c_void};
 
+/// Cases of this CPU alone: none.
+pub const CASES: &[crate::harness::Case] = &[];
+
 /// The callee-saved registers of the C ABI, in the order of a pattern's words. Condition register fields 2 to
 /// 4 are one word, as `mfcr` gives it.
 #[rustfmt::skip]

@@ -3,6 +3,9 @@
 use core::arch::naked_asm;
 use core::ffi::{c_int, c_void};
 
+/// Cases of this CPU alone: none.
+pub const CASES: &[crate::harness::Case] = &[];
+
 /// The callee-saved registers of the C ABI, in the order of a pattern's words.
 pub const KEPT: &[&str] = &[
     "r6", "r7", "r8", "r9", "r10", "r11", "r12", "r13", "f8", "f9", "f10", "f11", "f12", "f13", "f14", "f15",

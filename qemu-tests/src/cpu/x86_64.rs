@@ -3,6 +3,9 @@
 use core::arch::naked_asm;
 use core::ffi::{c_int, c_void};
 
+/// Cases of this CPU alone.
+pub const CASES: &[crate::harness::Case] = windows::CASES;
+
 /// The callee-saved registers of the C ABI, in the order of a pattern's words.
 pub const KEPT: &[&str] = &["rbx", "rbp", "r12", "r13", "r14", "r15"];
 
@@ -335,4 +338,109 @@ pub unsafe extern "C" fn variable_frame(
         ".cfi_endproc",
         asmcgocall = sym stackgate::arch::asmcgocall,
     )
+}
+
+/// The way in for callers of the Windows convention.
+mod windows {
+    use super::clobber_everything;
+    use crate::setup::{in_c, in_task};
+    use crate::{cases, check_eq};
+    use core::arch::naked_asm;
+    use stackgate::{CallbackFn, arch};
+
+    /// What a function of that convention gives back as it found it, beside SP (*x64 calling convention*,
+    /// Microsoft, "Callee-saved registers"): words and, behind those, vectors.
+    const WORDS: [&str; 8] = ["rbx", "rbp", "r12", "r13", "r14", "r15", "rdi", "rsi"];
+    /// The vectors.
+    const VECTORS: [&str; 10] =
+        ["xmm6", "xmm7", "xmm8", "xmm9", "xmm10", "xmm11", "xmm12", "xmm13", "xmm14", "xmm15"];
+
+    /// A value for each.
+    #[derive(Clone, Copy)]
+    #[repr(C, align(16))]
+    struct Kept {
+        words: [u64; WORDS.len()],
+        vectors: [[u64; 2]; VECTORS.len()],
+    }
+
+    /// Calls `crosscall2_win64(f, words, n, ctxt)` with these values, and stores what is there after.
+    #[unsafe(naked)]
+    unsafe extern "C" fn with_kept(
+        f: CallbackFn,          /* rdi */
+        words: *mut [usize; 2], /* rsi */
+        n: i32,                 /* edx */
+        ctxt: usize,            /* rcx */
+        kept: *mut Kept,        /* r8 */
+    ) {
+        naked_asm!(
+            ".cfi_startproc",
+            "push rbp", ".cfi_def_cfa_offset 16", ".cfi_offset rbp, -16",
+            "mov rbp, rsp", ".cfi_def_cfa_register rbp",
+            "push rbx", ".cfi_offset rbx, -24",
+            "push r12", ".cfi_offset r12, -32",
+            "push r13", ".cfi_offset r13, -40",
+            "push r14", ".cfi_offset r14, -48",
+            "push r15", ".cfi_offset r15, -56",
+            // rbp gets another value too, so the CFA is counted from SP meanwhile. 40 bytes: the 32 that a
+            // callee of this convention may use, and `kept` at the upper end; SP + 96 is the CFA.
+            "sub rsp, 40",
+            "mov [rsp + 32], r8",
+            "mov r9, rcx",
+            "mov r10, rdx",
+            "mov rcx, rdi",
+            "mov rdx, rsi",
+            "mov rbx, [r8]", "mov r12, [r8 + 16]", "mov r13, [r8 + 24]", "mov r14, [r8 + 32]",
+            "mov r15, [r8 + 40]", "mov rdi, [r8 + 48]", "mov rsi, [r8 + 56]",
+            "movaps xmm6, [r8 + 64]", "movaps xmm7, [r8 + 80]", "movaps xmm8, [r8 + 96]",
+            "movaps xmm9, [r8 + 112]", "movaps xmm10, [r8 + 128]", "movaps xmm11, [r8 + 144]",
+            "movaps xmm12, [r8 + 160]", "movaps xmm13, [r8 + 176]", "movaps xmm14, [r8 + 192]",
+            "movaps xmm15, [r8 + 208]",
+            ".cfi_def_cfa rsp, 96",
+            "mov rbp, [r8 + 8]",
+            "mov r8d, r10d",
+            "call {crosscall2_win64}",
+            "mov r8, [rsp + 32]",
+            "mov [r8 + 8], rbp",
+            "lea rbp, [rsp + 80]", ".cfi_def_cfa rbp, 16",
+            "mov [r8], rbx", "mov [r8 + 16], r12", "mov [r8 + 24], r13", "mov [r8 + 32], r14",
+            "mov [r8 + 40], r15", "mov [r8 + 48], rdi", "mov [r8 + 56], rsi",
+            "movaps [r8 + 64], xmm6", "movaps [r8 + 80], xmm7", "movaps [r8 + 96], xmm8",
+            "movaps [r8 + 112], xmm9", "movaps [r8 + 128], xmm10", "movaps [r8 + 144], xmm11",
+            "movaps [r8 + 160], xmm12", "movaps [r8 + 176], xmm13", "movaps [r8 + 192], xmm14",
+            "movaps [r8 + 208], xmm15",
+            "add rsp, 40",
+            "pop r15", "pop r14", "pop r13", "pop r12", "pop rbx",
+            "pop rbp", ".cfi_def_cfa rsp, 8",
+            "ret",
+            ".cfi_endproc",
+            crosscall2_win64 = sym arch::crosscall2_win64,
+        )
+    }
+
+    fn crosscall2_win64() {
+        in_task(|| {
+            in_c(|| {
+                let word = |i: usize| 0x0101_0101_0101_0101u64.wrapping_mul(i as u64 + 1);
+                let before = Kept {
+                    words: core::array::from_fn(word),
+                    vectors: core::array::from_fn(|i| [word(20 + 2 * i), word(21 + 2 * i)]),
+                };
+                let (mut after, mut words) = (before, [0usize; 2]);
+                // SAFETY: C below a task; managed code that changes everything and writes two words.
+                unsafe { with_kept(clobber_everything, &raw mut words, -5, 0x1234, &raw mut after) };
+                check_eq!(words, [-5isize as usize, 0x1234], "crosscall2_win64: n, ctxt");
+                for (i, register) in WORDS.iter().enumerate() {
+                    check_eq!(after.words[i], before.words[i], "crosscall2_win64 lost {register}");
+                }
+                for (i, register) in VECTORS.iter().enumerate() {
+                    check_eq!(after.vectors[i], before.vectors[i], "crosscall2_win64 lost {register}");
+                }
+            });
+        });
+    }
+
+    cases! {
+        "registers";
+        "crosscall2_win64" => crosscall2_win64;
+    }
 }

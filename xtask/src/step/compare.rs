@@ -84,7 +84,8 @@ const C_OF_CONTEXT: u64 = 0xc000;
 const C_OF_SIGNAL: u64 = 0xcfff;
 
 impl Sight {
-    /// Reads the address, the frames' (`C` before C's, `m` or nothing before the others) and the reason.
+    /// Reads the address, the frames' (`C` before C's, `m` or nothing before the others) and the reason. What
+    /// begins with `!` is no frame but says what else is wrong, and so makes the list wrong.
     pub fn parse(line: &str, name_of: impl Fn(u64) -> String) -> Result<Self> {
         let mut words: Vec<_> = line.split_whitespace().collect();
         let reason = words.pop().unwrap_or_default().to_owned();
@@ -93,7 +94,9 @@ impl Sight {
         let address = number(words.first().context("a trace without an address")?)?;
         let mut frames = Vec::new();
         for word in &words[1..] {
-            let frame = if let Some(c) = word.strip_prefix('C') {
+            let frame = if word.starts_with('!') {
+                (*word).to_owned()
+            } else if let Some(c) = word.strip_prefix('C') {
                 match number(c)? {
                     C_OF_SIGNAL => "C:signal".to_owned(),
                     at => format!("C:{}", at.wrapping_sub(C_OF_CONTEXT)),
@@ -219,6 +222,7 @@ mod tests {
         assert_eq!((logical.address, logical.reason.as_str()), (16, "End"));
         let physical = Sight::parse("10 10 c0de 20 30 none", name).unwrap();
         assert_eq!(physical.frames, ["getg", "start", "main"]);
+        assert_eq!(Sight::parse("10 !g m20 End", name).unwrap().frames, ["!g", "main"]);
         assert!(Sight::parse("", name).is_err());
         assert!(Sight::parse("10 xyz none", name).is_err());
     }

@@ -1,0 +1,576 @@
+//! `cargo xtask mutants`: is there a test for it?
+//!
+//! Mutants of each CPU's `asm.rs` are made mechanically ([`source`]), built in a copy ([`bench`]) and run
+//! against what guards the crossings, the cases of `guest`, the two views of `step` and the comparison of unwind
+//! tables with layouts and instructions, until one notices ([`guards`]). What is made:
+//!
+//! - each operand with an `offset_of!` or a `size_of` in it, a word larger, wherever its function uses it;
+//! - each store and each load of a register that a frame holds or that is callee-saved, left out;
+//! - each line of unwind tables left out: call frame information, and EHABI's directives on arm;
+//! - each pair of stores of which one publishes, in the other order. A store publishes if it goes to the
+//!   current g's place, into `g0.sched.sp` or into a g's `catch`; moving SP to another stack publishes too. The
+//!   two follow each other without a jump, a call or a label between, and at least one of them can be moved past what lies
+//!   between.
+//!
+//! A mutant that changes no byte of code or tables is none: a line for another build of the crossings, or
+//! a rule that says what holds anyway. Nor is one that the assembler refuses: it says nothing about tests. One
+//! that hangs counts as noticed.
+
+mod bench;
+mod guards;
+mod source;
+
+pub use bench::{RECORD, record};
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fmt::Write as _,
+    fs,
+    sync::{
+        Mutex, PoisonError,
+        atomic::{AtomicBool, AtomicUsize, Ordering},
+    },
+    thread,
+    time::{Duration, Instant},
+};
+
+use anyhow::{Context as _, Result, bail};
+use serde::Deserialize;
+use stackgate_arch::frame::SavedBy;
+
+use crate::{
+    context::{Context, Tally},
+    frames::CPUS,
+    process::Cmd,
+    targets::TARGETS,
+    toolchain::Kit,
+    ui,
+};
+use bench::{Bench, source_of};
+use guards::Guards;
+use source::{Dialect, Kind, Mutant, mutants as make};
+
+/// What the command line says.
+#[derive(Clone, Copy, Debug)]
+pub struct Options<'a> {
+    /// So many, evenly over CPUs and kinds; all without it.
+    pub sample: Option<usize>,
+    /// Of the sample.
+    pub seed: u64,
+    /// Only mutants with this in their name.
+    pub only: Option<&'a str>,
+    /// Write what was noticed into [`DOCUMENT`].
+    pub write: bool,
+    /// Print the mutants and run nothing.
+    pub list: bool,
+}
+
+/// Mutants that do nothing wrong, each with its reason.
+const EQUIVALENTS: &str = "qemu-tests/mutants.toml";
+
+/// What was broken and what noticed, for readers.
+const DOCUMENT: &str = "qemu-tests/MUTANTS.md";
+/// Its part that is written here; all before it is written by hand.
+const OURS: &str = "\n# Made by `cargo xtask mutants`\n";
+/// Rows a CPU and kind that go there.
+const ROWS: usize = 2;
+
+/// Of a hundred that can be noticed, so many have to be.
+const LEAST_PERCENT: usize = 95;
+
+#[derive(Clone, Debug, Deserialize, PartialEq, Eq)]
+#[serde(deny_unknown_fields)]
+struct Equivalent {
+    cpus: Vec<String>,
+    mutant: String,
+    reason: String,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct File {
+    #[serde(default)]
+    equivalent: Vec<Equivalent>,
+}
+
+/// What became of a mutant.
+#[derive(Clone, Debug, PartialEq, Eq)]
+enum Fate {
+    /// Who noticed.
+    Killed(String),
+    Survived,
+    /// No byte changed.
+    Same,
+    /// It does not build.
+    Refused,
+}
+
+/// What became of some.
+type Fates<'m> = Vec<(&'m Mutant, Fate)>;
+
+impl Fate {
+    /// Whether there was something to notice.
+    fn counts(&self) -> bool {
+        matches!(self, Self::Killed(_) | Self::Survived)
+    }
+}
+
+/// What became of a CPU's.
+#[derive(Default)]
+struct Count {
+    killed: usize,
+    survived: usize,
+    equivalent: usize,
+    same: usize,
+    refused: usize,
+}
+
+impl Count {
+    fn tried(&self) -> usize {
+        self.killed + self.survived
+    }
+
+    /// Of those that can be noticed.
+    fn enough(&self) -> bool {
+        self.killed * 100 >= self.tried() * LEAST_PERCENT
+    }
+
+    fn percent(&self) -> String {
+        let tenths = (self.killed * 1000).checked_div(self.tried()).unwrap_or(1000);
+        format!("{}.{} %", tenths / 10, tenths % 10)
+    }
+}
+
+/// Makes mutants of the chosen CPUs' crossings, and says which nobody notices.
+pub fn mutants(context: &Context, options: &Options<'_>) -> Result<Tally> {
+    let equivalents = read_equivalents()?;
+    let kits = if options.list { None } else { Some(context.kits()?) };
+    let mut chosen = Vec::new();
+    let mut problems = Vec::new();
+    for target in &context.targets {
+        let path = format!("arch/{}", source_of(target));
+        let text = fs::read_to_string(&path).with_context(|| format!("cannot read {path}"))?;
+        let mut all = make(&text, &dialect(target.name)?).with_context(|| path.clone())?;
+        for kind in Kind::ALL {
+            if all.iter().all(|mutant| mutant.kind != kind) {
+                problems.push(format!("{}: no mutant of the kind `{kind}` was made", target.name));
+            }
+        }
+        problems.extend(unknown(&equivalents, target.name, &all));
+        if options.sample.is_some() {
+            // They take longest, since nobody notices them; a run of all says whether it is still so.
+            all.retain(|mutant| equivalents.iter().all(|known| !known.is(target.name, mutant)));
+        }
+        let all = ordered(all, options, target.name);
+        chosen.push((target.name, text, all));
+    }
+    if options.list {
+        for (cpu, _, all) in &chosen {
+            all.iter().for_each(|mutant| ui::say(&format!("{cpu}  {}  {mutant}", mutant.kind)));
+        }
+        return Ok(Tally { passed: 1, failed: problems.len() as u64 });
+    }
+    let kits = kits.context("the tools")?;
+
+    let mut rows = Vec::new();
+    let mut total = Count::default();
+    let mut killed: BTreeMap<&str, Vec<(Mutant, String)>> = BTreeMap::new();
+    let mut survivors = Vec::new();
+    let mut cpus = 0;
+    for (at, kit) in kits.kits.iter().enumerate() {
+        let cpu = kit.target.name;
+        let Some((_, text, all)) = chosen.iter().find(|(name, ..)| *name == cpu) else { continue };
+        let limit = options.sample.map(|n| n / kits.kits.len() + usize::from(at < n % kits.kits.len()));
+        let start = Instant::now();
+        let (fates, broken) = match run(kit, text, all, limit) {
+            Ok(result) => result,
+            Err(error) => {
+                problems.push(format!("{cpu}: {error:#}"));
+                continue;
+            }
+        };
+        cpus += 1;
+        problems.extend(broken.iter().map(|by| format!("{cpu}: {by}: fails with the crossings as they are")));
+        let mut count = Count::default();
+        for (mutant, fate) in fates {
+            let known = equivalents.iter().find(|e| e.is(cpu, mutant));
+            match (fate, known) {
+                (Fate::Same, _) => count.same += 1,
+                (Fate::Refused, _) => count.refused += 1,
+                (Fate::Killed(by), Some(known)) if !known.mutant.contains('*') => {
+                    count.killed += 1;
+                    problems.push(format!(
+                        "{cpu}: {mutant}: {EQUIVALENTS} has it as equivalent, but {by} notices it"
+                    ));
+                }
+                (Fate::Killed(by), _) => {
+                    count.killed += 1;
+                    killed.entry(cpu).or_default().push((mutant.clone(), by));
+                }
+                (Fate::Survived, Some(known)) => {
+                    count.equivalent += 1;
+                    survivors.push(format!("{cpu}  {mutant}: equivalent: {}", known.reason));
+                }
+                (Fate::Survived, None) => {
+                    count.survived += 1;
+                    survivors.push(format!("{cpu}  {} {mutant}", ui::red("nobody notices")));
+                }
+            }
+        }
+        rows.push(row(cpu, &count, start.elapsed()));
+        total.killed += count.killed;
+        total.survived += count.survived;
+        total.equivalent += count.equivalent;
+        total.same += count.same;
+        total.refused += count.refused;
+        // A few of one CPU say little by themselves.
+        if options.sample.is_none() && !count.enough() {
+            problems.push(format!("{cpu}: fewer than {LEAST_PERCENT} % were noticed"));
+        }
+    }
+
+    if !survivors.is_empty() {
+        ui::headline("survivors");
+        survivors.iter().for_each(|line| ui::say(line));
+    }
+    ui::headline("mutants");
+    ui::align(&rows).iter().for_each(|line| ui::say(line));
+    kits.report_skipped();
+    if total.tried() == 0 {
+        problems.push("no mutant was tried".to_owned());
+    }
+    if !total.enough() {
+        problems.push(format!("fewer than {LEAST_PERCENT} % were noticed: a test is missing"));
+    }
+    problems.iter().for_each(|problem| ui::say(&format!("{}: {problem}", ui::red("failed"))));
+    if options.write {
+        write(&killed)?;
+    }
+    ui::say(&format!(
+        "mutants: {cpus} CPUs, {} tried, {} killed, {} survived, {}, {} equivalent, seed {}",
+        total.tried(),
+        total.killed,
+        total.survived,
+        total.percent(),
+        total.equivalent,
+        options.seed,
+    ));
+    Ok(Tally { passed: total.killed as u64, failed: problems.len() as u64 })
+}
+
+fn row(cpu: &str, count: &Count, took: Duration) -> Vec<String> {
+    vec![
+        cpu.to_owned(),
+        format!("{} tried", count.tried()),
+        format!("{} killed", count.killed),
+        format!("{} survived", count.survived),
+        count.percent(),
+        format!("{} equivalent", count.equivalent),
+        format!("{} without effect", count.same),
+        format!("{} not built", count.refused),
+        format!("{:.1} s", took.as_secs_f64()),
+    ]
+}
+
+/// What [`source`] has to know of a CPU: from its table of registers, and its frames.
+fn dialect(cpu: &str) -> Result<Dialect> {
+    let described = CPUS.iter().find(|known| known.name == cpu).context("a CPU without layouts")?;
+    let callee = described.registers.iter().filter(|register| register.saved_by == SavedBy::Callee);
+    let in_frames =
+        described.layouts.iter().flat_map(|layout| layout.fields).filter_map(|field| field.register);
+    let mut registers: BTreeSet<String> =
+        callee.copied().chain(in_frames).map(|register| register.name.to_owned()).collect();
+    let stack_pointer: &[&str] = match cpu {
+        "i386" => &["esp"],
+        "x86_64" => &["rsp"],
+        "ppc64le" => &["%r1"],
+        "s390x" => &["%r15"],
+        _ => &["sp"],
+    };
+    if cpu == "arm" {
+        // The assembly's own names for r11 and r7, which are one or the other by state.
+        registers.extend(["rfp", "ofp"].map(str::to_owned));
+    }
+    Ok(Dialect { word: described.word, registers, stack_pointer })
+}
+
+/// In the order in which they are tried: as in the source, or the sample's.
+fn ordered(mut all: Vec<Mutant>, options: &Options<'_>, cpu: &str) -> Vec<Mutant> {
+    if let Some(part) = options.only {
+        all.retain(|mutant| format!("{} {mutant}", mutant.kind).contains(part));
+    }
+    if options.sample.is_none() {
+        return all;
+    }
+    let mut random = Random(options.seed);
+    cpu.bytes().for_each(|byte| random.0 = random.next() ^ u64::from(byte));
+    let mut by_kind: Vec<Vec<Mutant>> = Kind::ALL
+        .iter()
+        .map(|kind| {
+            let mut some: Vec<_> = all.iter().filter(|mutant| mutant.kind == *kind).cloned().collect();
+            for at in (1..some.len()).rev() {
+                some.swap(at, (random.next() % (at as u64 + 1)) as usize);
+            }
+            some
+        })
+        .collect();
+    // One of each kind in turn, beginning anywhere: a small sample of six CPUs has all kinds.
+    let first = (random.next() % by_kind.len() as u64) as usize;
+    by_kind.rotate_left(first);
+    let mut mixed = Vec::new();
+    while by_kind.iter().any(|some| !some.is_empty()) {
+        mixed.extend(by_kind.iter_mut().filter_map(Vec::pop));
+    }
+    mixed
+}
+
+/// SplitMix64: the same numbers from the same seed, on every machine.
+struct Random(u64);
+
+impl Random {
+    fn next(&mut self) -> u64 {
+        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let mut z = self.0;
+        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        z ^ (z >> 31)
+    }
+}
+
+/// Tries mutants of one CPU in their order, until `limit` of them had an effect. Returns what became of each,
+/// and the guards that do not get past the crossings as they are.
+fn run<'m>(
+    kit: &Kit,
+    text: &str,
+    all: &'m [Mutant],
+    limit: Option<usize>,
+) -> Result<(Fates<'m>, Vec<String>)> {
+    let cpu = kit.target.name;
+    let workers = thread::available_parallelism().map_or(1, usize::from);
+    let bench = Bench::new(kit)?;
+    // The last directory is the original's.
+    bench.fresh(workers + 1)?;
+    let original = match bench.build(workers, text)? {
+        Ok(built) => built,
+        Err(error) => bail!("the crossings as they are do not build: {error}"),
+    };
+    let sections = original.sections()?;
+    let guards = Guards::of(kit, original)?;
+
+    let progress = ui::Progress::new("mutants", limit.unwrap_or(all.len()) as u64);
+    let (next, enough) = (AtomicUsize::new(0), AtomicBool::new(false));
+    let results: Mutex<BTreeMap<usize, Result<Fate>>> = Mutex::default();
+    let one = |worker: usize, mutant: &Mutant| -> Result<Fate> {
+        let built = match bench.build(worker, &mutant.apply(text))? {
+            Ok(built) => built,
+            Err(error) => {
+                ui::say(&format!("{cpu}  {mutant}: is not built: {}", ui::dim(&error)));
+                return Ok(Fate::Refused);
+            }
+        };
+        if built.sections()? == sections {
+            return Ok(Fate::Same);
+        }
+        Ok(guards.killer(kit, &built, mutant)?.map_or(Fate::Survived, Fate::Killed))
+    };
+    thread::scope(|scope| {
+        for worker in 0..workers {
+            let (next, enough, results, progress, one) = (&next, &enough, &results, &progress, &one);
+            scope.spawn(move || {
+                while !enough.load(Ordering::Relaxed) {
+                    let at = next.fetch_add(1, Ordering::Relaxed);
+                    let Some(mutant) = all.get(at) else { break };
+                    let start = Instant::now();
+                    let fate = one(worker, mutant);
+                    if let Ok(Fate::Killed(by)) = &fate {
+                        say(cpu, mutant, &format!("killed by {by}"), start);
+                    } else if let Ok(Fate::Survived) = &fate {
+                        say(cpu, mutant, &ui::red("survived"), start);
+                    }
+                    progress.step(&format!("{cpu} {}", mutant.function));
+                    let mut results = results.lock().unwrap_or_else(PoisonError::into_inner);
+                    results.insert(at, fate);
+                    let counted =
+                        results.values().filter(|fate| fate.as_ref().is_ok_and(Fate::counts)).count();
+                    if limit.is_some_and(|limit| counted >= limit) {
+                        enough.store(true, Ordering::Relaxed);
+                    }
+                }
+            });
+        }
+    });
+    drop(progress);
+    // What other workers had begun beyond the limit does not count: the same seed, the same sample.
+    let mut counted = 0;
+    let mut fates = Vec::new();
+    for (at, fate) in results.into_inner().unwrap_or_else(PoisonError::into_inner) {
+        if limit.is_some_and(|limit| counted >= limit) {
+            break;
+        }
+        let fate = fate?;
+        counted += usize::from(fate.counts());
+        fates.push((&all[at], fate));
+    }
+    Ok((fates, guards.broken()))
+}
+
+fn say(cpu: &str, mutant: &Mutant, fate: &str, start: Instant) {
+    ui::say(&format!("{cpu}  {mutant} -> {fate}  {}", ui::dim(&ui::seconds(start))));
+}
+
+impl Equivalent {
+    fn is(&self, cpu: &str, mutant: &Mutant) -> bool {
+        self.cpus.iter().any(|own| own == cpu) && matches(&self.mutant, &mutant.to_string())
+    }
+}
+
+/// Whether a pattern, in which `*` stands for anything, is this text.
+fn matches(pattern: &str, text: &str) -> bool {
+    match pattern.split_once('*') {
+        None => pattern == text,
+        Some((start, rest)) => text.strip_prefix(start).is_some_and(|text| {
+            (0..=text.len()).any(|at| text.is_char_boundary(at) && matches(rest, &text[at..]))
+        }),
+    }
+}
+
+fn read_equivalents() -> Result<Vec<Equivalent>> {
+    let text = fs::read_to_string(EQUIVALENTS).with_context(|| format!("cannot read {EQUIVALENTS}"))?;
+    let file: File = toml::from_str(&text).with_context(|| format!("{EQUIVALENTS} is wrong"))?;
+    for entry in &file.equivalent {
+        if entry.reason.trim().is_empty() {
+            bail!("{EQUIVALENTS}: `{}` has no reason", entry.mutant);
+        }
+        if let Some(cpu) = entry.cpus.iter().find(|cpu| TARGETS.iter().all(|t| t.name != **cpu)) {
+            bail!("{EQUIVALENTS}: there is no CPU {cpu}");
+        }
+    }
+    Ok(file.equivalent)
+}
+
+/// Entries for mutants that are no longer made.
+fn unknown(equivalents: &[Equivalent], cpu: &str, all: &[Mutant]) -> Vec<String> {
+    let of_cpu = equivalents.iter().filter(|entry| entry.cpus.iter().any(|own| own == cpu));
+    of_cpu
+        .filter(|entry| all.iter().all(|mutant| !entry.is(cpu, mutant)))
+        .map(|entry| format!("{EQUIVALENTS}: {cpu} has no mutant `{}`", entry.mutant))
+        .collect()
+}
+
+/// Replaces the tables of the CPUs that were tried.
+fn write(killed: &BTreeMap<&str, Vec<(Mutant, String)>>) -> Result<()> {
+    let mut text = fs::read_to_string(DOCUMENT).with_context(|| format!("cannot read {DOCUMENT}"))?;
+    for (cpu, all) in killed {
+        text = with_table(&text, cpu, &rows_of(all))?;
+    }
+    fs::write(DOCUMENT, text).with_context(|| format!("cannot write {DOCUMENT}"))?;
+    Cmd::new("git").args(["--no-pager", "diff", "--stat", "--", DOCUMENT]).run()?;
+    Ok(())
+}
+
+/// A few rows of each kind: of as many functions, and noticed by as many guards, as there are.
+fn rows_of(all: &[(Mutant, String)]) -> BTreeMap<Kind, String> {
+    let mut rows: BTreeMap<Kind, String> = BTreeMap::new();
+    for kind in Kind::ALL {
+        let (mut functions, mut guards) = (BTreeSet::new(), BTreeSet::new());
+        let mut rest: Vec<_> = all.iter().filter(|(mutant, _)| mutant.kind == kind).collect();
+        let guard = |by: &str| by.split(['/', ',', ' ']).next().unwrap_or("").to_owned();
+        for _ in 0..ROWS {
+            let known = |(mutant, by): &(Mutant, String)| {
+                (functions.contains(&mutant.function), guards.contains(&guard(by)))
+            };
+            let Some(best) = (0..rest.len()).min_by_key(|at| (known(rest[*at]), *at)) else { break };
+            let (mutant, by) = rest.remove(best);
+            functions.insert(mutant.function.clone());
+            guards.insert(guard(by));
+            let what = mutant.what.replace('|', "\\|");
+            let row = rows.entry(kind).or_default();
+            let _ = writeln!(row, "| {kind} | `{}`: {what} | {by} |", mutant.function);
+        }
+    }
+    rows
+}
+
+/// The document with other rows under `### cpu` in the part that is ours. Kinds of which there is none now keep
+/// the rows that they had.
+fn with_table(text: &str, cpu: &str, rows: &BTreeMap<Kind, String>) -> Result<String> {
+    let at = text.find(OURS).with_context(|| format!("{DOCUMENT} has no headline `{}`", OURS.trim()))?;
+    let (by_hand, ours) = text.split_at(at + OURS.len());
+    let headline = format!("\n### {cpu}\n");
+    let start = ours.find(&headline).unwrap_or(ours.len());
+    let (before, rest) = ours.split_at(start);
+    let rest = rest.strip_prefix(headline.as_str()).unwrap_or(rest);
+    let (old, after) = rest.split_at(rest.find("\n#").unwrap_or(rest.len()));
+    let mut table = String::from("\n| kind | what was broken | what noticed |\n|---|---|---|\n");
+    for kind in Kind::ALL {
+        let had = || old.lines().filter(|line| line.starts_with(&format!("| {kind} |")));
+        match rows.get(&kind) {
+            Some(rows) => table.push_str(rows),
+            None => had().for_each(|line| _ = writeln!(table, "{line}")),
+        }
+    }
+    Ok(format!("{by_hand}{before}{headline}{table}{after}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn all(cpu: &str) -> Vec<Mutant> {
+        let path = format!("{}/../arch/src/{cpu}/asm.rs", env!("CARGO_MANIFEST_DIR"));
+        make(&fs::read_to_string(path).unwrap(), &dialect(cpu).unwrap()).unwrap()
+    }
+
+    fn options(seed: u64) -> Options<'static> {
+        Options { sample: Some(10), seed, only: None, write: false, list: false }
+    }
+
+    #[test]
+    fn each_cpu_has_mutants_of_each_kind_and_function() {
+        for target in TARGETS {
+            let all = all(target.name);
+            for kind in Kind::ALL {
+                assert!(all.iter().any(|mutant| mutant.kind == kind), "{}: no {kind}", target.name);
+            }
+            for function in
+                ["asmcgocall", "ccall", "throw_to", "park", "gogo", "resume", "cgocallback", "crosscall2"]
+            {
+                assert!(all.iter().any(|m| m.function == function), "{}: nothing of {function}", target.name);
+            }
+            let names: BTreeSet<_> = all.iter().map(ToString::to_string).collect();
+            assert_eq!(names.len(), all.len(), "{}: two have one name", target.name);
+        }
+    }
+
+    #[test]
+    fn the_same_seed_gives_the_same_sample() {
+        let of = |seed| ordered(all("arm"), &options(seed), "arm");
+        assert_eq!(of(7)[..10], of(7)[..10]);
+        assert_ne!(of(7)[..10], of(8)[..10]);
+        let kinds: BTreeSet<_> = of(7)[..5].iter().map(|mutant| mutant.kind).collect();
+        assert_eq!(kinds.len(), Kind::ALL.len());
+    }
+
+    #[test]
+    fn patterns_match_whole_names() {
+        assert!(matches("park: `a` only after `b`", "park: `a` only after `b`"));
+        assert!(matches("*: `a*` only after `*sp*`", "park: `a [x]` only after `mov sp, x`"));
+        assert!(!matches("park: `a`", "park: `a` only after `b`"));
+        assert!(!matches("*: `c*", "park: `a`"));
+    }
+
+    #[test]
+    fn a_table_takes_the_place_of_the_old_one_and_of_nothing_else() {
+        let by_hand = "# M\n\n## arm\n\nby hand\n\n### arm\n\n| save | by hand |\n";
+        let old = "\n### arm\n\n| save | old |\n| CFI line | old |\n\n### s390x\n\n| save | kept |\n";
+        let rows = BTreeMap::from([(Kind::Save, "| save | new |\n".to_owned())]);
+        let new = with_table(&format!("{by_hand}{OURS}\nWords.\n{old}"), "arm", &rows).unwrap();
+        let head = "| kind | what was broken | what noticed |\n|---|---|---|\n";
+        let table = format!("\n### arm\n\n{head}| save | new |\n| CFI line | old |\n");
+        let after = "\n### s390x\n\n| save | kept |\n";
+        assert_eq!(new, format!("{by_hand}{OURS}\nWords.\n{table}{after}"));
+        let first = with_table(&format!("{by_hand}{OURS}"), "arm", &rows).unwrap();
+        assert_eq!(first, format!("{by_hand}{OURS}\n### arm\n\n{head}| save | new |\n"));
+        assert!(with_table(by_hand, "arm", &rows).is_err());
+    }
+}

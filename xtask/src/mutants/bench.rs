@@ -1,0 +1,288 @@
+//! Building a mutant in a second or two.
+//!
+//! Cargo would build every package above the changed one again. Here the programs are built once, with
+//! this tool as rustc's wrapper, which writes down how rustc was called ([`record`]). Each mutant is then a
+//! copy of `arch/` with one file changed, compiled by that very command line, incrementally, into the archive
+//! that the programs' own link lines are given in place of the first one. Its symbols are the same, since
+//! they depend on the command line and not on what the functions do.
+
+use std::{
+    collections::BTreeMap,
+    env, fs,
+    os::unix::process::CommandExt as _,
+    path::{Path, PathBuf},
+    process::{Command, ExitCode},
+};
+
+use anyhow::{Context as _, Result, bail};
+use object::{Object as _, ObjectSection as _};
+
+use crate::{guest, process::Cmd, targets::Target, toolchain::Kit};
+
+/// Names the directory in which [`record`] writes command lines. While it is set this tool is a wrapper.
+pub const RECORD: &str = "XTASK_RECORD_RUSTC";
+
+/// Everything of this command lies here, a directory a CPU.
+pub const DIRECTORY: &str = "target/mutants";
+
+/// The package that is changed, as rustc calls it.
+const CHANGED: &str = "stackgate_arch";
+
+/// Packages between it and the programs.
+const PACKAGES: &[&str] = &["stackgate-arch", "stackgate", "stackgate-libc", guest::PACKAGE];
+
+/// The programs, for cases and for steps.
+const PROGRAMS: [&str; 2] = ["guest", "steps"];
+
+/// Sections that differ where two builds of the crossings do.
+const SECTIONS: &[&str] =
+    &["stackgate_text", ".eh_frame", ".debug_frame", ".ARM.exidx", ".ARM.extab", ".rodata", ".data.rel.ro"];
+
+/// Called by cargo with rustc's command line: writes it down and becomes rustc.
+pub fn record(directory: &Path) -> ExitCode {
+    let line: Vec<String> = env::args().skip(1).collect();
+    let value = |option: &str| Some(line.get(line.iter().position(|word| word == option)? + 1)?.as_str());
+    if let Some(name) = value("--crate-name").filter(|name| *name != "___" && *name != "build_script_build") {
+        let written = serde_json::to_string(&line).map_err(std::io::Error::from).and_then(|text| {
+            fs::create_dir_all(directory)?;
+            fs::write(directory.join(name), text)
+        });
+        if let Err(error) = written {
+            eprintln!("cannot write {}: {error}", directory.join(name).display());
+            return ExitCode::FAILURE;
+        }
+    }
+    let Some((rustc, arguments)) = line.split_first() else { return ExitCode::FAILURE };
+    let error = Command::new(rustc).args(arguments).exec();
+    eprintln!("cannot start {rustc}: {error}");
+    ExitCode::FAILURE
+}
+
+/// How one CPU's programs are built.
+pub struct Bench<'a> {
+    pub kit: &'a Kit,
+    /// Below [`DIRECTORY`].
+    directory: String,
+    /// The call of rustc for the package that is changed, without what each worker says itself.
+    compile: Vec<String>,
+    /// A line for a shell for each of [`PROGRAMS`].
+    link: Vec<String>,
+}
+
+/// A mutant's programs.
+pub struct Built {
+    /// Where they lie.
+    pub directory: String,
+    /// By the order of [`PROGRAMS`].
+    programs: [String; 2],
+}
+
+impl Built {
+    pub fn guest(&self) -> &str {
+        &self.programs[0]
+    }
+
+    pub fn steps(&self) -> &str {
+        &self.programs[1]
+    }
+
+    /// The sections in which a mutant shows.
+    pub fn sections(&self) -> Result<BTreeMap<String, Vec<u8>>> {
+        let bytes = fs::read(self.steps()).with_context(|| format!("cannot read {}", self.steps()))?;
+        let file = object::File::parse(&*bytes)?;
+        let mut found = BTreeMap::new();
+        for section in file.sections() {
+            let name = section.name()?.to_owned();
+            if SECTIONS.contains(&name.as_str()) {
+                found.insert(name, section.data()?.to_vec());
+            }
+        }
+        Ok(found)
+    }
+}
+
+impl<'a> Bench<'a> {
+    /// Builds the programs as they are and learns how that is done.
+    pub fn new(kit: &'a Kit) -> Result<Self> {
+        let directory = format!("{DIRECTORY}/{}", kit.target.name);
+        let lines = env::current_dir()?.join(&directory).join("lines");
+        build(kit, &lines)?;
+        let all_there = || PROGRAMS.iter().chain([&CHANGED]).all(|name| lines.join(name).is_file());
+        if !all_there() {
+            // Somebody removed what was written; cargo, for which all is fresh, would not call rustc again.
+            let mut clean = kit.cargo().args(["clean", "--target-dir", guest::TARGET_DIRECTORY]);
+            clean = clean.args(["--target", kit.target.triple]);
+            PACKAGES.iter().fold(clean, |cmd, package| cmd.args(["--package", package])).run()?;
+            build(kit, &lines)?;
+        }
+        if !all_there() {
+            bail!("cargo did not call rustc for {CHANGED}, {}", PROGRAMS.join(" and "));
+        }
+        let read = |name: &str| -> Result<Vec<String>> {
+            Ok(serde_json::from_str(&fs::read_to_string(lines.join(name))?)?)
+        };
+        let mut link = Vec::new();
+        for program in PROGRAMS {
+            link.push(link_line(kit, &directory, program, &stripped(&read(program)?))?);
+        }
+        Ok(Self { kit, directory, compile: stripped(&read(CHANGED)?), link })
+    }
+
+    /// Compiles this text in the place of the CPU's `asm.rs` and links the programs. The error of a text that
+    /// does not compile is `Ok(Err(...))`.
+    pub fn build(&self, worker: usize, text: &str) -> Result<Result<Built, String>> {
+        let directory = format!("{}/{worker}", self.directory);
+        let copy = format!("{directory}/arch");
+        if !Path::new(&copy).exists() {
+            copy_tree(Path::new("arch/src"), &Path::new(&copy).join("src"))?;
+            copy_tree(Path::new("arch/docs"), &Path::new(&copy).join("docs"))?;
+        }
+        fs::write(format!("{copy}/{}", source_of(self.kit.target)), text)?;
+        let root = |word: &String| {
+            if word == "arch/src/lib.rs" { format!("{copy}/src/lib.rs") } else { word.clone() }
+        };
+        let compiled = with_variables(self.kit, Cmd::new(&self.compile[0]))
+            .args(self.compile[1..].iter().map(root))
+            .args(["--emit=link", "--cap-lints=allow", "--out-dir", &directory])
+            .args(["-C", &format!("incremental={directory}/incremental")])
+            .capture(None)?;
+        if !compiled.success() {
+            return Ok(Err(first_error(&compiled.stderr)));
+        }
+        let mut programs = Vec::new();
+        for (program, line) in PROGRAMS.iter().zip(&self.link) {
+            let path = format!("{directory}/{program}");
+            let line = line.replace("@ARCHIVE@", &directory).replace("@PROGRAM@", &path);
+            let linked = Cmd::new("sh").args(["-c", &line]).capture(None)?;
+            if !linked.success() {
+                return Ok(Err(first_error(&linked.stderr)));
+            }
+            programs.push(path);
+        }
+        let programs = <[String; 2]>::try_from(programs).ok().context("two programs")?;
+        Ok(Ok(Built { directory, programs }))
+    }
+
+    /// Takes away the copies that workers made: sources may have changed since.
+    pub fn fresh(&self, workers: usize) -> Result<()> {
+        for worker in 0..workers {
+            let copy = PathBuf::from(format!("{}/{worker}/arch", self.directory));
+            if copy.exists() {
+                fs::remove_dir_all(&copy).with_context(|| format!("cannot remove {}", copy.display()))?;
+            }
+        }
+        Ok(())
+    }
+}
+
+/// The file of which mutants are made, below `arch/`.
+pub fn source_of(target: &Target) -> String {
+    format!("src/{}/asm.rs", target.name)
+}
+
+/// Has cargo build the programs, with this tool between it and rustc: cargo keeps what is built so apart from
+/// what it builds otherwise.
+fn build(kit: &Kit, lines: &Path) -> Result<()> {
+    kit.cargo()
+        .env("RUSTC_WORKSPACE_WRAPPER", env::current_exe()?.to_string_lossy())
+        .env(RECORD, lines.to_string_lossy())
+        .args(["build", "--package", guest::PACKAGE, "--target-dir", guest::TARGET_DIRECTORY])
+        .args(PROGRAMS.iter().flat_map(|program| ["--bin", program]))
+        .args(guest::TEST_FEATURES)
+        .args(kit.cargo_options(false))
+        .run()
+}
+
+/// rustc's call without what says how it reports, and where its output goes.
+fn stripped(line: &[String]) -> Vec<String> {
+    let mut kept = Vec::new();
+    let mut words = line.iter().peekable();
+    while let Some(word) = words.next() {
+        let incremental = word == "-C" && words.peek().is_some_and(|next| next.starts_with("incremental="));
+        if word == "--out-dir" || incremental {
+            words.next();
+        } else if !["--error-format", "--json", "--emit"].iter().any(|option| word.starts_with(option)) {
+            kept.push(word.clone());
+        }
+    }
+    kept
+}
+
+/// Compiles a program's own part once more, keeps its objects, and makes its link line one with blanks:
+/// `@ARCHIVE@` for the directory of the changed package, `@PROGRAM@` for the result.
+fn link_line(kit: &Kit, directory: &str, program: &str, line: &[String]) -> Result<String> {
+    let objects = format!("{directory}/{program}");
+    if Path::new(&objects).exists() {
+        fs::remove_dir_all(&objects).with_context(|| format!("cannot remove {objects}"))?;
+    }
+    fs::create_dir_all(&objects).with_context(|| format!("cannot make {objects}"))?;
+    let text = with_variables(kit, Cmd::new(&line[0]))
+        .args(&line[1..])
+        .args(["--emit=link", "--out-dir", &objects, "-C", "save-temps", "--print", "link-args"])
+        .read()?;
+    let words: Vec<_> = text.split(' ').collect();
+    let output = words.iter().position(|word| *word == "\"-o\"").context("a link line without -o")? + 1;
+    let mut found = false;
+    let words = words.iter().enumerate().map(|(at, word)| match word.rsplit_once("/lib") {
+        _ if at == output => "\"@PROGRAM@\"".to_owned(),
+        Some((_, name)) if name.starts_with(&format!("{CHANGED}-")) => {
+            found = true;
+            format!("\"@ARCHIVE@/lib{name}")
+        }
+        _ => (*word).to_owned(),
+    });
+    let line = words.collect::<Vec<_>>().join(" ");
+    if !found {
+        bail!("the link line of {program} names no {CHANGED}");
+    }
+    Ok(line)
+}
+
+fn with_variables(kit: &Kit, cmd: Cmd) -> Cmd {
+    kit.variables().into_iter().fold(cmd, |cmd, (name, value)| cmd.env(name, value))
+}
+
+fn first_error(text: &str) -> String {
+    let line = text.lines().find(|line| line.contains("error")).or_else(|| text.lines().next());
+    line.unwrap_or("").trim().to_owned()
+}
+
+fn copy_tree(from: &Path, to: &Path) -> Result<()> {
+    fs::create_dir_all(to).with_context(|| format!("cannot make {}", to.display()))?;
+    for entry in fs::read_dir(from).with_context(|| format!("cannot read {}", from.display()))? {
+        let entry = entry?;
+        let target = to.join(entry.file_name());
+        if entry.file_type()?.is_dir() {
+            copy_tree(&entry.path(), &target)?;
+        } else {
+            fs::copy(entry.path(), &target).with_context(|| format!("cannot write {}", target.display()))?;
+        }
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_call_of_rustc_keeps_what_decides_about_the_code() {
+        let line = [
+            "rustc",
+            "--crate-name",
+            "x",
+            "--error-format=json",
+            "--emit=dep-info,link",
+            "-C",
+            "opt-level=1",
+            "-C",
+            "incremental=/i",
+            "--out-dir",
+            "/o",
+            "-C",
+            "metadata=1",
+        ];
+        let line = line.map(str::to_owned);
+        assert_eq!(stripped(&line), ["rustc", "--crate-name", "x", "-C", "opt-level=1", "-C", "metadata=1"]);
+    }
+}

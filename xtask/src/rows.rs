@@ -1,0 +1,674 @@
+//! Three descriptions of one thing: unwind tables, layouts and instructions say where a crossing keeps a
+//! register. For every instruction of every crossing they are held against each other:
+//!
+//! - a rule that finds a register in memory finds it where one of the CPU's frames has it, and all rules of a
+//!   row do so in the same frame; an expression reads a field of the register, or the address of a frame;
+//! - a rule begins with the store of that register to that place, and ends with the load from it;
+//! - no rule finds anything below SP.
+//!
+//! The tables are read from a linked program, `.debug_frame` on arm and `.eh_frame` elsewhere. Rows whose CFA
+//! is counted from another register than SP are held against the layouts alone.
+
+use std::{collections::BTreeMap, fs, ops::Range};
+
+use anyhow::{Context as _, Result, bail};
+use capstone::prelude::*;
+use gimli::{CfaRule, Operation, RegisterRule};
+use object::{Object as _, ObjectSection as _};
+use stackgate_arch::frame::{Layout, SavedBy};
+
+use crate::{
+    frames::{CPUS, Described},
+    step,
+    symbols::Symbols,
+};
+
+type Slice<'a> = gimli::EndianSlice<'a, gimli::RunTimeEndian>;
+
+/// Rules for places that are in no frame: the CPU, the function, the registers, and why.
+const IN_NO_FRAME: &[(&str, &str, &[&str], &str)] = &[
+    ("arm", "ccall", &["r4", "r5"], "four words that are given back before C runs"),
+    ("i386", "throw_to", &["ebx"], "pushed for a register more, on a stack that is then left"),
+];
+
+/// What is known of a CPU beyond its layouts.
+struct Cpu {
+    described: &'static Described,
+    sp: u16,
+    /// The frame pointers and the return address, which every frame record holds.
+    record: Vec<u16>,
+}
+
+impl Cpu {
+    fn of(name: &str) -> Result<Self> {
+        let described = CPUS.iter().find(|cpu| cpu.name == name).context("a CPU without layouts")?;
+        let number = |names: &[&str]| {
+            let found = described.registers.iter().filter(|register| names.contains(&register.name));
+            found.map(|register| register.dwarf).collect::<Vec<_>>()
+        };
+        let (sp, record): (&[&str], &[&str]) = match name {
+            "i386" => (&["esp"], &["ebp", "eip"]),
+            "x86_64" => (&["rsp"], &["rbp", "rip"]),
+            "arm" => (&["sp"], &["r7", "r11", "lr"]),
+            "arm64" => (&["sp"], &["x29", "x30"]),
+            "ppc64le" => (&["r1"], &["lr", "cr2", "cr3", "cr4"]),
+            _ => (&["r15"], &["r14"]),
+        };
+        let sp = *number(sp).first().context("a CPU without a stack pointer")?;
+        Ok(Self { described, sp, record: number(record) })
+    }
+
+    fn name(&self, dwarf: u16) -> &'static str {
+        self.described.registers.iter().find(|r| r.dwarf == dwarf).map_or("?", |register| register.name)
+    }
+
+    /// The register that a disassembler calls so.
+    fn number(&self, text: &str) -> Option<u16> {
+        let text = text.trim().trim_start_matches('%');
+        let text = match (self.described.name, text) {
+            ("arm", "sb") => "r9",
+            ("arm", "sl") => "r10",
+            ("arm", "fp") => "r11",
+            ("arm", "ip") => "r12",
+            _ => text,
+        };
+        self.described.registers.iter().find(|r| r.name == text).map(|register| register.dwarf)
+    }
+
+    fn is_callee_saved(&self, dwarf: u16) -> bool {
+        let of = |r: &&stackgate_arch::frame::Register| r.dwarf == dwarf && r.saved_by == SavedBy::Callee;
+        dwarf != self.sp && self.described.registers.iter().any(|r| of(&r))
+    }
+
+    /// Offsets of a frame's registers, those of structures within it too.
+    fn fields(&self, layout: &Layout) -> Vec<(u16, usize, &'static str)> {
+        let mut found = Vec::new();
+        for field in layout.fields {
+            if let Some(register) = field.register {
+                found.push((register.dwarf, field.offset, field.name));
+            }
+            if let Some(inner) = self.layout(field.ty) {
+                found
+                    .extend(self.fields(inner).into_iter().map(|(r, at, name)| (r, field.offset + at, name)));
+            }
+        }
+        // A double's pair, or the other fields of a condition register, lie in one word or follow it.
+        found
+    }
+
+    /// Where a call into C keeps the managed stack's SP.
+    fn sp_in_call(&self) -> i64 {
+        let field = self.layout("AsmcgocallFrame").and_then(|layout| layout.field("sp"));
+        field.map_or(0, |field| field.offset as i64)
+    }
+
+    fn layout(&self, name: &str) -> Option<&'static Layout> {
+        self.described.layouts.iter().find(|layout| layout.name == name)
+    }
+}
+
+/// What a rule says, as far as it is held against anything.
+#[derive(Clone, Debug, PartialEq, Eq)]
+enum Rule {
+    /// In memory, so far from the CFA.
+    At(i64),
+    /// In memory, so far from SP.
+    AtSp(i64),
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+enum Cfa {
+    /// A register and a number.
+    Register(u16, i64),
+    /// The word so far from SP, and a number.
+    Word(i64, u64),
+    Other,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Row {
+    cfa: Cfa,
+    rules: BTreeMap<u16, Rule>,
+}
+
+/// A register that an instruction moves from or to the stack.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Access {
+    register: u16,
+    /// From SP: after a store, before a load.
+    at: i64,
+    store: bool,
+}
+
+struct Instruction {
+    address: u64,
+    text: String,
+    accesses: Vec<Access>,
+    /// The next one does not follow it.
+    last: bool,
+}
+
+/// What of the crossings in this program does not agree, one sentence each.
+pub fn disagreements(cpu: &str, program: &str) -> Result<(usize, Vec<String>)> {
+    let known = Cpu::of(cpu)?;
+    let bytes = fs::read(program).with_context(|| format!("cannot read {program}"))?;
+    let file = object::File::parse(&*bytes).with_context(|| format!("{program} is no object file"))?;
+    let symbols = Symbols::read(program)?;
+    let mut problems = Vec::new();
+    let mut count = 0;
+    for name in step::crossings_of(cpu) {
+        let range = symbols.range(&format!("{}{name}", step::PREFIX))?;
+        let constants = step::data_of(program)?;
+        let instructions = disassemble(&known, &file, &range)?;
+        let instructions: Vec<_> =
+            instructions.into_iter().filter(|i| constants.iter().all(|c| !c.contains(&i.address))).collect();
+        let rows = rows(&known, &file, &range).with_context(|| format!("{name}: no unwind tables"))?;
+        count += instructions.len();
+        let mut say = |at: &Instruction, what: String| {
+            problems.push(format!("{cpu}: {name}+{:#x} ({}): {what}", at.address - range.start, at.text));
+        };
+        for (at, instruction) in instructions.iter().enumerate() {
+            let row =
+                |address: u64| rows.iter().find(|(within, _)| within.contains(&address)).map(|(_, row)| row);
+            let Some(before) = row(instruction.address) else {
+                say(instruction, "no row describes it".to_owned());
+                continue;
+            };
+            against_layouts(&known, name, before).into_iter().for_each(|what| say(instruction, what));
+            let next = instructions.get(at + 1).filter(|_| !instruction.last);
+            let after = next.and_then(|next| row(next.address));
+            against_accesses(&known, instruction, before, after)
+                .into_iter()
+                .for_each(|what| say(instruction, what));
+        }
+    }
+    Ok((count, problems))
+}
+
+/// One row against the CPU's frames.
+fn against_layouts(cpu: &Cpu, function: &str, row: &Row) -> Vec<String> {
+    let mut wrong = Vec::new();
+    let layouts = cpu.described.layouts;
+    let fits = |layout: &Layout, register: u16, at: i64| {
+        let (size, fields) = (layout.size as i64, cpu.fields(layout));
+        // Counted from the frame's upper end; or, where the caller's frame has the place, from its lower one.
+        let places = [size + at, at];
+        fields.iter().any(|&(r, offset, _)| {
+            let second = if r == 264 { (register as i64 - 264) * 8 } else { 0 };
+            let same =
+                r == register || (r == 264 && (264..272).contains(&register) && cpu.described.name == "arm");
+            let condition = cpu.name(r).starts_with("cr") && cpu.name(register).starts_with("cr");
+            (same || condition) && places.contains(&(offset as i64 + if same { second } else { 0 }))
+        })
+    };
+    let exempt = |register: u16| {
+        IN_NO_FRAME.iter().any(|(name, of, registers, _)| {
+            *name == cpu.described.name && *of == function && registers.contains(&cpu.name(register))
+        })
+    };
+    let kept: Vec<(u16, i64)> = row
+        .rules
+        .iter()
+        .filter_map(|(&register, rule)| match rule {
+            Rule::At(at) if !exempt(register) => Some((register, *at)),
+            _ => None,
+        })
+        .collect();
+    let (record, others): (Vec<_>, Vec<_>) = kept.into_iter().partition(|(r, _)| cpu.record.contains(r));
+    if !layouts.iter().any(|layout| others.iter().all(|&(register, at)| fits(layout, register, at))) {
+        // The frame that most of them are in.
+        let best = layouts
+            .iter()
+            .max_by_key(|layout| others.iter().filter(|&&(register, at)| fits(layout, register, at)).count());
+        for (register, at) in others {
+            if let Some(best) = best.filter(|best| !fits(best, register, at)) {
+                wrong.push(format!(
+                    "the tables have {} at CFA{at:+}, where {} has it not",
+                    cpu.name(register),
+                    best.name
+                ));
+            }
+        }
+    }
+    for (register, at) in record {
+        if !layouts.iter().any(|layout| fits(layout, register, at)) {
+            wrong.push(format!("the tables have {} at CFA{at:+}, where no frame has it", cpu.name(register)));
+        }
+    }
+    // What i386 passes on the stack lies below the frame.
+    let outgoing = match row.cfa {
+        Cfa::Word(at, _) if cpu.described.name == "i386" => (at - cpu.sp_in_call()).max(0),
+        _ => 0,
+    };
+    for (&register, rule) in &row.rules {
+        let Rule::AtSp(at) = rule else { continue };
+        let found = |layout: &&Layout| {
+            cpu.fields(layout).iter().any(|&(r, offset, _)| r == register && offset as i64 + outgoing == *at)
+        };
+        if !layouts.iter().any(|layout| found(&layout) && layout.name == "AsmcgocallFrame") {
+            wrong
+                .push(format!("an expression has {} at SP{at:+}, where no frame has it", cpu.name(register)));
+        }
+    }
+    if let Cfa::Word(at, plus) = row.cfa {
+        let reads = |layout: &Layout| {
+            let outgoing = if layout.name == "AsmcgocallFrame" { outgoing } else { 0 };
+            layout.fields.iter().filter(|field| field.offset as i64 + outgoing == at).any(|field| {
+                if field.register.is_some_and(|register| register.dwarf == cpu.sp) {
+                    // SP at the call: what the call itself put there, or the caller's save area, is above it.
+                    let area = cpu.layout("AbiFrame").map_or(0, |abi| abi.size as u64);
+                    let pushed = if cpu.described.name.ends_with("86") || cpu.described.name == "x86_64" {
+                        cpu.described.word as u64
+                    } else {
+                        area
+                    };
+                    if plus == pushed {
+                        return true;
+                    }
+                }
+                let pointee = field.ty.strip_prefix("Ptr<").and_then(|rest| rest.split([',', '<']).next());
+                pointee.and_then(|name| cpu.layout(name)).is_some_and(|layout| layout.size as u64 == plus)
+            })
+        };
+        if !layouts.iter().any(reads) {
+            wrong.push(format!("the CFA is the word at SP{at:+} plus {plus}, and no frame has such a field"));
+        }
+    }
+    wrong
+}
+
+/// One instruction against the rows before and after it.
+fn against_accesses(cpu: &Cpu, instruction: &Instruction, before: &Row, after: Option<&Row>) -> Vec<String> {
+    let mut wrong = Vec::new();
+    let from_sp = |row: &Row| match row.cfa {
+        Cfa::Register(register, offset) if register == cpu.sp => Some(offset),
+        _ => None,
+    };
+    if let Some(cfa) = from_sp(before) {
+        for (&register, rule) in &before.rules {
+            if let Rule::At(at) = rule
+                && at + cfa < 0
+            {
+                wrong.push(format!(
+                    "the tables look for {} {} bytes below SP",
+                    cpu.name(register),
+                    -(at + cfa)
+                ));
+            }
+        }
+        // On arm the frame pointers have a second place, and lr is looked up in passing.
+        let twice = |register: u16| cpu.described.name == "arm" && cpu.record.contains(&register);
+        for load in instruction.accesses.iter().filter(|access| !access.store && !twice(access.register)) {
+            match before.rules.get(&load.register) {
+                Some(Rule::At(at)) if *at != load.at - cfa => wrong.push(format!(
+                    "{} is loaded from CFA{:+}, where the tables have it at CFA{at:+}",
+                    cpu.name(load.register),
+                    load.at - cfa
+                )),
+                Some(Rule::At(_)) if after.is_some_and(|row| row.rules.contains_key(&load.register)) => {
+                    wrong.push(format!(
+                        "{} is back, and the tables go on with their rule",
+                        cpu.name(load.register)
+                    ));
+                }
+                _ => (),
+            }
+        }
+    }
+    let Some(after) = after else { return wrong };
+    let Some(cfa) = from_sp(after).filter(|_| from_sp(before).is_some()) else { return wrong };
+    for store in instruction.accesses.iter().filter(|access| access.store) {
+        if !cpu.is_callee_saved(store.register) {
+            continue;
+        }
+        match (before.rules.get(&store.register), after.rules.get(&store.register)) {
+            (None, Some(Rule::At(at))) if *at != store.at - cfa => wrong.push(format!(
+                "{} is stored at CFA{:+}, and the tables have it at CFA{at:+}",
+                cpu.name(store.register),
+                store.at - cfa
+            )),
+            (None, None) => {
+                wrong.push(format!(
+                    "{} is stored, and the tables have no rule for it",
+                    cpu.name(store.register)
+                ));
+            }
+            _ => (),
+        }
+    }
+    let began: Vec<_> = after.rules.keys().filter(|r| !before.rules.contains_key(r)).collect();
+    // A frame that another function has built comes with all its rules when SP comes there.
+    let sp = cpu.name(cpu.sp);
+    let comes = ["mov", "mr", "lgr", "la"].iter().any(|word| {
+        let rest = instruction.text.strip_prefix(word).map(|rest| rest.trim_start().trim_start_matches('%'));
+        rest.is_some_and(|rest| rest.starts_with(&format!("{sp}, ")))
+    });
+    if !comes {
+        for &register in began {
+            let stored = instruction.accesses.iter().any(|a| a.store && a.register == register);
+            let indexed = instruction.text.starts_with("stvx") || instruction.text.starts_with("stw");
+            if cpu.is_callee_saved(register) && !stored && !indexed {
+                wrong.push(format!("a rule for {} begins, and it is not stored", cpu.name(register)));
+            }
+        }
+    }
+    wrong
+}
+
+/// The rows of one function.
+fn rows(cpu: &Cpu, file: &object::File<'_>, range: &Range<u64>) -> Result<Vec<(Range<u64>, Row)>> {
+    let endian =
+        if file.is_little_endian() { gimli::RunTimeEndian::Little } else { gimli::RunTimeEndian::Big };
+    let section = |name: &str| {
+        file.section_by_name(name).map(|s| Ok::<_, object::Error>((s.address(), s.data()?))).transpose()
+    };
+    let mut bases = gimli::BaseAddresses::default();
+    if let Some((text, _)) = section(".text")? {
+        bases = bases.set_text(text);
+    }
+    if cpu.described.name == "arm" {
+        let (_, data) = section(".debug_frame")?.context("no .debug_frame")?;
+        let mut section = gimli::DebugFrame::new(data, endian);
+        section.set_address_size(cpu.described.word as u8);
+        read_rows(cpu, &section, &bases, range)
+    } else {
+        let (at, data) = section(".eh_frame")?.context("no .eh_frame")?;
+        let mut section = gimli::EhFrame::new(data, endian);
+        section.set_address_size(cpu.described.word as u8);
+        read_rows(cpu, &section, &bases.set_eh_frame(at), range)
+    }
+}
+
+fn read_rows<'a, S: gimli::UnwindSection<Slice<'a>>>(
+    cpu: &Cpu,
+    section: &S,
+    bases: &gimli::BaseAddresses,
+    range: &Range<u64>,
+) -> Result<Vec<(Range<u64>, Row)>> {
+    let fde = section.fde_for_address(bases, range.start, S::cie_from_offset)?;
+    let encoding = fde.cie().encoding();
+    let mut context = gimli::UnwindContext::new();
+    let mut table = fde.rows(section, bases, &mut context)?;
+    let mut found = Vec::new();
+    while let Some(row) = table.next_row()? {
+        let expression = |expression: &gimli::UnwindExpression<usize>| -> Result<Vec<Operation<Slice<'a>>>> {
+            let mut all = Vec::new();
+            let mut operations = expression.get(section)?.operations(encoding);
+            while let Some(operation) = operations.next()? {
+                all.push(operation);
+            }
+            Ok(all)
+        };
+        let cfa = match row.cfa() {
+            CfaRule::RegisterAndOffset { register, offset } => Cfa::Register(register.0, *offset),
+            CfaRule::Expression(e) => match expression(e)?[..] {
+                [
+                    Operation::RegisterOffset { register, offset, .. },
+                    Operation::Deref { .. },
+                    ref plus @ ..,
+                ] if register.0 == cpu.sp => match plus {
+                    [] => Cfa::Word(offset, 0),
+                    [Operation::PlusConstant { value }] => Cfa::Word(offset, *value),
+                    _ => Cfa::Other,
+                },
+                _ => Cfa::Other,
+            },
+        };
+        let mut rules = BTreeMap::new();
+        for (register, rule) in row.registers() {
+            match rule {
+                RegisterRule::Offset(at) => _ = rules.insert(register.0, Rule::At(*at)),
+                RegisterRule::Expression(e) => {
+                    if let [Operation::RegisterOffset { register: from, offset, .. }] = expression(e)?[..]
+                        && from.0 == cpu.sp
+                    {
+                        rules.insert(register.0, Rule::AtSp(offset));
+                    }
+                }
+                _ => (),
+            }
+        }
+        found.push((row.start_address()..row.end_address(), Row { cfa, rules }));
+    }
+    Ok(found)
+}
+
+fn disassemble(cpu: &Cpu, file: &object::File<'_>, range: &Range<u64>) -> Result<Vec<Instruction>> {
+    use capstone::{Endian, arch};
+    let builder = Capstone::new();
+    let built = match cpu.described.name {
+        "i386" => builder.x86().mode(arch::x86::ArchMode::Mode32).build(),
+        "x86_64" => builder.x86().mode(arch::x86::ArchMode::Mode64).build(),
+        "arm" => builder.arm().mode(arch::arm::ArchMode::Arm).build(),
+        "arm64" => builder.arm64().mode(arch::arm64::ArchMode::Arm).build(),
+        "ppc64le" => builder.ppc().mode(arch::ppc::ArchMode::Mode64).endian(Endian::Little).build(),
+        _ => builder.sysz().mode(arch::sysz::ArchMode::Default).build(),
+    };
+    let mut capstone = built.map_err(|error| anyhow::anyhow!("no disassembler: {error}"))?;
+    capstone.set_skipdata(true).map_err(|error| anyhow::anyhow!("no disassembler: {error}"))?;
+    let section =
+        file.section_by_name("stackgate_text").context("the program has no section of crossings")?;
+    let code =
+        section.data_range(range.start, range.end - range.start)?.context("the program has no code there")?;
+    let all = capstone
+        .disasm_all(code, range.start)
+        .map_err(|error| anyhow::anyhow!("the disassembler fails: {error}"))?;
+    let mut found = Vec::new();
+    for instruction in all.iter() {
+        let mnemonic = instruction.mnemonic().unwrap_or("");
+        let operands = instruction.op_str().unwrap_or("");
+        let branches = ["ret", "jmp", "br", "b", "bx", "blr", "bctr", "ud2", "udf", "trap", "j"];
+        found.push(Instruction {
+            address: instruction.address(),
+            text: format!("{mnemonic} {operands}").trim().to_owned(),
+            accesses: accesses(cpu, mnemonic, operands),
+            last: branches.contains(&mnemonic) || (mnemonic == "pop" && operands.contains("pc")),
+        });
+    }
+    let end = found.last().map_or(range.start, |last| last.address);
+    if end + 16 < range.end {
+        bail!("the disassembler stopped at {end:#x}, before {:#x}", range.end);
+    }
+    Ok(found)
+}
+
+/// The registers that an instruction moves from or to places that are counted from SP.
+fn accesses(cpu: &Cpu, mnemonic: &str, operands: &str) -> Vec<Access> {
+    let word = cpu.described.word as i64;
+    let mut found = Vec::new();
+    let mut add = |text: &str, at: i64, store: bool| {
+        found.extend(cpu.number(text).map(|register| Access { register, at, store }));
+    };
+    match cpu.described.name {
+        "i386" | "x86_64" => match (mnemonic, operands.split_once(", ")) {
+            ("push", _) => add(operands, 0, true),
+            ("pop", _) => add(operands, 0, false),
+            ("mov" | "movaps", Some((to, from))) => {
+                let sp = if word == 8 { "[rsp" } else { "[esp" };
+                let place = |text: &str| Some(number(text.split_once(sp)?.1.strip_suffix(']')?));
+                match (place(to), place(from)) {
+                    (Some(at), _) => add(from, at, true),
+                    (_, Some(at)) => add(to, at, false),
+                    _ => (),
+                }
+            }
+            _ => (),
+        },
+        "arm" => {
+            let list = operands.split_once('{').map(|(before, rest)| (before, rest.trim_end_matches('}')));
+            let bytes = if mnemonic.starts_with('v') { 8 } else { word };
+            let in_list = |store, add: &mut dyn FnMut(&str, i64, bool)| {
+                let registers = list.map_or("", |(_, list)| list).split(", ");
+                registers.enumerate().for_each(|(i, r)| add(r, i as i64 * bytes, store));
+            };
+            match mnemonic {
+                "push" | "vpush" => in_list(true, &mut add),
+                "pop" | "vpop" => in_list(false, &mut add),
+                "ldm" if operands.starts_with("sp,") => in_list(false, &mut add),
+                "stm" if operands.starts_with("sp,") => in_list(true, &mut add),
+                "str" | "ldr" => {
+                    if let Some((register, place)) = operands.split_once(", [sp")
+                        && let Some(at) = place.strip_suffix(']')
+                    {
+                        add(register, number(at), mnemonic == "str");
+                    }
+                }
+                _ => (),
+            }
+        }
+        "arm64" => {
+            let store = mnemonic.starts_with("st");
+            let pair = ["stp", "ldp"].contains(&mnemonic);
+            if !(pair || ["str", "ldr", "stur", "ldur"].contains(&mnemonic)) {
+                return found;
+            }
+            let Some((registers, place)) = operands.split_once(", [sp") else { return found };
+            // With `!` SP is there after the store; with a number behind the bracket it was before the load.
+            let at = match place.strip_suffix(']') {
+                Some(at) => number(at),
+                None => 0,
+            };
+            for (i, register) in registers.split(", ").enumerate() {
+                add(register, at + i as i64 * word, store);
+            }
+        }
+        "ppc64le" => {
+            let store = ["std", "stfd"].contains(&mnemonic);
+            if (store || ["ld", "lfd"].contains(&mnemonic))
+                && let Some((register, place)) = operands.split_once(", ")
+                && let Some(at) = place.strip_suffix("(r1)")
+            {
+                add(register, number(at), store);
+            }
+        }
+        _ => {
+            let Some((registers, at)) =
+                operands.strip_suffix("(%r15)").and_then(|text| text.rsplit_once(", "))
+            else {
+                return found;
+            };
+            let store = mnemonic.starts_with("st");
+            match mnemonic {
+                "stg" | "lg" | "std" | "ld" => add(registers, number(at), store),
+                "stmg" | "lmg" => {
+                    let ends: Vec<i64> =
+                        registers.split(", ").map(|r| number(r.trim_start_matches("%r"))).collect();
+                    let [from, to] = ends[..] else { return found };
+                    (from..=to).for_each(|r| add(&format!("r{r}"), number(at) + (r - from) * word, store));
+                }
+                _ => (),
+            }
+        }
+    }
+    found
+}
+
+/// A displacement as disassemblers write it: `+ 0x10`, `, #8`, `-8`, nothing.
+fn number(text: &str) -> i64 {
+    let text: String = text.chars().filter(|c| !" +,#".contains(*c)).collect();
+    let (sign, digits) = text.strip_prefix('-').map_or((1, text.as_str()), |rest| (-1, rest));
+    let value = match digits.strip_prefix("0x") {
+        Some(hex) => i64::from_str_radix(hex, 16),
+        None => digits.parse(),
+    };
+    sign * value.unwrap_or(0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const RBX: u16 = 3;
+    const R12: u16 = 12;
+    const RSP: u16 = 7;
+
+    fn x86_64() -> Cpu {
+        Cpu::of("x86_64").unwrap()
+    }
+
+    fn row(cfa: i64, rules: &[(u16, i64)]) -> Row {
+        let rules = rules.iter().map(|&(register, at)| (register, Rule::At(at))).collect();
+        Row { cfa: Cfa::Register(RSP, cfa), rules }
+    }
+
+    fn instruction(mnemonic: &str, operands: &str) -> Instruction {
+        let accesses = accesses(&x86_64(), mnemonic, operands);
+        Instruction { address: 0, text: format!("{mnemonic} {operands}"), accesses, last: false }
+    }
+
+    #[test]
+    fn a_rule_for_a_place_that_no_frame_has_is_wrong() {
+        let park = |at| against_layouts(&x86_64(), "park", &row(64, &[(RBX, at), (R12, -48)]));
+        assert_eq!(park(-56), [""; 0]);
+        assert_eq!(park(-64).len(), 1);
+        assert!(park(-64)[0].contains("rbx at CFA-64"), "{:?}", park(-64));
+    }
+
+    #[test]
+    fn a_store_and_its_rule_agree() {
+        let store = |at: &str, before: &Row, after: &Row| {
+            against_accesses(
+                &x86_64(),
+                &instruction("mov", &format!("qword ptr [rsp + {at}], rbx")),
+                before,
+                Some(after),
+            )
+        };
+        let (without, with) = (row(64, &[]), row(64, &[(RBX, -56)]));
+        assert_eq!(store("8", &without, &with), [""; 0]);
+        assert_eq!(
+            store("0x10", &without, &with),
+            ["rbx is stored at CFA-48, and the tables have it at CFA-56"]
+        );
+        assert_eq!(store("8", &without, &without), ["rbx is stored, and the tables have no rule for it"]);
+        let nothing = instruction("nop", "");
+        let began = against_accesses(&x86_64(), &nothing, &without, Some(&with));
+        assert_eq!(began, ["a rule for rbx begins, and it is not stored"]);
+    }
+
+    #[test]
+    fn a_load_and_its_rule_agree() {
+        let load = |at: &str, after: &Row| {
+            let before = row(64, &[(RBX, -56)]);
+            against_accesses(
+                &x86_64(),
+                &instruction("mov", &format!("rbx, qword ptr [rsp + {at}]")),
+                &before,
+                Some(after),
+            )
+        };
+        assert_eq!(load("8", &row(64, &[])), [""; 0]);
+        assert_eq!(
+            load("0x18", &row(64, &[])),
+            ["rbx is loaded from CFA-40, where the tables have it at CFA-56"]
+        );
+        assert_eq!(load("8", &row(64, &[(RBX, -56)])), ["rbx is back, and the tables go on with their rule"]);
+    }
+
+    #[test]
+    fn nothing_is_looked_for_below_sp() {
+        let below = against_accesses(&x86_64(), &instruction("ret", ""), &row(8, &[(RBX, -56)]), None);
+        assert_eq!(below, ["the tables look for rbx 48 bytes below SP"]);
+    }
+
+    #[test]
+    fn accesses_are_read_from_each_disassembly() {
+        let of = |cpu: &str, mnemonic: &str, operands: &str| {
+            let known = Cpu::of(cpu).unwrap();
+            let found = accesses(&known, mnemonic, operands);
+            found
+                .iter()
+                .map(|a| format!("{} {} {}", known.name(a.register), a.at, a.store))
+                .collect::<Vec<_>>()
+        };
+        assert_eq!(of("i386", "push", "ebx"), ["ebx 0 true"]);
+        assert_eq!(of("i386", "mov", "ebx, dword ptr [esp + 0xc]"), ["ebx 12 false"]);
+        assert_eq!(of("arm", "push", "{r4, fp}"), ["r4 0 true", "r11 4 true"]);
+        assert_eq!(of("arm", "vpop", "{d8, d9}")[0], "d8 0 false");
+        assert_eq!(of("arm64", "stp", "x29, x30, [sp, #0x10]"), ["x29 16 true", "x30 24 true"]);
+        assert_eq!(of("arm64", "ldp", "x29, x30, [sp], #0x10"), ["x29 0 false", "x30 8 false"]);
+        assert_eq!(of("ppc64le", "std", "r14, 0x30(r1)"), ["r14 48 true"]);
+        assert_eq!(of("s390x", "lmg", "%r13, %r14, 0x68(%r15)"), ["r13 104 false", "r14 112 false"]);
+        assert_eq!(of("s390x", "stg", "%r13, 0x68(%r2)"), [""; 0]);
+    }
+}
