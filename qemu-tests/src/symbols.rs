@@ -18,42 +18,46 @@ pub fn register_once() {
 pub fn functions() -> &'static [Function] {
     static FUNCTIONS: std::sync::OnceLock<Vec<Function>> = std::sync::OnceLock::new();
     FUNCTIONS.get_or_init(|| {
-        let bytes = std::fs::read("/proc/self/exe").expect("the program's own file");
-        let file = object::File::parse(&*bytes).expect("an ELF file");
+        let bytes: &'static [u8] = std::fs::read("/proc/self/exe").expect("the program's own file").leak();
+        let file = object::File::parse(bytes).expect("an ELF file");
         let slide = slide(&file);
         // Thumb code is marked in the lowest bit of its address.
         let mark = if file.architecture() == object::Architecture::Arm { 1 } else { 0 };
-        let mut functions: Vec<Function> = file
+        let mut symbols: Vec<_> = file
             .symbols()
             .filter(|s| s.kind() == SymbolKind::Text && s.is_definition() && s.size() > 0)
             .filter_map(|s| {
                 let entry = (s.address() & !mark) as usize + slide;
-                let name = rustc_demangle::demangle(s.name().ok()?);
-                let name: &'static str = Box::leak(format!("{name:#}").into_boxed_str());
-                Some(Function { entry, end: entry + s.size() as usize, name, file: "", line: 0 })
+                Some((entry, entry + s.size() as usize, s.name().ok()?))
             })
             .collect();
-        functions.sort_by_key(|f| (f.entry, f.end));
+        symbols.sort_by_key(|&(entry, end, _)| (entry, end));
         // Names for the same code, and code inside other code: the first is enough.
-        let mut end = 0;
-        functions.retain(|f| {
-            let keep = f.entry >= end;
+        let mut covered = 0;
+        symbols.retain(|&(entry, end, _)| {
+            let keep = entry >= covered;
             if keep {
-                end = f.end;
+                covered = end;
             }
             keep
         });
-        functions
+        let function = |&(entry, end, symbol)| Function { entry, end, name: name(symbol), file: "", line: 0 };
+        symbols.iter().map(function).collect::<Vec<_>>()
     })
 }
 
+/// A symbol as its language writes it.
+fn name(symbol: &'static str) -> &'static str {
+    match rustc_demangle::try_demangle(symbol) {
+        Ok(name) => Box::leak(format!("{name:#}").into_boxed_str()),
+        Err(_) => symbol,
+    }
+}
+
 /// How far from its own addresses the program was loaded.
+#[unsafe(export_name = "qemu_tests_slide")]
 fn slide(file: &object::File<'_>) -> usize {
     let here = (slide as *const ()).addr();
-    let name = "qemu_tests::symbols::slide";
-    let symbol = file
-        .symbols()
-        .find(|s| s.name().is_ok_and(|n| format!("{:#}", rustc_demangle::demangle(n)) == name))
-        .expect("this very function");
+    let symbol = file.symbols().find(|s| s.name() == Ok("qemu_tests_slide")).expect("this very function");
     (here & !1) - (symbol.address() & !1) as usize
 }
