@@ -46,6 +46,13 @@
 //!   managed frames; between "SP has moved" and "the record has moved" it designates the other stack's, and
 //!   the PC tells.
 //!
+//! # The current g
+//!
+//! It is a variable of static TLS, in the initial-exec model: a thread's own where there are threads, and where
+//! there is no operating system the slot that a board lets each CPU's thread pointer designate. With the feature
+//! `single-core` it is one plain word, for microcontrollers, which have no thread pointer: arm alone has this
+//! form. Crossings find it by one named line, the same on each path.
+//!
 //! A g is never kept over a switch: after it the same code may run on another thread.
 
 #![no_std]
@@ -101,6 +108,12 @@ cfg_if::cfg_if! {
         compile_error!("stackgate knows i386, x86_64, arm, arm64, ppc64le and s390x; CONTRIBUTING.md says how to add a CPU");
     }
 }
+
+#[cfg(all(feature = "single-core", not(target_arch = "arm")))]
+compile_error!(
+    "the feature `single-core` is for arm, whose microcontrollers have no thread pointer; elsewhere let the thread \
+     pointer designate the CPU's slot: linker/README.md"
+);
 
 /// The CPU that this crate is compiled for.
 pub type Native = native::frame::ThisCpu;

@@ -12,8 +12,9 @@ use object::{Object as _, ObjectSymbol as _, read::archive::ArchiveFile};
 
 use crate::{
     context::{Context, Tally},
+    machines,
     process::Cmd,
-    toolchain::{Kit, Std},
+    toolchain::{Compilers, Kit, with_sources},
     ui,
 };
 
@@ -76,7 +77,9 @@ pub fn check(context: &Context) -> Result<Tally> {
     one("format", &mut || {
         // rustfmt colours its differences on whatever they are written to.
         let colour = if stdout().is_terminal() { "auto" } else { "never" };
-        Cmd::new("cargo").args(["fmt", "--all", "--check", "--", "--color", colour]).run()
+        Cmd::new("cargo").args(["fmt", "--all", "--check", "--", "--color", colour]).run()?;
+        let manifest = ["--manifest-path", machines::MANIFEST];
+        Cmd::new("cargo").arg("fmt").args(manifest).args(["--check", "--", "--color", colour]).run()
     });
     one("clippy, host", &mut || {
         Cmd::new("cargo").args(["clippy", "--workspace", "--all-targets", "--", "-D", "warnings"]).run()
@@ -88,6 +91,7 @@ pub fn check(context: &Context) -> Result<Tally> {
         }
         cmd.run()
     });
+    one("clippy, machines", &mut || machines::clippy(context));
     let kits = context.kits()?;
     one("packages that stackgate needs", &mut || {
         kits.kits.iter().try_for_each(|kit| allowed_packages(kit.target.triple))
@@ -160,13 +164,18 @@ fn signatures(kit: &Kit) -> Result<()> {
 
 /// Builds `stackgate` where there is `core` and nothing else, and looks for symbols of a C library.
 fn core_alone(kit: &Kit) -> Result<()> {
-    let kit = with_sources(kit)?;
+    let kit = with_sources(kit, &Compilers::find())?;
     let cmd = kit
         .cargo()
         .args(["build", "--package", "stackgate", "--target-dir", crate::guest::TARGET_DIRECTORY])
         .args(["--message-format", "json-render-diagnostics"])
         .args(kit.cargo_options(true));
-    let archives = archives(&cmd.run_reading()?)?;
+    nothing_foreign(&cmd.run_reading()?)
+}
+
+/// Looks for symbols of a C library in the libraries' archives, which cargo's messages name.
+pub fn nothing_foreign(messages: &str) -> Result<()> {
+    let archives = archives(messages)?;
     if archives.is_empty() {
         bail!("cargo named no archive of {}", LIBRARIES.join(" or "));
     }
@@ -184,19 +193,6 @@ fn core_alone(kit: &Kit) -> Result<()> {
         bail!("undefined symbols that core and the compiler do not bring: {}", foreign.join(", "));
     }
     Ok(())
-}
-
-/// The same CPU with a compiler that builds `core` from its sources, so that nothing else is there.
-fn with_sources(kit: &Kit) -> Result<Kit> {
-    if kit.std == Std::Built {
-        return Ok(kit.clone());
-    }
-    let compilers = crate::toolchain::Compilers::find();
-    let rustc = compilers.with_sources().context(
-        "no compiler has the sources of its library; add them: rustup component add rust-src, \
-         or apt-get install rustc-web rust-web-src",
-    )?;
-    Ok(Kit { rustc: rustc.clone(), std: Std::Built, ..kit.clone() })
 }
 
 /// Paths of the libraries' archives in cargo's messages.

@@ -14,6 +14,7 @@ use crate::{
     count::{self, count},
     debug::debug,
     frames::{Do, frames},
+    machines,
     run::run,
     step::step,
     test::test,
@@ -38,6 +39,9 @@ const STAGES: &[Stage] = &[
     Stage { name: "step", work: step, counts_cases: false },
     Stage { name: "debug", work: debug, counts_cases: false },
     Stage { name: "frames", work: framed, counts_cases: false },
+    Stage { name: "test --machine", work: machines::test, counts_cases: true },
+    Stage { name: "run --machine", work: machines::run, counts_cases: false },
+    Stage { name: "size", work: machines::size, counts_cases: false },
 ];
 
 /// What takes too long for every change.

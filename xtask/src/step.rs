@@ -35,7 +35,7 @@ use crate::{
     toolchain::Kit,
     ui,
 };
-use compare::{Scenario, Sight, View, compare, parse_expected};
+pub use compare::{Scenario, Sight, View, compare, parse_expected};
 
 /// Runs the crossings that are stepped through.
 const PROGRAM: &str = "steps";
@@ -208,8 +208,7 @@ fn step_one(kit: &Kit, program: &str) -> Result<Report> {
     let symbols = Symbols::read(program)?;
     let expected = parse_expected(&kit.guest(program).arg("--expect").read()?)?;
     let names = crossings_of(kit.target.name);
-    let ranges =
-        names.iter().map(|name| symbols.range(&format!("{PREFIX}{name}"))).collect::<Result<Vec<_>>>()?;
+    let ranges = crossing_ranges(&symbols, kit.target.name)?;
 
     let physical = by_gdb(kit, program, &symbols, &ranges, &expected)?;
     let logical = by_signals(kit, program, &symbols, &ranges, &expected)?;
@@ -227,8 +226,8 @@ fn step_one(kit: &Kit, program: &str) -> Result<Report> {
             }
             let place = place(&symbols, address, text);
             let text = text.split_whitespace().collect::<Vec<_>>().join(" ");
-            match UNREACHED.iter().find(|(f, start, _)| *f == function && text.starts_with(start)) {
-                Some((_, _, why)) => _ = unreached.insert(format!("not reached: {place}: {why}")),
+            match unreachable(&function, &text) {
+                Some(why) => _ = unreached.insert(format!("not reached: {place}: {why}")),
                 None => wrong.push(format!("{view}: {place}: never reached")),
             }
         }
@@ -265,8 +264,18 @@ fn crossings_of(cpu: &str) -> Vec<&'static str> {
     CROSSINGS.iter().copied().chain(more).collect()
 }
 
+/// Where the crossings of a CPU lie in a program.
+pub fn crossing_ranges(symbols: &Symbols, cpu: &str) -> Result<Vec<Range<u64>>> {
+    crossings_of(cpu).iter().map(|name| symbols.range(&format!("{PREFIX}{name}"))).collect()
+}
+
+/// Why nobody can reach an instruction of `function` that reads `text`, if so it is.
+pub fn unreachable(function: &str, text: &str) -> Option<&'static str> {
+    UNREACHED.iter().find(|(f, start, _)| *f == function && text.starts_with(start)).map(|(_, _, why)| *why)
+}
+
 /// The function that an address lies in, as the lists call it.
-fn name_of(symbols: &Symbols, address: u64) -> String {
+pub fn name_of(symbols: &Symbols, address: u64) -> String {
     let name = symbols.name_at(address).unwrap_or("?");
     let short = name.strip_prefix(PREFIX).or_else(|| name.strip_prefix(OWN_PREFIX));
     short.unwrap_or(name).to_owned()
@@ -504,7 +513,7 @@ fn local_entry_offset(st_other: u8) -> Option<u64> {
 
 /// Where constants lie between instructions, by Arm's mapping symbols: from each `$d` to the next `$a`, `$t`
 /// or `$x`, or to the end, of the section that the crossings lie in. Other CPUs have none.
-fn data_of(program: &str) -> Result<Vec<Range<u64>>> {
+pub fn data_of(program: &str) -> Result<Vec<Range<u64>>> {
     let bytes = fs::read(program).with_context(|| format!("cannot read {program}"))?;
     let file = object::File::parse(&*bytes).with_context(|| format!("{program} is no object file"))?;
     let Some(crossings) = file.section_by_name("stackgate_text") else { return Ok(Vec::new()) };

@@ -279,6 +279,20 @@ impl Traceback {
         trace
     }
 
+    /// The chain of what was interrupted with these registers on this thread, or CPU: for handlers that get
+    /// no `ucontext_t`, an interrupt's of a machine without an operating system for example. Every register
+    /// that an unwinder keeps has to be there. The traceback function's `sigcontext` is `registers`.
+    ///
+    /// Runs on any stack; safe in a signal handler if the traceback function is.
+    ///
+    /// # Safety
+    /// What was interrupted stands still, and these are its registers.
+    pub unsafe fn from_registers(walker: Walker, registers: &Registers) -> Self {
+        let mut trace = Self::empty(walker);
+        trace.begin_interrupted(registers, (&raw const *registers).cast_mut().cast());
+        trace
+    }
+
     /// Why the trace ended; `None` while it has not.
     pub fn stop(&self) -> Option<Stop> {
         self.stop
