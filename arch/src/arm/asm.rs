@@ -197,14 +197,11 @@ pub fn current() -> *mut G<Arm> {
     unsafe extern "C" fn read() -> *mut G<Arm> /* r0 */ {
         naked_asm!(
             begins!(),
-            "mrc p15, 0, r12, c13, c0, 3",
-            "ldr r3, 9f",
-            "8: add r3, pc",
-            "ldr r3, [r3]",
+            g_place!("r12", "r3"),
             "ldr r0, [r12, r3]",
             "bx lr",
             ".balign 4",
-            "9: .word stackgate_g(GOTTPOFF) + (9b - 8b - {ahead})",
+            g_literal!(),
             ends!(),
             ahead = const PC_AHEAD,
         )
