@@ -507,8 +507,11 @@ fn disassemble(ready: &Ready, program: &str) -> Result<BTreeMap<u64, String>> {
     for line in text.lines() {
         let Some((address, text)) = line.split_once(":\t") else { continue };
         let Ok(address) = u64::from_str_radix(address.trim(), 16) else { continue };
-        if !data.iter().any(|range| range.contains(&address)) {
-            all.insert(address, text.split_whitespace().collect::<Vec<_>>().join(" "));
+        let text = text.split_whitespace().collect::<Vec<_>>().join(" ");
+        // Thumb code is padded where constants follow it.
+        let padding = text == "nop" && data.iter().any(|range| range.start == address + 2);
+        if !padding && !data.iter().any(|range| range.contains(&address)) {
+            all.insert(address, text);
         }
     }
     if all.is_empty() {
