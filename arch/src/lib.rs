@@ -50,8 +50,8 @@
 //!
 //! It is a variable of static TLS, in the initial-exec model: a thread's own where there are threads, and where
 //! there is no operating system the slot that a board lets each CPU's thread pointer designate. With the feature
-//! `single-core` it is one plain word, for microcontrollers, which have no thread pointer: arm alone has this
-//! form. Crossings find it by one named line, the same on each path.
+//! `single-core` it is one plain word, where one CPU runs everything: for microcontrollers, which have no thread
+//! pointer, and for boards that use theirs otherwise. Crossings find it by one named line, the same on each path.
 //!
 //! A g is never kept over a switch: after it the same code may run on another thread.
 
@@ -108,12 +108,6 @@ cfg_if::cfg_if! {
         compile_error!("stackgate knows i386, x86_64, arm, arm64, ppc64le and s390x; CONTRIBUTING.md says how to add a CPU");
     }
 }
-
-#[cfg(all(feature = "single-core", not(target_arch = "arm")))]
-compile_error!(
-    "the feature `single-core` is for arm, whose microcontrollers have no thread pointer; elsewhere let the thread \
-     pointer designate the CPU's slot: linker/README.md"
-);
 
 /// The CPU that this crate is compiled for.
 pub type Native = native::frame::ThisCpu;
