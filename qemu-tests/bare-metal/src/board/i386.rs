@@ -4,13 +4,11 @@
 //! APIC; 10 in older editions); *Multiboot Specification* 0.6.96.
 //!
 //! This CPU has no stack of its own for interrupts: it pushes three words where SP is, and the handler one more
-//! before it goes to the signal stack. So every managed stack carries [`INTERRUPT_RESERVE`] below what it uses.
+//! before it goes to the signal stack. So every managed stack carries [`INTERRUPT_TAKES`] below what it uses.
 
 use crate::memory;
 use core::arch::{asm, global_asm};
 
-/// What an interrupt takes of whatever stack SP is on: EFLAGS, CS, EIP, and one register.
-pub const INTERRUPT_RESERVE: usize = 16;
 /// How much of the signal stack one handler may use.
 const PER_HANDLER: usize = 64 << 10;
 /// The timer's vector.
@@ -115,7 +113,7 @@ global_asm!(
     "board_signal_sp: .long 0",
     ".popsection",
     per_handler = const PER_HANDLER,
-    reserve = const INTERRUPT_RESERVE,
+    reserve = const INTERRUPT_TAKES,
     stub = const STUB,
     interrupted = sym crate::signal::interrupted,
     fault = sym crate::runner::fault,
@@ -130,6 +128,9 @@ unsafe extern "C" {
 
 /// The machine's name.
 pub const NAME: &str = "i386 pc";
+
+/// EFLAGS, CS, EIP, and one register.
+pub const INTERRUPT_TAKES: usize = <stackgate::arch::Native as stackgate::arch::Cpu>::INTERRUPT_RESERVE;
 
 /// The variables end at the thread pointer. *ELF Handling For Thread-Local Storage* 3.4.2, variant II.
 pub fn thread_pointer(slot: usize, size: usize) -> (usize, usize) {

@@ -6,16 +6,13 @@
 //! Programs run in Thread mode with PSP as SP, g0's stack and the tasks' alike: a crossing changes from one to the
 //! other by writing SP, whichever it is. Exceptions run with MSP, which therefore is the signal stack. The CPU
 //! stores eight words where SP is before it gets there, and perhaps one to align: so every managed stack carries
-//! [`INTERRUPT_RESERVE`] below what it uses. It would store the floating point registers as well; that is
+//! [`INTERRUPT_TAKES`] below what it uses. It would store the floating point registers as well; that is
 //! switched off, and the handler keeps them on the signal stack.
 //!
 //! An exception is not interrupted by one of its own priority. A handler's own timer is a second one, above.
 
 use crate::memory;
 use core::arch::{asm, global_asm};
-
-/// What an interrupt takes of whatever stack SP is on.
-pub const INTERRUPT_RESERVE: usize = 36;
 
 // The vectors: the first word is MSP. Then exceptions to 15, which is SysTick, and interrupts to 8, the timer.
 global_asm!(
@@ -132,6 +129,9 @@ global_asm!(
 
 /// The machine's name.
 pub const NAME: &str = "thumb mps2";
+
+/// Eight words, and perhaps one to align them.
+pub const INTERRUPT_TAKES: usize = <stackgate::arch::Native as stackgate::arch::Cpu>::INTERRUPT_RESERVE;
 
 /// There is no thread pointer: the current g is a plain word.
 pub fn thread_pointer(slot: usize, _size: usize) -> (usize, usize) {

@@ -4,7 +4,7 @@ use crate::scenarios::{
     SCENARIOS, Way, run, set_bounds, set_spare, step_scenario_begins, step_scenario_ends, step_traceback,
     trace_line, under_way, write_expected,
 };
-use crate::setup::{Task, adopted, in_c, in_callback};
+use crate::setup::{Task, adopted, in_c, in_callback, in_task};
 use crate::{board, cases, check, console::Console, memory, say, signal, trio};
 use core::hint::black_box;
 use core::sync::atomic::{AtomicU32, AtomicUsize, Ordering};
@@ -193,8 +193,61 @@ fn a_storm() {
     check!(nested > STORM / 100, "{nested}");
 }
 
+/// What the memory below a task's SP is filled with.
+const UNTOUCHED: u8 = 0xa5;
+/// How much of it is looked at: more than any red zone.
+const LOOKED_AT: usize = 512;
+/// Bytes below the interrupted SP up to the lowest one that has changed, and one; 0 while nothing has come.
+static TAKEN: AtomicUsize = AtomicUsize::new(0);
+
+/// Looks what the interrupt has left below the SP that it found.
+fn measures(registers: &Registers) {
+    let sp = registers.sp();
+    let at = |address| core::ptr::with_exposed_provenance::<u8>(address);
+    // SAFETY: the task's own stack, of which this much is left.
+    let changed = (sp - LOOKED_AT..sp).find(|&address| unsafe { at(address).read_volatile() } != UNTOUCHED);
+    TAKEN.store(changed.map_or(0, |address| sp - address) + 1, Ordering::Relaxed);
+}
+
+/// Waits for the interrupt, in a frame that is far below its caller's, and calls nothing.
+#[inline(never)]
+fn waits_far_below() {
+    let mut room = core::mem::MaybeUninit::<[u8; 4 * LOOKED_AT]>::uninit();
+    black_box(&mut room);
+    while TAKEN.load(Ordering::Relaxed) == 0 {}
+    black_box(&mut room);
+}
+
+/// A managed stack has to have room for what an interrupt takes, which is in the bounds of `stack-depth`. The rest
+/// of what is below SP is as it was: the red zone of the CPUs that have one, too.
+fn what_an_interrupt_takes() {
+    TAKEN.store(0, Ordering::Relaxed);
+    signal::handle(measures);
+    in_task(|| {
+        let local = 0u8;
+        let stack = memory::managed_stack(0);
+        let above = (&raw const local).addr() - LOOKED_AT;
+        // SAFETY: nothing of the task's is so far below this frame, and what is called here stays above.
+        unsafe {
+            core::ptr::with_exposed_provenance_mut::<u8>(stack.start)
+                .write_bytes(UNTOUCHED, above - stack.start);
+        }
+        board::timer_arm(5000);
+        board::unmask();
+        waits_far_below();
+        board::mask();
+    });
+    let taken = TAKEN.load(Ordering::Relaxed) - 1;
+    say!("an interrupt takes {taken} bytes");
+    let most = board::INTERRUPT_TAKES;
+    check!(taken <= most, "{taken} bytes, at most {most} are allowed for");
+    check!(taken + size_of::<usize>() >= most, "{taken} bytes: {most} is too much");
+    check!(most <= <stackgate::arch::Native as stackgate::arch::Cpu>::INTERRUPT_RESERVE, "{most}");
+}
+
 cases! {
     "timer";
+    "what an interrupt takes" => what_an_interrupt_takes;
     "100 000 interrupts" => a_storm;
     "at every instruction" => at_every_instruction;
 }
