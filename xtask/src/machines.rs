@@ -58,8 +58,26 @@ pub struct Machine {
     flat: bool,
     /// The emulator's exit code if all went well. `isa-debug-exit` makes 33 of the board's 16.
     passed: i32,
-    /// Features of the package.
-    features: Option<&'static str>,
+    /// How programs find the current g there: a build for each. The first is what the demonstration has.
+    forms: &'static [Form],
+}
+
+/// Where the current g is kept.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Form {
+    /// In the slot that the CPU's thread pointer designates.
+    Slot,
+    /// In one plain word: the feature `single-core`.
+    Word,
+}
+
+impl Form {
+    fn name(self) -> &'static str {
+        match self {
+            Self::Slot => "slot",
+            Self::Word => "word",
+        }
+    }
 }
 
 /// Every machine, in the order of all tables.
@@ -75,7 +93,7 @@ const MACHINES: &[Machine] = &[
         load: "-kernel",
         flat: false,
         passed: 33,
-        features: None,
+        forms: &[Form::Slot, Form::Word],
     },
     Machine {
         name: "x86_64",
@@ -88,7 +106,7 @@ const MACHINES: &[Machine] = &[
         load: "-kernel",
         flat: false,
         passed: 33,
-        features: None,
+        forms: &[Form::Slot, Form::Word],
     },
     Machine {
         name: "arm",
@@ -101,7 +119,7 @@ const MACHINES: &[Machine] = &[
         load: "-kernel",
         flat: false,
         passed: 0,
-        features: None,
+        forms: &[Form::Slot, Form::Word],
     },
     Machine {
         name: "arm64",
@@ -113,7 +131,7 @@ const MACHINES: &[Machine] = &[
         load: "-kernel",
         flat: false,
         passed: 0,
-        features: None,
+        forms: &[Form::Slot, Form::Word],
     },
     Machine {
         name: "ppc64le",
@@ -127,7 +145,7 @@ const MACHINES: &[Machine] = &[
         load: "-bios",
         flat: true,
         passed: 0,
-        features: None,
+        forms: &[Form::Slot, Form::Word],
     },
     Machine {
         name: "s390x",
@@ -140,7 +158,7 @@ const MACHINES: &[Machine] = &[
         load: "-kernel",
         flat: false,
         passed: 0,
-        features: None,
+        forms: &[Form::Slot, Form::Word],
     },
     Machine {
         name: "thumb",
@@ -153,7 +171,7 @@ const MACHINES: &[Machine] = &[
         load: "-kernel",
         flat: false,
         passed: 0,
-        features: Some("single-core"),
+        forms: &[Form::Word],
     },
 ];
 
@@ -296,8 +314,8 @@ impl Machine {
 
 impl Ready {
     /// Builds a program of the package and returns its path.
-    fn build(&self, program: &str, release: bool) -> Result<String> {
-        let mut cmd = self.cargo("build").args(["--bin", program]);
+    fn build(&self, program: &str, release: bool, form: Form) -> Result<String> {
+        let mut cmd = self.cargo("build", form).args(["--bin", program]);
         if release {
             cmd = cmd.arg("--release");
         }
@@ -307,25 +325,31 @@ impl Ready {
     }
 
     /// Cargo for this machine: `core` alone, from its sources.
-    fn cargo(&self, command: &str) -> Cmd {
+    fn cargo(&self, command: &str, form: Form) -> Cmd {
         let triple = self.machine.triple();
         let upper = triple.to_uppercase().replace('-', "_");
-        let mut cmd = Cmd::new("cargo").env("RUSTC_BOOTSTRAP", "1");
+        // The compiler's own clippy takes the driver beside it, not that of another release.
+        let program = match command {
+            "clippy" => self.kit.rustc.sysroot.join("bin/cargo-clippy"),
+            _ => "cargo".into(),
+        };
+        let mut cmd = Cmd::new(program).env("RUSTC_BOOTSTRAP", "1");
         if !self.kit.rustc.active {
             cmd = cmd.env("RUSTC", self.kit.rustc.path.to_string_lossy());
         }
+        // Build scripts are this machine's programs, and linked by what is said for its target. They would be built
+        // anew for every other machine.
+        if !self.machine.target().is_host() {
+            cmd = cmd.env(format!("CARGO_TARGET_{upper}_LINKER"), &self.kit.linker);
+        }
         cmd = cmd
             .env(format!("CARGO_TARGET_{upper}_RUSTFLAGS"), self.rustflags())
-            .env(format!("CARGO_TARGET_{upper}_LINKER"), &self.kit.linker)
             .env(format!("CC_{}", triple.replace('-', "_")), &self.kit.linker)
             .args([command, "--manifest-path", MANIFEST])
             .args(["--target", triple, "--target-dir", TARGET_DIRECTORY])
             .args(["-Z", "build-std=core,compiler_builtins"])
             .args(["-Z", "build-std-features=compiler-builtins-mem"]);
-        match self.machine.features {
-            Some(features) => cmd.args(["--features", features]),
-            None => cmd,
-        }
+        if form == Form::Word { cmd.args(["--features", "single-core"]) } else { cmd }
     }
 
     fn rustflags(&self) -> String {
@@ -366,22 +390,35 @@ struct Report {
 pub fn test(context: &Context) -> Result<Tally> {
     let (machines, skipped) = ready(context)?;
     let mut tally = Tally::default();
-    let head =
-        ["machine", "passed", "failed", "checks", "instructions", "interrupts", "least at one", "time", ""];
+    let head = [
+        "machine",
+        "g in",
+        "passed",
+        "failed",
+        "checks",
+        "instructions",
+        "interrupts",
+        "least at one",
+        "time",
+        "",
+    ];
     let mut rows = vec![head.map(str::to_owned).to_vec()];
-    for ready in &machines {
+    for (ready, form) in
+        machines.iter().flat_map(|ready| ready.machine.forms.iter().map(move |&form| (ready, form)))
+    {
         let start = Instant::now();
-        let report = ready.build("tests", false).and_then(|program| test_one(ready, &program));
+        let report = ready.build("tests", false, form).and_then(|program| test_one(ready, &program));
         let report = report
             .unwrap_or_else(|error| Report { problems: vec![format!("{error:#}")], ..Report::default() });
         for problem in &report.problems {
-            ui::say(&format!("{} {}: {problem}", ui::red("FAILED"), ready.machine.name));
+            ui::say(&format!("{} {}, {}: {problem}", ui::red("FAILED"), ready.machine.name, form.name()));
         }
         let mut own = report.tally;
         own.failed += report.problems.len() as u64;
         let [instructions, interrupts, least] = report.instructions;
         rows.push(vec![
             ready.machine.name.to_owned(),
+            form.name().to_owned(),
             own.passed.to_string(),
             own.failed.to_string(),
             report.checks.to_string(),
@@ -510,6 +547,8 @@ fn disassemble(ready: &Ready, program: &str) -> Result<BTreeMap<u64, String>> {
         let text = text.split_whitespace().collect::<Vec<_>>().join(" ");
         // Thumb code is padded where constants follow it.
         let padding = text == "nop" && data.iter().any(|range| range.start == address + 2);
+        // What is no instruction, between functions, is shown as data.
+        let padding = padding || text.starts_with(".long") || text.starts_with(".short");
         if !padding && !data.iter().any(|range| range.contains(&address)) {
             all.insert(address, text);
         }
@@ -529,20 +568,25 @@ pub fn run(context: &Context) -> Result<Tally> {
     let mut rows = vec![head.map(str::to_owned).to_vec()];
     for ready in &machines {
         let start = Instant::now();
-        let result: Result<Vec<String>> = ready.build("demo", true).and_then(|program| {
-            let cmd = ready.run(&program)?;
-            cmd.show();
-            let outcome = cmd.capture(Some(TIME_LIMIT))?;
-            ui::say(outcome.stdout.trim_end());
-            if outcome.status.code() != Some(ready.machine.passed) {
-                bail!("the machine ended with {}\n{}", outcome.ending(), outcome.stderr.trim_end());
-            }
-            let field = |key: &str| -> Result<String> {
-                let line = outcome.stdout.lines().find_map(|line| line.strip_prefix(key)?.strip_prefix(": "));
-                Ok(line.with_context(|| format!("it printed no line `{key}: ...`"))?.trim().to_owned())
-            };
-            ["tasks", "C calls", "callbacks", "interrupts", "code", "RAM"].into_iter().map(field).collect()
-        });
+        let result: Result<Vec<String>> =
+            ready.build("demo", true, ready.machine.forms[0]).and_then(|program| {
+                let cmd = ready.run(&program)?;
+                cmd.show();
+                let outcome = cmd.capture(Some(TIME_LIMIT))?;
+                ui::say(outcome.stdout.trim_end());
+                if outcome.status.code() != Some(ready.machine.passed) {
+                    bail!("the machine ended with {}\n{}", outcome.ending(), outcome.stderr.trim_end());
+                }
+                let field = |key: &str| -> Result<String> {
+                    let line =
+                        outcome.stdout.lines().find_map(|line| line.strip_prefix(key)?.strip_prefix(": "));
+                    Ok(line.with_context(|| format!("it printed no line `{key}: ...`"))?.trim().to_owned())
+                };
+                ["tasks", "C calls", "callbacks", "interrupts", "code", "RAM"]
+                    .into_iter()
+                    .map(field)
+                    .collect()
+            });
         let mut row = vec![ready.machine.name.to_owned()];
         tally.add(result.is_ok());
         let good = result.is_ok();
@@ -567,7 +611,13 @@ pub fn run(context: &Context) -> Result<Tally> {
 pub fn clippy(context: &Context) -> Result<()> {
     let (machines, _) = ready(context)?;
     for ready in &machines {
-        ready.cargo("clippy").args(["--", "-D", "warnings"]).run()?;
+        let rustc = &ready.kit.rustc;
+        if rustc.clippy_driver().is_none() {
+            bail!("there is no clippy for rustc {}; install it: cargo xtask setup", rustc.release);
+        }
+        for &form in ready.machine.forms {
+            ready.cargo("clippy", form).args(["--", "-D", "warnings"]).run()?;
+        }
     }
     Ok(())
 }
@@ -604,9 +654,14 @@ pub fn size(context: &Context) -> Result<Tally> {
 /// The section of the crossings; all code of the two packages in the program; all code; variables.
 fn size_one(ready: &Ready) -> Result<[u64; 4]> {
     // Archives of the release profile hold no symbols: it is optimised when it is linked.
-    let cmd = ready.cargo("build").args(["--bin", "tests", "--message-format", "json-render-diagnostics"]);
+    let cmd = ready.cargo("build", ready.machine.forms[0]).args([
+        "--bin",
+        "tests",
+        "--message-format",
+        "json-render-diagnostics",
+    ]);
     crate::check::nothing_foreign(&cmd.run_reading()?)?;
-    let program = ready.build("demo", true)?;
+    let program = ready.build("demo", true, ready.machine.forms[0])?;
     let bytes = fs::read(&program).with_context(|| format!("cannot read {program}"))?;
     let file = object::File::parse(&*bytes)?;
     let section = |name: &str| {
@@ -638,6 +693,19 @@ mod tests {
                 target.name
             );
         }
+        assert!(MACHINES.iter().all(|m| !m.forms.is_empty()));
         assert!(MACHINES.iter().all(|m| targets::TARGETS.iter().any(|target| target.name == m.tools)));
+    }
+
+    #[test]
+    fn every_name_of_libc_has_a_default() {
+        let script = include_str!("../../linker/libc.x");
+        let names: Vec<_> = script
+            .lines()
+            .filter_map(|line| line.strip_prefix("PROVIDE(")?.split_once(" = ").map(|(name, _)| name))
+            .collect();
+        let mut wanted = vec!["libc___errno_location"];
+        wanted.extend(stackgate_libc::ENTRIES.iter().map(|entry| entry.import));
+        assert_eq!(names, wanted, "linker/libc.x has other names than libc-shim/src/table.rs");
     }
 }

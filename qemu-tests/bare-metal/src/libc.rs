@@ -1,20 +1,19 @@
-//! The defaults of the names in `linker/libc.x`: a console, an arena, and for the rest an error that has a name.
+//! The defaults of the names in `linker/libc.x`: a console, an arena, an end, and for the rest of the table of
+//! `stackgate-libc` an error that has a name.
 
-use crate::{board, memory};
+use crate::memory::{self, ARENA_ALIGN};
+use crate::{board, runner, say};
 use core::ffi::{c_int, c_void};
-use core::sync::atomic::{AtomicUsize, Ordering};
+use core::sync::atomic::{AtomicI32, AtomicUsize, Ordering};
+use stackgate_libc::{Errno, Failure};
 
-/// "Function not implemented", as Linux numbers it on all six CPUs.
-const ENOSYS: c_int = 38;
-/// "Out of memory", likewise.
-const ENOMEM: c_int = 12;
+/// Why the last of these functions failed that did, on each CPU.
+static ERRNO: [AtomicI32; 4] = [const { AtomicI32::new(0) }; 4];
 
-/// What the last of these functions that failed says.
-static ERRNO: AtomicUsize = AtomicUsize::new(0);
-
-/// The number by which the last call that failed says why.
-pub fn errno() -> c_int {
-    ERRNO.load(Ordering::Relaxed) as c_int
+/// Where the reason is: `__errno_location`.
+#[unsafe(no_mangle)]
+pub extern "C" fn stackgate_errno_location() -> *mut c_int {
+    ERRNO[board::cpu()].as_ptr()
 }
 
 /// `write`: everything goes to the console, whatever the descriptor.
@@ -22,14 +21,15 @@ pub fn errno() -> c_int {
 /// # Safety
 /// `from` is valid for `n` bytes.
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn stackgate_console_write(_fd: c_int, from: *const c_void, n: usize) -> isize {
+pub unsafe extern "C" fn stackgate_console_write(fd: c_int, from: *const c_void, n: usize) -> isize {
     // SAFETY: by the caller.
-    board::console(unsafe { core::slice::from_raw_parts(from.cast(), n) });
+    let text = unsafe { core::slice::from_raw_parts(from.cast(), n) };
+    if fd == 2 {
+        runner::remember(text);
+    }
+    board::console(text);
     n as isize
 }
-
-/// How much of the arena is gone.
-static TAKEN: AtomicUsize = AtomicUsize::new(0);
 
 /// `mmap`, of memory for anybody: the next part of the arena, which is never given back.
 #[unsafe(no_mangle)]
@@ -39,22 +39,16 @@ pub extern "C" fn stackgate_arena_mmap(
     _protection: c_int,
     _flags: c_int,
     _fd: c_int,
-    _offset: isize,
+    _offset: i64,
 ) -> *mut c_void {
-    const FAILED: *mut c_void = core::ptr::without_provenance_mut(usize::MAX);
-    let arena = memory::arena();
-    let room = n.checked_next_multiple_of(64).filter(|&room| room != 0);
-    let Some(room) = room else { return FAILED };
-    let taken = TAKEN.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |taken| {
-        taken.checked_add(room).filter(|&end| end <= arena.len())
-    });
-    match taken {
-        Ok(taken) => core::ptr::with_exposed_provenance_mut(arena.start + taken),
-        Err(_) => {
-            ERRNO.store(ENOMEM as usize, Ordering::Relaxed);
-            FAILED
-        }
-    }
+    let room = n.checked_next_multiple_of(ARENA_ALIGN).and_then(memory::take_arena);
+    room.map_or_else(
+        || {
+            fails_with(Errno::ENOMEM);
+            core::ptr::without_provenance_mut(usize::MAX)
+        },
+        |at| at.as_ptr().cast(),
+    )
 }
 
 /// `munmap`: succeeds, and keeps the memory.
@@ -63,43 +57,83 @@ pub extern "C" fn stackgate_arena_munmap(_at: *mut c_void, _n: usize) -> c_int {
     0
 }
 
-/// `exit`, `_exit`, `abort`.
+/// `exit`, `_exit`.
 #[unsafe(no_mangle)]
 pub extern "C" fn stackgate_stop(status: c_int) -> ! {
     board::exit(status == 0)
 }
 
-/// Functions that no machine here has: each says so once, by its name, and fails.
-macro_rules! enosys {
-    ($($name:ident = $what:literal;)+) => {$(
-        #[doc = concat!("`", $what, "`: not on this machine.")]
-        #[unsafe(no_mangle)]
-        pub extern "C" fn $name() -> isize {
-            static SAID: AtomicUsize = AtomicUsize::new(0);
-            missing($what, &SAID)
-        }
-    )+};
+/// `abort`.
+#[unsafe(no_mangle)]
+pub extern "C" fn stackgate_abort() -> ! {
+    runner::aborted()
 }
 
-/// Says once that a function is missing, and fails.
-fn missing(name: &str, said: &AtomicUsize) -> isize {
+fn fails_with(why: Errno) {
+    ERRNO[board::cpu()].store(why.0, Ordering::Relaxed);
+}
+
+/// How many functions have said that they are not here.
+static MISSING: AtomicUsize = AtomicUsize::new(0);
+
+/// How many functions have said that they are not here.
+pub fn missing_here() -> usize {
+    MISSING.load(Ordering::Relaxed)
+}
+
+/// Says once that a function is missing, and fails in the function's own way. Those that cannot fail say 0.
+fn missing(name: &str, said: &AtomicUsize, failure: Failure) -> isize {
     if said.fetch_add(1, Ordering::Relaxed) == 0 {
-        crate::say!("{name}: not on this machine");
+        MISSING.fetch_add(1, Ordering::Relaxed);
+        say!("{name}: not on this machine");
     }
-    ERRNO.store(ENOSYS as usize, Ordering::Relaxed);
-    -1
+    match failure {
+        Failure::Number => Errno::ENOSYS.0 as isize,
+        Failure::Never | Failure::Absent => 0,
+        _ => {
+            fails_with(Errno::ENOSYS);
+            -1
+        }
+    }
 }
 
-enosys! {
-    stackgate_enosys_open = "open";
-    stackgate_enosys_close = "close";
-    stackgate_enosys_read = "read";
-    stackgate_enosys_madvise = "madvise";
-    stackgate_enosys_usleep = "usleep";
-    stackgate_enosys_pthread_attr_init = "pthread_attr_init";
-    stackgate_enosys_pthread_attr_setstacksize = "pthread_attr_setstacksize";
-    stackgate_enosys_pthread_attr_setdetachstate = "pthread_attr_setdetachstate";
-    stackgate_enosys_pthread_create = "pthread_create";
-    stackgate_enosys_pthread_kill = "pthread_kill";
-    stackgate_enosys_pthread_self = "pthread_self";
+/// A name of the table as the linker script resolves it. What is no default of its own takes no arguments.
+pub struct Name {
+    /// The function's name, without `libc_`.
+    pub name: &'static str,
+    /// What it is here.
+    pub function: unsafe extern "C" fn() -> isize,
+    /// How it tells that it failed.
+    pub failure: Failure,
 }
+
+/// Makes `stackgate_enosys_X` of each function X of the table, and the list of what their names resolve to.
+macro_rules! define {
+    ($(
+        $name:ident = $symbol:ident $(| $symbol_32:ident)?
+        ($([out $out:ident: $out_ty:ty])? $($arg:ident: $ty:ty),* $(; ... $rest:ident: $rest_ty:ty)?)
+        $(-> $ret:ty)?, $failure:ident, $handlers:tt;
+    )*) => {
+        $(const _: () = {
+            #[unsafe(export_name = concat!("stackgate_enosys_", stringify!($name)))]
+            extern "C" fn here() -> isize {
+                static SAID: AtomicUsize = AtomicUsize::new(0);
+                missing(stringify!($name), &SAID, Failure::$failure)
+            }
+        };)*
+
+        /// Every name of the table.
+        pub fn names() -> impl Iterator<Item = Name> {
+            [$({
+                unsafe extern "C" {
+                    #[link_name = concat!("libc_", stringify!($name))]
+                    fn function() -> isize;
+                }
+                Name { name: stringify!($name), function, failure: Failure::$failure }
+            }),*]
+            .into_iter()
+        }
+    };
+}
+
+entries!(define);

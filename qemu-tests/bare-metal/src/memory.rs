@@ -1,6 +1,7 @@
 //! Memory as the linker script lays it out: see `linker/stackgate.x` for the names.
 
 use core::ops::Range;
+use core::ptr::NonNull;
 use core::sync::atomic::{AtomicUsize, Ordering};
 
 /// Declares pairs of symbols, and a function for each that gives the addresses between them.
@@ -162,4 +163,23 @@ pub fn give_managed(i: usize) {
 /// Takes all of them back, from tasks that will never run again.
 pub fn reclaim_managed() {
     USED.store(0, Ordering::Relaxed);
+}
+
+/// What parts of the arena are a multiple of.
+pub const ARENA_ALIGN: usize = 64;
+
+/// Takes the next `size` bytes of the arena, zeroed, for ever. Nothing if there is less, or `size` is 0 or not a
+/// multiple of [`ARENA_ALIGN`].
+pub fn take_arena(size: usize) -> Option<NonNull<u8>> {
+    static TAKEN: AtomicUsize = AtomicUsize::new(0);
+    if size == 0 || !size.is_multiple_of(ARENA_ALIGN) {
+        return None;
+    }
+    let arena = arena();
+    let room = |taken: usize| taken.checked_add(size).filter(|&end| end <= arena.len());
+    let at = TAKEN.fetch_update(Ordering::Relaxed, Ordering::Relaxed, room).ok()?;
+    let at = NonNull::new(core::ptr::with_exposed_provenance_mut::<u8>(arena.start + at))?;
+    // SAFETY: this part is nobody's before and the caller's from now on.
+    unsafe { at.write_bytes(0, size) };
+    Some(at)
 }

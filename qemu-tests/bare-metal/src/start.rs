@@ -31,15 +31,13 @@ pub unsafe extern "C" fn begin() -> ! {
     machine_main()
 }
 
-/// Makes a CPU's slot from the template, and names it to the CPU.
+/// Makes a CPU's slot from the template, and names it to the CPU. The slot is empty where the current g is one
+/// plain word.
 ///
 /// # Safety
 /// On that CPU, before it uses anything of stackgate.
 pub unsafe fn take_slot(cpu: usize) {
     let (tls, tdata) = (memory::tls(), memory::tdata());
-    if tls.is_empty() {
-        return;
-    }
     let slot = memory::slots().start + cpu * memory::slot_size();
     let (variables, pointer) = board::thread_pointer(slot, tls.len());
     assert!(variables >= slot && variables + tls.len() <= slot + memory::slot_size(), "a slot is too small");

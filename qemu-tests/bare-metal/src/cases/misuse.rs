@@ -1,11 +1,13 @@
 //! Mistakes get an error that says what to do, or end the program by name.
 
 use crate::setup::{Task, adopted, bounds, in_c, in_callback, in_task};
-use crate::{board, cases, check, check_eq, libc, memory, signal};
-use core::ffi::{c_int, c_void};
+use crate::{board, cases, check, check_eq, memory, signal};
+use core::ffi::c_void;
+use core::sync::atomic::{AtomicUsize, Ordering};
 use stackgate::{
-    AdoptError, G, InitError, M, ParkError, PlatformError, ReleaseError, ResumeError, StackError, arch,
-    g_init, m_adopt, m_release, notify_runtime_init_done, park, resume, runtime_init_begin,
+    AdoptError, ExtraMs, G, InitError, M, ParkError, PlatformError, ReleaseError, ResumeError, StackError,
+    add_extra_m, arch, current_g, current_m, extra_ms, g_init, m_adopt, m_release, notify_runtime_init_done,
+    park, resume, runtime_init_begin,
 };
 
 unsafe extern "C" fn entry(word: usize) -> usize {
@@ -53,8 +55,29 @@ fn calls_back() {
     unsafe { arch::cgocallback(managed, core::ptr::null_mut(), 0, 0) };
 }
 
+/// With memory left, the platform would give it one.
 fn callback_without_an_m() {
+    while memory::take_arena(memory::ARENA_ALIGN).is_some() {}
     calls_back();
+}
+
+/// The same with one that was prepared: its task's stack is where the callback runs.
+fn callback_with_an_extra_m() {
+    static RAN_AT: AtomicUsize = AtomicUsize::new(0);
+    unsafe extern "C" fn notes(_: *mut c_void, _: usize, _: usize) {
+        let local = 0u8;
+        RAN_AT.store((&raw const local).addr(), Ordering::Relaxed);
+        check!(current_m().is_some() && current_g().is_some(), "it has an m and a g");
+    }
+    let stack = memory::managed_stack(memory::managed_count() - 1);
+    // SAFETY: no case after this one has so many tasks, and C calls.
+    unsafe {
+        add_extra_m(core::ptr::with_exposed_provenance_mut(stack.start), stack.len()).expect("enough room");
+        arch::cgocallback(notes, core::ptr::null_mut(), 0, 0);
+    }
+    check!(stack.contains(&RAN_AT.load(Ordering::Relaxed)), "on the task's stack");
+    check_eq!((current_m(), current_g()), (None, None), "it has been given back");
+    check_eq!(extra_ms(), ExtraMs { made: 1, ready: 1 });
 }
 
 fn callback_while_no_g_runs() {
@@ -85,48 +108,13 @@ fn callback_before_initialisation() {
     in_task(|| in_c(|| in_callback(|| ())));
 }
 
-unsafe extern "C" {
-    fn libc_write(fd: c_int, from: *const c_void, n: usize) -> isize;
-    fn libc_mmap(
-        at: *mut c_void,
-        n: usize,
-        protection: c_int,
-        flags: c_int,
-        fd: c_int,
-        offset: isize,
-    ) -> *mut c_void;
-    fn libc_munmap(at: *mut c_void, n: usize) -> c_int;
-    fn libc_pthread_create() -> isize;
-}
-
-/// The names of `linker/libc.x`: a console, an arena that ends, and an error with a name for the rest.
-fn services() {
-    let text = b"libc_write writes here\n";
-    let null = core::ptr::null_mut;
-    // SAFETY: the defaults of this program.
-    unsafe {
-        check_eq!(libc_write(1, text.as_ptr().cast(), text.len()), text.len() as isize);
-        let arena = memory::arena();
-        let first = libc_mmap(null(), 100, 3, 0x22, -1, 0);
-        let second = libc_mmap(null(), 100, 3, 0x22, -1, 0);
-        check!(arena.contains(&first.addr()) && arena.contains(&second.addr()), "in the arena");
-        check_eq!(second.addr() - first.addr(), 128, "one behind the other, aligned");
-        first.cast::<u8>().write_bytes(1, 100);
-        check_eq!(libc_mmap(null(), arena.len(), 3, 0x22, -1, 0).addr(), usize::MAX, "more than there is");
-        check_eq!(libc::errno(), 12, "ENOMEM");
-        check_eq!(libc_munmap(first, 100), 0);
-        check_eq!(libc_pthread_create(), -1);
-        check_eq!(libc::errno(), 38, "ENOSYS");
-    }
-}
-
 cases! {
     "misuse";
     "errors" => errors_where_a_caller_can_take_them;
     "callback without an m" (fatal "callback on a thread without an m") => callback_without_an_m;
+    "callback with an extra m" => callback_with_an_extra_m;
     "callback while no g runs" (fatal "callback while no g runs on this m") => callback_while_no_g_runs;
     "callback on a managed stack" (fatal "callback on a g that is not g0") => callback_on_a_managed_stack;
     "callback in an interrupt" (fatal "callback from a signal handler") => callback_in_an_interrupt;
-    "the names of libc" => services;
     "callback before initialisation" (fatal "callback before initialisation") => callback_before_initialisation;
 }

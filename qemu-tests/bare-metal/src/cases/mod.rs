@@ -4,8 +4,11 @@ use crate::harness::Case;
 
 pub mod cpus;
 pub mod misuse;
+#[allow(clippy::undocumented_unsafe_blocks, reason = "the text around the program says why")]
+pub mod readme;
 #[path = "../../../src/cases/registers.rs"]
 pub mod registers;
+pub mod services;
 pub mod tasks;
 pub mod timer;
 pub mod traceback;
@@ -18,6 +21,8 @@ pub fn nth(i: usize) -> Option<&'static Case> {
         traceback::CASES,
         timer::CASES,
         cpus::CASES,
+        services::CASES,
+        readme::CASES,
         // Misuse comes last: initialisation is begun there, and never done.
         misuse::CASES,
     ];
