@@ -4,6 +4,8 @@ use std::path::{Path, PathBuf};
 
 fn main() {
     println!("cargo::rerun-if-changed=c");
+    // Set for the microcontroller, which shares the CPU's assembly.
+    println!("cargo::rustc-check-cfg=cfg(machine_mps2)");
     println!("cargo::rerun-if-changed=../core/include");
     compile(
         "qemu_tests_c",

@@ -19,6 +19,10 @@ pub trait Cpu: Copy + Default + Debug + 'static {
     const REGISTERS: &'static [Register];
     /// Every structure and frame of this CPU, in the order in which they are documented.
     const LAYOUTS: &'static [Layout];
+    /// Bytes that an interrupt takes at most of whatever stack SP is on, where no operating system keeps handlers
+    /// off it: what the CPU stores by itself, and what a handler needs until it has a stack of its own. Every
+    /// managed stack has to have room for them beside what runs on it.
+    const INTERRUPT_RESERVE: usize;
     /// The machine word.
     type Word: Word;
     /// Where a g that is not running resumes.

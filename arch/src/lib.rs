@@ -46,6 +46,13 @@
 //!   managed frames; between "SP has moved" and "the record has moved" it designates the other stack's, and
 //!   the PC tells.
 //!
+//! # The current g
+//!
+//! It is a variable of static TLS, in the initial-exec model: a thread's own where there are threads, and where
+//! there is no operating system the slot that a board lets each CPU's thread pointer designate. With the feature
+//! `single-core` it is one plain word, where one CPU runs everything: for microcontrollers, which have no thread
+//! pointer, and for boards that use theirs otherwise. Crossings find it by one named line, the same on each path.
+//!
 //! A g is never kept over a switch: after it the same code may run on another thread.
 
 #![no_std]

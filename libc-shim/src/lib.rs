@@ -10,8 +10,12 @@
 //! Beside that there is what a runtime on Linux needs and what rests on any platform: managed stacks
 //! ([`Stacks`]), threads that are m's before a signal can find them ([`start_thread`]), and stack overflows that
 //! are named ([`handle_overflow`]).
+//!
+//! Where there is no C library, the feature `libc-names` imports each function as `libc_` and its name. A CPU without
+//! atomic operations on 64 bits, a microcontroller, has no [`Stacks`] and no [`handle_overflow`].
 
 #![no_std]
+#![cfg_attr(not(target_has_atomic = "64"), allow(dead_code, reason = "what is left out there would use it"))]
 
 #[macro_use]
 mod table;
@@ -21,11 +25,13 @@ mod errno;
 mod fatal;
 mod files;
 mod memory;
+#[cfg(target_has_atomic = "64")]
 mod overflow;
 mod platform;
 mod process;
 pub mod raw;
 mod signals;
+#[cfg(target_has_atomic = "64")]
 mod stacks;
 mod start;
 mod sys;
@@ -37,11 +43,13 @@ pub use abi::{Itimerspec, Itimerval, PollFd, SigAction, SigEvent, SigSet, SigSta
 pub use errno::Errno;
 pub use files::{OwnedFd, close, open, poll, read, write};
 pub use memory::{madvise, mmap, mprotect, munmap};
+#[cfg(target_has_atomic = "64")]
 pub use overflow::handle_overflow;
 pub use platform::{Hosted, guards_by_advice, handle_fork, use_mprotect_guards};
 pub use process::{_exit, abort, exit, getenv, getpid, sysconf};
 pub use raw::{ENTRIES, Entry, Failure, Outcome};
 pub use signals::{kill, pthread_sigmask, raise_process, raise_thread, sigaction, sigaltstack};
+#[cfg(target_has_atomic = "64")]
 pub use stacks::{ManagedStack, StackOptions, Stacks};
 pub use start::{
     ExitError, SIGNAL_STACK, SYSTEM_STACK, ThreadMain, ThreadOptions, discard_thread, exit_thread,

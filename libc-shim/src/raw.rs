@@ -86,7 +86,8 @@ pub enum Failure {
 pub struct Entry {
     /// The name of the function and of the module here.
     pub name: &'static str,
-    /// What it is called where the embedder brings the function: `libc_` and the name.
+    /// What it is called where the embedder brings the function, with the feature `libc-names`: `libc_` and the
+    /// name.
     pub import: &'static str,
     /// The platform's symbol for it on 64-bit CPUs.
     pub symbol_64: &'static str,
@@ -141,26 +142,27 @@ macro_rules! settle {
 
 /// The import of a function as `target`.
 macro_rules! import {
-    ([$($symbol:ident)+] ($($params:tt)*) $(-> $ret:ty)?) => {
+    ($name:ident [$($symbol:ident)+] ($($params:tt)*) $(-> $ret:ty)?) => {
         #[allow(
             clashing_extern_declarations,
             reason = "what must not return is declared as if it did, so that one which does is noticed"
         )]
         unsafe extern "C" {
-            #[link_name = symbol_here!($($symbol)+)]
+            #[cfg_attr(not(feature = "libc-names"), link_name = symbol_here!($($symbol)+))]
+            #[cfg_attr(feature = "libc-names", link_name = concat!("libc_", stringify!($name)))]
             pub(crate) fn target($($params)*) $(-> $ret)?;
         }
     };
 }
 
 /// The symbol of a function on this CPU.
-#[cfg(target_pointer_width = "64")]
+#[cfg(all(not(feature = "libc-names"), target_pointer_width = "64"))]
 macro_rules! symbol_here {
     ($symbol:ident $($symbol_32:ident)?) => {
         stringify!($symbol)
     };
 }
-#[cfg(target_pointer_width = "32")]
+#[cfg(all(not(feature = "libc-names"), target_pointer_width = "32"))]
 macro_rules! symbol_here {
     ($($symbol:ident)+) => {
         last_of!($($symbol)+)
@@ -231,7 +233,7 @@ macro_rules! define {
                 pub outcome: MaybeUninit<Outcome<$ret>>,
             }
 
-            import!($symbol ($($params)*) -> $ret);
+            import!($name $symbol ($($params)*) -> $ret);
 
             #[doc = concat!("Calls `", stringify!($name), "` with what is in the [`Block`] that it is given.")]
             ///
@@ -281,7 +283,7 @@ macro_rules! define {
                 $(#[doc = "An argument."] pub $arg: $ty,)*
             }
 
-            import!($symbol ($($arg: $ty),*));
+            import!($name $symbol ($($arg: $ty),*));
 
             #[doc = concat!("Calls `", stringify!($name), "` with what is in the [`Block`] that it is given.")]
             ///

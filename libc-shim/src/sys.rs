@@ -71,7 +71,9 @@ pub(crate) struct Siginfo {
 
 #[allow(clashing_extern_declarations, reason = "the table imports abort as if it returned")]
 unsafe extern "C" {
+    #[cfg_attr(feature = "libc-names", link_name = "libc___errno_location")]
     pub(crate) fn __errno_location() -> *mut c_int;
+    #[cfg_attr(feature = "libc-names", link_name = "libc_abort")]
     pub(crate) fn abort() -> !;
     pub(crate) fn syscall(number: c_long, ...) -> c_long;
     pub(crate) fn getauxval(kind: c_ulong) -> c_ulong;

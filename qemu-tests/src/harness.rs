@@ -1,6 +1,6 @@
 //! What a case is, and how it counts what it checked.
 
-use std::sync::atomic::{AtomicUsize, Ordering};
+use core::sync::atomic::{AtomicUsize, Ordering};
 
 /// One case: runs in a process of its own.
 pub struct Case {

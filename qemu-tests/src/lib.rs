@@ -5,10 +5,13 @@ pub mod child;
 pub mod depth;
 pub mod fake;
 pub mod harness;
+pub mod movable;
+pub mod scenarios;
 pub mod setup;
 pub mod shim;
 pub mod symbols;
 pub mod trio;
+pub mod ways;
 
 /// What the register tests need of this CPU, in assembly.
 #[cfg_attr(target_arch = "x86_64", path = "cpu/x86_64.rs")]

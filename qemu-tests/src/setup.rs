@@ -1,7 +1,8 @@
 //! A small runtime for the cases: a thread that is an m, and tasks on stacks of their own.
 
-use core::ffi::{c_int, c_void};
-use stackgate::{EntryFn, G, M, Resumed, asmcgocall, g_init, m_adopt, m_release, resume};
+use stackgate::{EntryFn, G, M, Resumed, g_init, m_adopt, m_release, resume};
+
+pub use crate::ways::{in_c, in_callback, in_task};
 
 /// A task with its stack.
 pub struct Task {
@@ -25,6 +26,11 @@ impl Task {
         task
     }
 
+    /// Where the task is.
+    pub fn at(&mut self) -> *mut G {
+        &raw mut *self.g
+    }
+
     /// Its stack, which nobody may write to now.
     pub fn stack(&self) -> &[u128] {
         &self.stack
@@ -46,40 +52,4 @@ pub fn adopted<R>(f: impl FnOnce(*mut M) -> R) -> R {
     let result = f(at);
     m_release().expect("the thread stands where it was adopted");
     result
-}
-
-/// Runs `f` in a task on a stack of 64 KiB, on this thread.
-pub fn in_task<F: FnMut()>(mut f: F) {
-    unsafe extern "C" fn entry<F: FnMut()>(f: usize) -> usize {
-        let f: *mut F = core::ptr::with_exposed_provenance_mut(f);
-        // SAFETY: `in_task` passes a function that outlives the task.
-        unsafe { (*f)() };
-        7
-    }
-    adopted(|_| {
-        let mut task = Task::new(64 << 10, entry::<F>);
-        let f = (&raw mut f).expose_provenance();
-        assert_eq!(task.resume(f), Resumed::Finished(7));
-    });
-}
-
-/// Runs `f` as C would run, through `asmcgocall`.
-pub fn in_c<F: FnMut()>(mut f: F) {
-    unsafe extern "C" fn run<F: FnMut()>(f: *mut c_void) -> c_int {
-        // SAFETY: `in_c` passes a function that outlives the call.
-        unsafe { (*f.cast::<F>())() };
-        0
-    }
-    // SAFETY: `run` takes the function.
-    unsafe { asmcgocall(run::<F>, (&raw mut f).cast()) };
-}
-
-/// Runs `f` as a callback of the C code that runs now, through the whole way in.
-pub fn in_callback<F: FnMut()>(mut f: F) {
-    unsafe extern "C" fn run<F: FnMut()>(f: *mut c_void, _: usize, _: usize) {
-        // SAFETY: `in_callback` passes a function that outlives the callback.
-        unsafe { (*f.cast::<F>())() };
-    }
-    // SAFETY: `run` takes the function.
-    unsafe { stackgate::enter(run::<F>, (&raw mut f).cast(), 0) };
 }

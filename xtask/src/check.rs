@@ -13,9 +13,10 @@ use object::{Object as _, ObjectSymbol as _, read::archive::ArchiveFile};
 use crate::{
     context::{Context, Tally},
     guest::{self, Profile, Program},
+    machines,
     process::Cmd,
     rows,
-    toolchain::{Kit, Std},
+    toolchain::{Compilers, Kit, with_sources},
     ui,
 };
 
@@ -57,6 +58,9 @@ const TOOLCHAIN_SYMBOLS: &[&str] = &[
 /// The packages whose documentation and symbols are looked at.
 const LIBRARIES: &[&str] = &["stackgate", "stackgate-arch", "stackgate-libc"];
 
+/// Those of them that ask for nothing of a C library.
+const WITHOUT_LIBC: &[&str] = &["stackgate", "stackgate-arch"];
+
 /// One line of the summary.
 struct Line {
     what: String,
@@ -81,7 +85,9 @@ pub fn check(context: &Context, filter: Option<&str>) -> Result<Tally> {
     one("format", &mut || {
         // rustfmt colours its differences on whatever they are written to.
         let colour = if stdout().is_terminal() { "auto" } else { "never" };
-        Cmd::new("cargo").args(["fmt", "--all", "--check", "--", "--color", colour]).run()
+        Cmd::new("cargo").args(["fmt", "--all", "--check", "--", "--color", colour]).run()?;
+        let manifest = ["--manifest-path", machines::MANIFEST];
+        Cmd::new("cargo").arg("fmt").args(manifest).args(["--check", "--", "--color", colour]).run()
     });
     one("clippy, host", &mut || {
         Cmd::new("cargo").args(["clippy", "--workspace", "--all-targets", "--", "-D", "warnings"]).run()
@@ -93,6 +99,7 @@ pub fn check(context: &Context, filter: Option<&str>) -> Result<Tally> {
         }
         cmd.run()
     });
+    one("clippy, machines", &mut || machines::clippy(context));
     let kits = context.kits()?;
     one("packages that stackgate needs", &mut || {
         kits.kits.iter().try_for_each(|kit| allowed_packages(kit.target.triple))
@@ -180,15 +187,20 @@ fn signatures(kit: &Kit) -> Result<()> {
 
 /// Builds `stackgate` where there is `core` and nothing else, and looks for symbols of a C library.
 fn core_alone(kit: &Kit) -> Result<()> {
-    let kit = with_sources(kit)?;
+    let kit = with_sources(kit, &Compilers::find())?;
     let cmd = kit
         .cargo()
         .args(["build", "--package", "stackgate", "--target-dir", guest::TARGET_DIRECTORY])
         .args(["--message-format", "json-render-diagnostics"])
         .args(kit.cargo_options(true));
-    let archives = archives(&cmd.run_reading()?)?;
+    nothing_foreign(&cmd.run_reading()?)
+}
+
+/// Looks for symbols of a C library in the libraries' archives, which cargo's messages name.
+pub fn nothing_foreign(messages: &str) -> Result<()> {
+    let archives = archives(messages)?;
     if archives.is_empty() {
-        bail!("cargo named no archive of {}", LIBRARIES.join(" or "));
+        bail!("cargo named no archive of {}", WITHOUT_LIBC.join(" or "));
     }
     let mut defined = BTreeSet::new();
     let mut wanted: BTreeMap<String, String> = BTreeMap::new();
@@ -206,26 +218,13 @@ fn core_alone(kit: &Kit) -> Result<()> {
     Ok(())
 }
 
-/// The same CPU with a compiler that builds `core` from its sources, so that nothing else is there.
-fn with_sources(kit: &Kit) -> Result<Kit> {
-    if kit.std == Std::Built {
-        return Ok(kit.clone());
-    }
-    let compilers = crate::toolchain::Compilers::find();
-    let rustc = compilers.with_sources().context(
-        "no compiler has the sources of its library; add them: rustup component add rust-src, \
-         or apt-get install rustc-web rust-web-src",
-    )?;
-    Ok(Kit { rustc: rustc.clone(), std: Std::Built, ..kit.clone() })
-}
-
 /// Paths of the libraries' archives in cargo's messages.
 fn archives(messages: &str) -> Result<Vec<String>> {
     let mut found = Vec::new();
     for line in messages.lines().filter(|line| line.starts_with('{')) {
         let message: serde_json::Value = serde_json::from_str(line)?;
         let name = message["target"]["name"].as_str().unwrap_or("").replace('_', "-");
-        if message["reason"] == "compiler-artifact" && LIBRARIES.contains(&name.as_str()) {
+        if message["reason"] == "compiler-artifact" && WITHOUT_LIBC.contains(&name.as_str()) {
             let files = message["filenames"].as_array().into_iter().flatten();
             let files = files.filter_map(|file| file.as_str());
             found.extend(files.filter(|f| f.ends_with(".rlib") || f.ends_with(".a")).map(str::to_owned));

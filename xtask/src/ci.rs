@@ -15,7 +15,7 @@ use crate::{
     debug::debug,
     depth::{self, stack_depth},
     frames::{Do, frames},
-    mutants,
+    machines, mutants,
     run::run,
     step::step,
     test::test,
@@ -45,6 +45,9 @@ const STAGES: &[Stage] = &[
     Stage { name: "step", work: step, counts_cases: false },
     Stage { name: "debug", work: debug, counts_cases: false },
     Stage { name: "frames", work: framed, counts_cases: false },
+    Stage { name: "test --machine", work: machines::test, counts_cases: true },
+    Stage { name: "run --machine", work: machines::run, counts_cases: false },
+    Stage { name: "size", work: machines::size, counts_cases: false },
 ];
 
 /// So many mutants are tried, the same ones every time.

@@ -62,7 +62,14 @@ pub enum Command {
     ///
     /// The program `demo` sorts with the platform's qsort, whose comparator is managed code, and
     /// says what it did. Lines, checksum and number of callbacks are held against a plain sort.
+    ///
+    /// With --machine: a smaller program, on machines without an operating system (and on a
+    /// microcontroller, which is built by arm's tools), with a timer that interrupts it.
     Run {
+        /// On machines without an operating system
+        #[arg(long, conflicts_with_all = ["example", "file"])]
+        machine: bool,
+
         /// Run this example of qemu-tests in place of the demonstration
         #[arg(long, value_name = "NAME")]
         example: Option<String>,
@@ -76,7 +83,16 @@ pub enum Command {
     /// Each case runs in a process of its own, under the emulator, and natively as well where the
     /// host has the CPU. The table at the end is the same on all CPUs, but for the exceptions in
     /// qemu-tests/exceptions.toml. The last line is `N passed, N failed`.
+    ///
+    /// With --machine: the tests of qemu-tests/bare-metal, on machines without an operating system. A
+    /// timer interrupts every instruction of every crossing, and what its handler sees is held against
+    /// the lists of `step`. All of it once with the current g in a slot of the CPU's, once in one plain word
+    /// (the feature single-core).
     Test {
+        /// On machines without an operating system
+        #[arg(long, conflicts_with = "filter")]
+        machine: bool,
+
         /// Only cases with this in their name (group/name); the host's tests are then left out
         filter: Option<String>,
     },
@@ -184,6 +200,11 @@ pub enum Command {
         #[arg(long, conflicts_with = "write")]
         list: bool,
     },
+    /// Print how many bytes stackgate takes on machines without an operating system
+    ///
+    /// And that the archives of stackgate and stackgate-arch want no symbol there that Rust's core and the
+    /// compiler do not bring.
+    Size,
 
     /// Judge everything that needs no guest: format, lints, documentation, dependencies, symbols
     ///
@@ -195,7 +216,8 @@ pub enum Command {
         filter: Option<String>,
     },
 
-    /// Run every stage: check, test, run, count, step, stack-depth, debug, frames
+    /// Run every stage: check, test, run, count, step, stack-depth, debug, frames, and those of the
+    /// machines
     ///
     /// Ends with a table of where the time went and the line `N passed, N failed`: the cases of
     /// `test`, and one for each other stage.

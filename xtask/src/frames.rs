@@ -40,6 +40,8 @@ pub struct Described {
     pub registers: &'static [Register],
     /// The size of a machine word.
     pub word: usize,
+    /// What an interrupt takes of a managed stack where there is no operating system.
+    pub interrupt_reserve: usize,
 }
 
 macro_rules! described {
@@ -52,6 +54,7 @@ macro_rules! described {
             record: $cpu::unwind::RECORD,
             registers: <$cpu::frame::ThisCpu as Cpu>::REGISTERS,
             word: size_of::<<$cpu::frame::ThisCpu as Cpu>::Word>(),
+            interrupt_reserve: <$cpu::frame::ThisCpu as Cpu>::INTERRUPT_RESERVE,
         }),*]
     };
 }

@@ -19,6 +19,7 @@ mod guest;
 mod header;
 mod host_tests;
 mod list;
+mod machines;
 mod mutants;
 mod plugins;
 mod process;
@@ -67,10 +68,13 @@ fn dispatch(cli: Cli) -> Result<bool> {
         Command::Setup { dry_run, browser } => setup::setup(&context, dry_run, browser).map(|()| true),
         Command::List { json } => list::list(&context, json).map(|()| true),
         Command::Env => list::env(&context).map(|()| true),
-        Command::Run { example, file } => {
+        Command::Run { machine: true, .. } => machines::run(&context).map(Tally::good),
+        Command::Run { example, file, .. } => {
             run::run(&context, example.as_deref(), file.as_deref()).map(Tally::good)
         }
-        Command::Test { filter } => test::test(&context, filter.as_deref()).map(Tally::good),
+        Command::Test { machine: true, .. } => machines::test(&context).map(Tally::good),
+        Command::Test { filter, .. } => test::test(&context, filter.as_deref()).map(Tally::good),
+        Command::Size => machines::size(&context).map(Tally::good),
         Command::Frames { check: true, .. } => frames::frames(&context, frames::Do::Check).map(|()| true),
         Command::Frames { write: true, .. } => frames::frames(&context, frames::Do::Write).map(|()| true),
         Command::Frames { browser_test: true, .. } => {

@@ -9,6 +9,7 @@ use anyhow::{Result, bail};
 
 use crate::{
     context::Context,
+    machines,
     process::{Cmd, find_program},
     targets::Target,
     toolchain::{Compilers, Kit, Missing, kit, release_will_do},
@@ -143,6 +144,7 @@ pub fn doctor(context: &Context) -> Result<()> {
     }
     ui::align_words(&rows).iter().for_each(|line| ui::say(line));
     missing.extend(missing_extras(&findings));
+    missing.extend(machines::missing(context));
     if let Some(browser) = missing_browser() {
         ui::say(&format!("\nnot there, and not asked for: {}: cargo xtask setup --browser", browser.what));
     }
@@ -171,6 +173,7 @@ pub fn setup(context: &Context, dry_run: bool, browser: bool) -> Result<()> {
     missing.extend(missing_extras(&findings));
     missing.extend(missing_browser().filter(|_| browser));
     install(&missing, dry_run)?;
+    machines::install(&machines::missing(context), dry_run)?;
     if dry_run { Ok(()) } else { doctor(context) }
 }
 

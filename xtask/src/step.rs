@@ -38,7 +38,7 @@ use crate::{
     toolchain::Kit,
     ui,
 };
-use compare::{Scenario, Sight, View, compare, parse_expected};
+pub use compare::{Scenario, Sight, View, compare, parse_expected};
 
 /// Runs the crossings that are stepped through.
 const PROGRAM: &str = "steps";
@@ -234,9 +234,7 @@ impl<'a> Subject<'a> {
         loud: bool,
     ) -> Result<Self> {
         let symbols = Symbols::read(program)?;
-        let names = crossings_of(kit.target.name);
-        let ranges =
-            names.iter().map(|name| symbols.range(&format!("{PREFIX}{name}"))).collect::<Result<Vec<_>>>()?;
+        let ranges = crossing_ranges(&symbols, kit.target.name)?;
         Ok(Self { kit, program, symbols, ranges, directory, limit, loud })
     }
 
@@ -276,8 +274,8 @@ fn step_one(kit: &Kit, program: &str) -> Result<Report> {
             }
             let place = place(symbols, address, text);
             let text = text.split_whitespace().collect::<Vec<_>>().join(" ");
-            match UNREACHED.iter().find(|(f, start, _)| *f == function && text.starts_with(start)) {
-                Some((_, _, why)) => _ = unreached.insert(format!("not reached: {place}: {why}")),
+            match unreachable(&function, &text) {
+                Some(why) => _ = unreached.insert(format!("not reached: {place}: {why}")),
                 None => wrong.push(format!("{view}: {place}: never reached")),
             }
         }
@@ -315,8 +313,18 @@ pub fn crossings_of(cpu: &str) -> Vec<&'static str> {
     CROSSINGS.iter().copied().chain(more).collect()
 }
 
+/// Where the crossings of a CPU lie in a program.
+pub fn crossing_ranges(symbols: &Symbols, cpu: &str) -> Result<Vec<Range<u64>>> {
+    crossings_of(cpu).iter().map(|name| symbols.range(&format!("{PREFIX}{name}"))).collect()
+}
+
+/// Why nobody can reach an instruction of `function` that reads `text`, if so it is.
+pub fn unreachable(function: &str, text: &str) -> Option<&'static str> {
+    UNREACHED.iter().find(|(f, start, _)| *f == function && text.starts_with(start)).map(|(_, _, why)| *why)
+}
+
 /// The function that an address lies in, as the lists call it.
-fn name_of(symbols: &Symbols, address: u64) -> String {
+pub fn name_of(symbols: &Symbols, address: u64) -> String {
     let name = symbols.name_at(address).unwrap_or("?");
     let short = name.strip_prefix(PREFIX).or_else(|| name.strip_prefix(OWN_PREFIX));
     short.unwrap_or(name).to_owned()

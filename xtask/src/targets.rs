@@ -34,7 +34,7 @@ pub struct Target {
 /// Frame pointers give the record walker its chains and unwind tables the table walker its rows.
 /// A static, position dependent program needs no C library beside the emulator, and has the
 /// addresses that its symbol table says.
-const COMMON_FLAGS: &[&str] =
+pub const COMMON_FLAGS: &[&str] =
     &["-C force-frame-pointers=yes", "-C force-unwind-tables=yes", "-C relocation-model=static"];
 
 /// Target features for every guest program. rustc keeps only the last `target-feature` option,

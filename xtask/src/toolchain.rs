@@ -232,6 +232,18 @@ fn runner(target: &Target) -> Result<PathBuf, Missing> {
         })
 }
 
+/// The same CPU with a compiler that builds `core` from its sources, so that nothing else is there.
+pub fn with_sources(kit: &Kit, compilers: &Compilers) -> Result<Kit> {
+    if kit.std == Std::Built {
+        return Ok(kit.clone());
+    }
+    let rustc = compilers.with_sources().context(
+        "no compiler has the sources of its library; add them: rustup component add rust-src, \
+         or apt-get install rustc-web rust-web-src",
+    )?;
+    Ok(Kit { rustc: rustc.clone(), std: Std::Built, ..kit.clone() })
+}
+
 impl Kit {
     /// Cargo with everything in its environment that selects compiler, flags, linker and runner.
     /// The same bytes each time, so that nothing is built twice.

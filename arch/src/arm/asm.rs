@@ -22,6 +22,7 @@ use core::mem::offset_of;
 
 // The current g: one word of static TLS for each thread, in the initial-exec model, so that reading it is a
 // few instructions, is safe in a signal handler and works in a shared library that is loaded at start.
+#[cfg(not(feature = "single-core"))]
 global_asm!(
     ".pushsection .tdata, \"awT\", %progbits",
     ".balign 4",
@@ -33,12 +34,65 @@ global_asm!(
     ".popsection",
     no_g = sym NO_G,
 );
+// The same where one CPU runs without threads: one plain word.
+#[cfg(feature = "single-core")]
+global_asm!(
+    ".pushsection .data.stackgate_g, \"aw\", %progbits",
+    ".balign 4",
+    ".globl stackgate_g",
+    ".hidden stackgate_g",
+    ".type stackgate_g, %object",
+    ".size stackgate_g, 4",
+    "stackgate_g: .long {no_g}",
+    ".popsection",
+    no_g = sym NO_G,
+);
+
+/// Loads the current g's place into two registers, whose sum it is: the thread pointer and an offset, or zero
+/// and the word's address. The constant that leads there is [`g_literal!`] of the same labels.
+#[cfg(not(feature = "single-core"))]
+#[rustfmt::skip]
+macro_rules! g_place {
+    ($thread:literal, $offset:literal) => { g_place!($thread, $offset, "9", "8") };
+    ($thread:literal, $offset:literal, $literal:literal, $here:literal) => { concat!(
+        "mrc p15, 0, ", $thread, ", c13, c0, 3\n",
+        "ldr ", $offset, ", ", $literal, "f\n",
+        $here, ": add ", $offset, ", pc\n",
+        "ldr ", $offset, ", [", $offset, "]",
+    ) };
+}
+#[cfg(feature = "single-core")]
+#[rustfmt::skip]
+macro_rules! g_place {
+    ($thread:literal, $offset:literal) => { g_place!($thread, $offset, "9", "8") };
+    ($thread:literal, $offset:literal, $literal:literal, $here:literal) => { concat!(
+        "mov ", $thread, ", #0\n",
+        "ldr ", $offset, ", ", $literal, "f\n",
+        $here, ": add ", $offset, ", pc",
+    ) };
+}
+/// What [`g_place!`] reads, relative to the place where it does.
+#[cfg(not(feature = "single-core"))]
+#[rustfmt::skip]
+macro_rules! g_literal {
+    () => { g_literal!("9", "8") };
+    ($literal:literal, $here:literal) => { concat!(
+        $literal, ": .word stackgate_g(GOTTPOFF) + (", $literal, "b - ", $here, "b - {ahead})",
+    ) };
+}
+#[cfg(feature = "single-core")]
+#[rustfmt::skip]
+macro_rules! g_literal {
+    () => { g_literal!("9", "8") };
+    ($literal:literal, $here:literal) => { concat!($literal, ": .word stackgate_g - (", $here, "b + {ahead})") };
+}
 
 /// How many bytes ahead of an instruction it reads the PC: two A32 or two narrow Thumb instructions. What a
 /// literal holds is relative to that, which the instruction `add rX, pc` makes an address.
 const PC_AHEAD: usize = if cfg!(stackgate_thumb) { 4 } else { 8 };
 
-/// Begins a function: the names of the frame pointers, and both tables. No instruction.
+/// Begins a function: the names of the frame pointers, and both tables. No instruction. Assemblers believe a
+/// microcontroller to have no floating point registers until they are told.
 #[cfg(not(stackgate_thumb))]
 #[rustfmt::skip]
 macro_rules! begins { () => {
@@ -47,7 +101,7 @@ macro_rules! begins { () => {
 #[cfg(stackgate_thumb)]
 #[rustfmt::skip]
 macro_rules! begins { () => {
-    "rfp .req r7\n ofp .req r11\n .fnstart\n .cfi_sections .debug_frame\n .cfi_startproc"
+    "rfp .req r7\n ofp .req r11\n .fpu vfpv3-d16\n .fnstart\n .cfi_sections .debug_frame\n .cfi_startproc"
 } }
 /// Ends a function's tables. No instruction.
 #[rustfmt::skip]
@@ -112,10 +166,7 @@ const SAVED_OFP: usize =
 pub unsafe extern "C" fn getg() -> *mut G<Arm> /* r0 */ {
     naked_asm!(
         begins!(),
-        "mrc p15, 0, r12, c13, c0, 3",
-        "ldr r3, 9f",
-        "8: add r3, pc",
-        "ldr r3, [r3]",
+        g_place!("r12", "r3"),
         "ldr r0, [r12, r3]",
         // The g that stands for none is null to everybody else.
         "ldr r3, 7f",
@@ -125,7 +176,7 @@ pub unsafe extern "C" fn getg() -> *mut G<Arm> /* r0 */ {
         "moveq r0, #0",
         "bx lr",
         ".balign 4",
-        "9: .word stackgate_g(GOTTPOFF) + (9b - 8b - {ahead})",
+        g_literal!(),
         "7: .word {no_g} - (6b + {ahead})",
         ends!(),
         no_g = sym NO_G,
@@ -146,14 +197,11 @@ pub fn current() -> *mut G<Arm> {
     unsafe extern "C" fn read() -> *mut G<Arm> /* r0 */ {
         naked_asm!(
             begins!(),
-            "mrc p15, 0, r12, c13, c0, 3",
-            "ldr r3, 9f",
-            "8: add r3, pc",
-            "ldr r3, [r3]",
+            g_place!("r12", "r3"),
             "ldr r0, [r12, r3]",
             "bx lr",
             ".balign 4",
-            "9: .word stackgate_g(GOTTPOFF) + (9b - 8b - {ahead})",
+            g_literal!(),
             ends!(),
             ahead = const PC_AHEAD,
         )
@@ -182,14 +230,11 @@ pub unsafe extern "C" fn setg(g: *mut G<Arm> /* r0 */) {
         "cmp r0, #0",
         "it eq",
         "moveq r0, r3",
-        "mrc p15, 0, r12, c13, c0, 3",
-        "ldr r3, 9f",
-        "8: add r3, pc",
-        "ldr r3, [r3]",
+        g_place!("r12", "r3"),
         "str r0, [r12, r3]",
         "bx lr",
         ".balign 4",
-        "9: .word stackgate_g(GOTTPOFF) + (9b - 8b - {ahead})",
+        g_literal!(),
         "7: .word {no_g} - (6b + {ahead})",
         ends!(),
         no_g = sym NO_G,
@@ -220,10 +265,7 @@ pub unsafe extern "C" fn asmcgocall(func: CFn /* r0 */, arg: *mut c_void /* r1 *
     naked_asm!(
         begins!(),
         // Does this g call away from its stack?
-        "mrc p15, 0, r3, c13, c0, 3",
-        "ldr r12, 9f",
-        "8: add r12, pc",
-        "ldr r12, [r12]",
+        g_place!("r3", "r12"),
         "add r3, r3, r12",
         "ldr r2, [r3]",
         "ldr r12, [r2, #{m_out}]",
@@ -273,7 +315,7 @@ pub unsafe extern "C" fn asmcgocall(func: CFn /* r0 */, arg: *mut c_void /* r1 *
         "mov sp, rfp",                         ".cfi_def_cfa_register sp",
         "pop {{rfp, pc}}",
         ".balign 4",
-        "9: .word stackgate_g(GOTTPOFF) + (9b - 8b - {ahead})",
+        g_literal!(),
         ends!(),
         ahead = const PC_AHEAD,
         word = const WORD,
@@ -327,10 +369,7 @@ pub unsafe extern "C" fn ccall() {
         // Four registers to work with. Of the stack here nothing is in use when C runs.
         "push {{r4, r5, r12, lr}}",            ".cfi_def_cfa_offset 16", ".cfi_offset r4, -16", ".cfi_offset r5, -12",
         ".cfi_offset lr, -4", goes_on!(".save {{r4, r5, r12, lr}}"),
-        "mrc p15, 0, r5, c13, c0, 3",
-        "ldr r4, 9f",
-        "8: add r4, pc",
-        "ldr r4, [r4]",
+        g_place!("r5", "r4"),
         "add r5, r5, r4",
         "ldr r4, [r5]",
         "ldr r12, [r4, #{m_out}]",
@@ -385,7 +424,7 @@ pub unsafe extern "C" fn ccall() {
         "mov sp, rfp",                         ".cfi_def_cfa_register sp",
         "pop {{rfp, pc}}",
         ".balign 4",
-        "9: .word stackgate_g(GOTTPOFF) + (9b - 8b - {ahead})",
+        g_literal!(),
         ends!(),
         ahead = const PC_AHEAD,
         word = const WORD,
@@ -446,10 +485,7 @@ pub unsafe extern "C" fn asmcgocall_catch(
         // Where a throw writes, and how much of the system stack it drops.
         "mov r12, #0",
         "str r12, [r2]",
-        "mrc p15, 0, r12, c13, c0, 3",
-        "ldr r3, 9f",
-        "8: add r3, pc",
-        "ldr r3, [r3]",
+        g_place!("r12", "r3"),
         "ldr r4, [r12, r3]",
         "ldr r3, [r4, #{m_out}]",
         "ldr r3, [r3, #{m_g0_sp}]",
@@ -468,7 +504,7 @@ pub unsafe extern "C" fn asmcgocall_catch(
         goes_on!(".save {{rfp, lr}}"),
         "pop {{rfp, pc}}",
         ".balign 4",
-        "9: .word stackgate_g(GOTTPOFF) + (9b - 8b - {ahead})",
+        g_literal!(),
         ends!(),
         asmcgocall = sym asmcgocall,
         ahead = const PC_AHEAD,
@@ -510,10 +546,7 @@ pub unsafe extern "C" fn throw_to(catch: *mut CatchFrame /* r0 */, value: usize 
     naked_asm!(
         begins!(),
         // The system stack begins again where it did when the catch was made. On curg all the while.
-        "mrc p15, 0, r12, c13, c0, 3",
-        "ldr r3, 9f",
-        "8: add r3, pc",
-        "ldr r3, [r3]",
+        g_place!("r12", "r3"),
         "ldr r2, [r12, r3]",
         "ldr r3, [r2, #{m_out}]",
         "ldr r12, [r0, #{g0_sp}]",
@@ -537,7 +570,7 @@ pub unsafe extern "C" fn throw_to(catch: *mut CatchFrame /* r0 */, value: usize 
         "mov r12, lr",
         "bx r12",
         ".balign 4",
-        "9: .word stackgate_g(GOTTPOFF) + (9b - 8b - {ahead})",
+        g_literal!(),
         ends!(),
         ahead = const PC_AHEAD,
         m_out = const offset_of!(G<Arm>, m_out),
@@ -577,10 +610,7 @@ pub unsafe extern "C" fn throw_to(catch: *mut CatchFrame /* r0 */, value: usize 
 pub unsafe extern "C" fn systemstack(func: SystemFn /* r0 */, arg: *mut c_void /* r1 */) {
     naked_asm!(
         begins!(),
-        "mrc p15, 0, r3, c13, c0, 3",
-        "ldr r12, 9f",
-        "8: add r12, pc",
-        "ldr r12, [r12]",
+        g_place!("r3", "r12"),
         "add r3, r3, r12",
         "ldr r2, [r3]",
         "ldr r12, [r2, #{m_out}]",
@@ -617,7 +647,7 @@ pub unsafe extern "C" fn systemstack(func: SystemFn /* r0 */, arg: *mut c_void /
         "mov r0, r1",
         "bx r12",
         ".balign 4",
-        "9: .word stackgate_g(GOTTPOFF) + (9b - 8b - {ahead})",
+        g_literal!(),
         ends!(),
         ahead = const PC_AHEAD,
         word = const WORD,
@@ -670,10 +700,7 @@ pub unsafe extern "C" fn mcall(func: McallFn /* r0 */) {
         "add rfp, sp, #{link}",
 
         // Where park's return is, is mcall's. The gobuf is the g's beginning.
-        "mrc p15, 0, r4, c13, c0, 3",
-        "ldr r5, 9f",
-        "8: add r5, pc",
-        "ldr r5, [r5]",
+        g_place!("r4", "r5"),
         "ldr r1, [r4, r5]",
         "ldr r2, [r1, #{m_out}]",
         "mov r6, sp",
@@ -695,7 +722,7 @@ pub unsafe extern "C" fn mcall(func: McallFn /* r0 */) {
         "blx r12",
         "udf #0",
         ".balign 4",
-        "9: .word stackgate_g(GOTTPOFF) + (9b - 8b - {ahead})",
+        g_literal!(),
         "7: .word stackgate_parked - (6b + {ahead})",
         ends!(),
         ahead = const PC_AHEAD,
@@ -738,10 +765,7 @@ pub unsafe extern "C" fn gogo(g: *mut G<Arm> /* r0 */, value: usize /* r1 */) ->
         // For unwinders: both registers are the g's a moment before SP is.
         "push {{rfp, lr}}",                    ".cfi_def_cfa_offset 8", ".cfi_offset rfp, -8", ".cfi_offset lr, -4",
         goes_on!(".save {{rfp, lr}}"),
-        "mrc p15, 0, r12, c13, c0, 3",
-        "ldr r3, 9f",
-        "8: add r3, pc",
-        "ldr r3, [r3]",
+        g_place!("r12", "r3"),
         "add r12, r12, r3",
         "ldr r3, [r12]",
         // What unwinders follow from the g's first frame.
@@ -760,7 +784,7 @@ pub unsafe extern "C" fn gogo(g: *mut G<Arm> /* r0 */, value: usize /* r1 */) ->
         "mov r12, lr",
         "bx r12",
         ".balign 4",
-        "9: .word stackgate_g(GOTTPOFF) + (9b - 8b - {ahead})",
+        g_literal!(),
         ends!(),
         ahead = const PC_AHEAD,
         m_out = const offset_of!(G<Arm>, m_out),
@@ -799,10 +823,7 @@ pub unsafe extern "C" fn resume(g: *mut G<Arm> /* r0 */, value: usize /* r1 */) 
 
         // The system stack is used from here on by what this g calls, and unwinders come here from its
         // first frame.
-        "mrc p15, 0, r12, c13, c0, 3",
-        "ldr r4, 9f",
-        "8: add r4, pc",
-        "ldr r4, [r4]",
+        g_place!("r12", "r4"),
         "ldr r3, [r12, r4]",
         "str sp, [r3, #{g0_sp}]",
         "ldr r2, [r0, #{top}]",
@@ -821,7 +842,7 @@ pub unsafe extern "C" fn resume(g: *mut G<Arm> /* r0 */, value: usize /* r1 */) 
         "mov r12, lr",
         "bx r12",
         ".balign 4",
-        "9: .word stackgate_g(GOTTPOFF) + (9b - 8b - {ahead})",
+        g_literal!(),
         ends!(),
         ahead = const PC_AHEAD,
         m_out = const offset_of!(G<Arm>, m_out),
@@ -871,10 +892,7 @@ pub unsafe extern "C" fn park(value: usize /* r0 */) -> usize /* r0 */ {
         "add rfp, sp, #{link}",
 
         // The gobuf is the g's beginning.
-        "mrc p15, 0, r4, c13, c0, 3",
-        "ldr r5, 9f",
-        "8: add r5, pc",
-        "ldr r5, [r5]",
+        g_place!("r4", "r5"),
         "ldr r1, [r4, r5]",
         "ldr r2, [r1, #{m_out}]",
         "mov r6, sp",
@@ -896,7 +914,7 @@ pub unsafe extern "C" fn park(value: usize /* r0 */) -> usize /* r0 */ {
         goes_on!(".save {{rfp, lr}}"),
         "pop {{rfp, pc}}",
         ".balign 4",
-        "9: .word stackgate_g(GOTTPOFF) + (9b - 8b - {ahead})",
+        g_literal!(),
         "7: .word stackgate_parked - (6b + {ahead})",
         ends!(),
         ahead = const PC_AHEAD,
@@ -986,10 +1004,7 @@ pub unsafe extern "C" fn g_start() {
         "blx r12",
 
         // On curg, which ends. From here on this is park, and nobody comes back.
-        "mrc p15, 0, r12, c13, c0, 3",
-        "ldr r3, 9f",
-        "8: add r3, pc",
-        "ldr r3, [r3]",
+        g_place!("r12", "r3"),
         "add r12, r12, r3",
         "ldr r1, [r12]",
         "ldr r2, [r1, #{m_out}]",
@@ -1007,7 +1022,7 @@ pub unsafe extern "C" fn g_start() {
         goes_on!(".save {{rfp, lr}}"),
         "pop {{rfp, pc}}",
         ".balign 4",
-        "9: .word stackgate_g(GOTTPOFF) + (9b - 8b - {ahead})",
+        g_literal!(),
         ends!(),
         ahead = const PC_AHEAD,
         entry = const offset_of!(BaseFrame, entry),
@@ -1082,10 +1097,7 @@ pub unsafe extern "C" fn cgocallback(
         ".cfi_offset r5, {r5} - {size}", record_saved!(), goes_on!(".save {{r4, r5, rfp, lr}}"),
 
         // May this g be called back, and is there a g to run it?
-        "mrc p15, 0, r12, c13, c0, 3",
-        "ldr r4, 9f",
-        "8: add r4, pc",
-        "ldr r4, [r4]",
+        g_place!("r12", "r4"),
         "add r12, r12, r4",
         "ldr r4, [r12]",
         "ldr r5, [r4, #{m_in}]",
@@ -1131,10 +1143,7 @@ pub unsafe extern "C" fn cgocallback(
         // the m, lr is g0_sp.
         "ldr r3, [sp, #{callback}]",
         "ldm r3, {{r0, r1, r2, lr}}",
-        "mrc p15, 0, r12, c13, c0, 3",
-        "ldr r0, 7f",
-        "6: add r0, pc",
-        "ldr r0, [r0]",
+        g_place!("r12", "r0", "7", "6"),
         "str r2, [r12, r0]",
         "str lr, [r2, #{m_g0_sp}]",
         "mov sp, r3",                          ".cfi_def_cfa sp, {size}", goes_on!(".save {{r4, r5, rfp, lr}}" ".pad #{r4}"),
@@ -1149,8 +1158,8 @@ pub unsafe extern "C" fn cgocallback(
         "ldr r12, [r12]",
         "bx r12",
         ".balign 4",
-        "9: .word stackgate_g(GOTTPOFF) + (9b - 8b - {ahead})",
-        "7: .word stackgate_g(GOTTPOFF) + (7b - 6b - {ahead})",
+        g_literal!(),
+        g_literal!("7", "6"),
         "5: .word {elsewhere} - (4b + {ahead})",
         ends!(),
         elsewhere = sym CALLBACK_ELSEWHERE,
@@ -1279,10 +1288,7 @@ pub unsafe extern "C" fn crosscall1(func: ThreadFn /* r0 */, g: *mut G<Arm> /* r
     naked_asm!(
         begins!(),
         // The former g and its place, in r2 and r3, lie in the words below what C expects back.
-        "mrc p15, 0, r3, c13, c0, 3",
-        "ldr r12, 9f",
-        "8: add r12, pc",
-        "ldr r12, [r12]",
+        g_place!("r3", "r12"),
         "add r3, r3, r12",
         "ldr r2, [r3]",
         "push {{rfp, lr}}",                    ".cfi_adjust_cfa_offset {size} - {link}", record_saved!(),
@@ -1305,7 +1311,7 @@ pub unsafe extern "C" fn crosscall1(func: ThreadFn /* r0 */, g: *mut G<Arm> /* r
         goes_on!(".save {{rfp, lr}}"),
         "pop {{rfp, pc}}",
         ".balign 4",
-        "9: .word stackgate_g(GOTTPOFF) + (9b - 8b - {ahead})",
+        g_literal!(),
         ends!(),
         ahead = const PC_AHEAD,
         r4 = const offset_of!(Crosscall2Frame, saved.r4),

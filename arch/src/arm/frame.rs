@@ -15,6 +15,9 @@ impl Cpu for Arm {
     const NAME: &'static str = "arm";
     const REGISTERS: &'static [Register] = REGISTERS;
     const LAYOUTS: &'static [Layout] = LAYOUTS;
+    // Of the microcontrollers: eight words, and one to align them. *Armv7-M Architecture Reference Manual*,
+    // B1.5.6. The others change to another mode's SP.
+    const INTERRUPT_RESERVE: usize = 36;
     type Word = W32;
     type Gobuf = Gobuf;
     type AsmcgocallFrame = AsmcgocallFrame;

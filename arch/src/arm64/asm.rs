@@ -19,6 +19,7 @@ use core::mem::offset_of;
 
 // The current g: one word of static TLS for each thread, in the initial-exec model, so that finding it is
 // three instructions, is safe in a signal handler and works in a shared library that is loaded at start.
+#[cfg(not(feature = "single-core"))]
 global_asm!(
     ".pushsection .tdata, \"awT\", %progbits",
     ".balign 8",
@@ -30,12 +31,36 @@ global_asm!(
     ".popsection",
     no_g = sym NO_G,
 );
+// The same where one CPU runs without threads: one plain word.
+#[cfg(feature = "single-core")]
+global_asm!(
+    ".pushsection .data.stackgate_g, \"aw\", %progbits",
+    ".balign 8",
+    ".globl stackgate_g",
+    ".hidden stackgate_g",
+    ".type stackgate_g, %object",
+    ".size stackgate_g, 8",
+    "stackgate_g: .quad {no_g}",
+    ".popsection",
+    no_g = sym NO_G,
+);
 
-/// Loads the current g's place into `x10` and `x11`; after it `[x10, x11]` is the current g.
+/// Loads the current g's place into two registers, whose sum it is: the thread pointer and an offset, or zero
+/// and the word's address.
+#[cfg(not(feature = "single-core"))]
 #[rustfmt::skip]
-macro_rules! g_place { () => {
-    "mrs x10, tpidr_el0\n adrp x11, :gottprel:stackgate_g\n ldr x11, [x11, :gottprel_lo12:stackgate_g]"
-} }
+macro_rules! g_place { ($thread:literal, $offset:literal) => { concat!(
+    "mrs ", $thread, ", tpidr_el0\n",
+    "adrp ", $offset, ", :gottprel:stackgate_g\n",
+    "ldr ", $offset, ", [", $offset, ", :gottprel_lo12:stackgate_g]",
+) } }
+#[cfg(feature = "single-core")]
+#[rustfmt::skip]
+macro_rules! g_place { ($thread:literal, $offset:literal) => { concat!(
+    "mov ", $thread, ", xzr\n",
+    "adrp ", $offset, ", stackgate_g\n",
+    "add ", $offset, ", ", $offset, ", :lo12:stackgate_g",
+) } }
 /// Lands a jump through a register, `br`, where the CPU enforces that: `bti j`, or nothing. Code that is
 /// called lands on `landing_pad!`, beside the modules.
 #[cfg(not(stackgate_landing_pads))]
@@ -88,7 +113,7 @@ pub unsafe extern "C" fn getg() -> *mut G<Arm64> /* x0 */ {
     naked_asm!(
         ".cfi_startproc",
         landing_pad!(),
-        g_place!(),
+        g_place!("x10", "x11"),
         "ldr x0, [x10, x11]",
         // The g that stands for none is null to everybody else.
         "adrp x9, :got:{no_g}",
@@ -113,9 +138,7 @@ pub fn current() -> *mut G<Arm64> {
     // SAFETY: reads one word of the thread.
     unsafe {
         asm!(
-            "mrs {g}, tpidr_el0",
-            "adrp {at}, :gottprel:stackgate_g",
-            "ldr {at}, [{at}, :gottprel_lo12:stackgate_g]",
+            g_place!("{g}", "{at}"),
             "ldr {g}, [{g}, {at}]",
             g = out(reg) g,
             at = out(reg) _,
@@ -145,7 +168,7 @@ pub unsafe extern "C" fn setg(g: *mut G<Arm64> /* x0 */) {
         "ldr x9, [x9, :got_lo12:{no_g}]",
         "cmp x0, 0",
         "csel x0, x9, x0, eq",
-        g_place!(),
+        g_place!("x10", "x11"),
         "str x0, [x10, x11]",
         "ret",
         ".cfi_endproc",
@@ -177,7 +200,7 @@ pub unsafe extern "C" fn asmcgocall(func: CFn /* x0 */, arg: *mut c_void /* x1 *
         ".cfi_startproc",
         landing_pad!(),
         // Does this g call away from its stack?
-        g_place!(),
+        g_place!("x10", "x11"),
         "ldr x12, [x10, x11]",
         "ldr x13, [x12, {m_out}]",
         "cbz x13, 3f",
@@ -206,7 +229,7 @@ pub unsafe extern "C" fn asmcgocall(func: CFn /* x0 */, arg: *mut c_void /* x1 *
         "ldp x12, x14, [sp, {g}]",
         "ldp x29, x30, [sp, {link}]",          ".cfi_restore x29", ".cfi_restore x30",
         "mov sp, x14",                         ".cfi_def_cfa sp, 0",
-        g_place!(),
+        g_place!("x10", "x11"),
         "str x12, [x10, x11]",
         "ret",
 
@@ -256,7 +279,7 @@ pub unsafe extern "C" fn ccall() {
     naked_asm!(
         ".cfi_startproc",
         landing_pad!(),
-        g_place!(),
+        g_place!("x10", "x11"),
         "ldr x12, [x10, x11]",
         "ldr x13, [x12, {m_out}]",
         "cbz x13, 3f",
@@ -279,7 +302,7 @@ pub unsafe extern "C" fn ccall() {
         "ldp x12, x14, [sp, {g}]",
         "ldp x29, x30, [sp, {link}]",          ".cfi_restore x29", ".cfi_restore x30",
         "mov sp, x14",                         ".cfi_def_cfa sp, 0",
-        g_place!(),
+        g_place!("x10", "x11"),
         "str x12, [x10, x11]",
         "ret",
 
@@ -347,7 +370,7 @@ pub unsafe extern "C" fn asmcgocall_catch(
         // Where a throw writes, and how much of the system stack it drops.
         "str xzr, [x2]",
         "str x2, [sp, {thrown}]",
-        g_place!(),
+        g_place!("x10", "x11"),
         "ldr x19, [x10, x11]",
         "ldr x13, [x19, {m_out}]",
         "ldr x14, [x19, {catch}]",
@@ -425,7 +448,7 @@ pub unsafe extern "C" fn throw_to(catch: *mut CatchFrame /* x0 */, value: usize 
         ".cfi_startproc",
         landing_pad!(),
         // The system stack begins again where it did when the catch was made. On curg all the while.
-        g_place!(),
+        g_place!("x10", "x11"),
         "ldr x12, [x10, x11]",
         "ldr x13, [x12, {m_out}]",
         "ldp x14, x15, [x0, {previous}]",
@@ -504,7 +527,7 @@ pub unsafe extern "C" fn systemstack(func: SystemFn /* x0 */, arg: *mut c_void /
     naked_asm!(
         ".cfi_startproc",
         landing_pad!(),
-        g_place!(),
+        g_place!("x10", "x11"),
         "ldr x12, [x10, x11]",
         "ldr x13, [x12, {m_out}]",
         "cbz x13, 3f",
@@ -529,7 +552,7 @@ pub unsafe extern "C" fn systemstack(func: SystemFn /* x0 */, arg: *mut c_void /
         "ldp x12, x14, [sp, {g}]",
         "ldp x29, x30, [sp, {link}]",          ".cfi_restore x29", ".cfi_restore x30",
         "mov sp, x14",                         ".cfi_def_cfa sp, 0",
-        g_place!(),
+        g_place!("x10", "x11"),
         "str x12, [x10, x11]",
         "ret",
 
@@ -591,7 +614,7 @@ pub unsafe extern "C" fn mcall(func: McallFn /* x0 */) {
         "add x29, sp, {x29}",
 
         // Where park's return is, is mcall's.
-        g_place!(),
+        g_place!("x10", "x11"),
         "ldr x12, [x10, x11]",
         "ldr x13, [x12, {m_out}]",
         "mov x14, sp",
@@ -665,7 +688,7 @@ pub unsafe extern "C" fn gogo(g: *mut G<Arm64> /* x0 */, value: usize /* x1 */) 
     naked_asm!(
         ".cfi_startproc",
         landing_pad!(),
-        g_place!(),
+        g_place!("x10", "x11"),
         "ldr x13, [x10, x11]",
         // What unwinders follow from the g's first frame.
         "ldr x14, [x0, {top}]",
@@ -727,7 +750,7 @@ pub unsafe extern "C" fn resume(g: *mut G<Arm64> /* x0 */, value: usize /* x1 */
 
         // The system stack is used from here on by what this g calls, and unwinders come here from its
         // first frame.
-        g_place!(),
+        g_place!("x10", "x11"),
         "ldr x13, [x10, x11]",
         "mov x15, sp",
         "str x15, [x13, {g0_sp}]",
@@ -814,7 +837,7 @@ pub unsafe extern "C" fn park(value: usize /* x0 */) -> usize /* x0 */ {
         "stp x29, x30, [sp, {x29}]",           ".cfi_rel_offset x29, {x29}", ".cfi_rel_offset x30, {pc}",
         "add x29, sp, {x29}",
 
-        g_place!(),
+        g_place!("x10", "x11"),
         "ldr x12, [x10, x11]",
         "ldr x13, [x12, {m_out}]",
         "mov x14, sp",
@@ -970,7 +993,7 @@ pub unsafe extern "C" fn g_start() {
         "blr x9",
 
         // On curg, which ends. From here on this is park, and nobody comes back.
-        g_place!(),
+        g_place!("x10", "x11"),
         "ldr x12, [x10, x11]",
         "ldr x13, [x12, {m_out}]",
         "mov x14, {finished}",
@@ -1069,7 +1092,7 @@ pub unsafe extern "C" fn cgocallback(
         ".cfi_startproc",
         landing_pad!(),
         // May this g be called back, and is there a g to run it?
-        g_place!(),
+        g_place!("x10", "x11"),
         "ldr x12, [x10, x11]",
         "ldr x13, [x12, {m_in}]",
         "cbz x13, 3f",
@@ -1110,7 +1133,7 @@ pub unsafe extern "C" fn cgocallback(
         "ldr x9, [sp, {callback}]",
         "ldr x13, [x9, {m}]",
         "ldr x15, [x9, {g0_sp}]",
-        g_place!(),
+        g_place!("x10", "x11"),
         "str x13, [x10, x11]",
         "str x15, [x13, {m_g0_sp}]",
         "mov sp, x9",                          ".cfi_def_cfa sp, {size}",
@@ -1291,14 +1314,14 @@ pub unsafe extern "C" fn crosscall1(func: ThreadFn /* x0 */, g: *mut G<Arm64> /*
         "stp x29, x30, [sp, {x29}]",           ".cfi_rel_offset x29, {x29}", ".cfi_rel_offset x30, {pc}",
         "add x29, sp, {x29}",
 
-        g_place!(),
+        g_place!("x10", "x11"),
         "ldr x12, [x10, x11]",
         "str x12, [sp, {former}]",
         "str x1, [x10, x11]",
         "mov x9, x0",
         "mov x0, x1",
         "blr x9",
-        g_place!(),
+        g_place!("x10", "x11"),
         "ldr x12, [sp, {former}]",
         "str x12, [x10, x11]",
 

@@ -14,6 +14,8 @@ impl Cpu for Arm64 {
     const NAME: &'static str = "arm64";
     const REGISTERS: &'static [Register] = REGISTERS;
     const LAYOUTS: &'static [Layout] = LAYOUTS;
+    // An exception changes to SP_EL1.
+    const INTERRUPT_RESERVE: usize = 0;
     type Word = W64;
     type Gobuf = Gobuf;
     type AsmcgocallFrame = AsmcgocallFrame;

@@ -18,8 +18,22 @@ use core::mem::offset_of;
 
 // The current g: one word of static TLS for each thread, so that reading it is safe in a signal handler and
 // works in a shared library that is loaded at start.
+#[cfg(not(feature = "single-core"))]
 global_asm!(
     ".pushsection .tdata, \"awT\", %progbits",
+    ".balign 4",
+    ".globl stackgate_g",
+    ".hidden stackgate_g",
+    ".type stackgate_g, %object",
+    ".size stackgate_g, 4",
+    "stackgate_g: .long {no_g}",
+    ".popsection",
+    no_g = sym NO_G,
+);
+// The same where one CPU runs without threads: one plain word.
+#[cfg(feature = "single-core")]
+global_asm!(
+    ".pushsection .data.stackgate_g, \"aw\", %progbits",
     ".balign 4",
     ".globl stackgate_g",
     ".hidden stackgate_g",
@@ -38,6 +52,13 @@ global_asm!(
 //
 // `arch/build.rs` sets the cfg.
 
+/// From the global offset table to the current g's place.
+#[cfg(all(not(stackgate_static), not(feature = "single-core")))]
+#[rustfmt::skip]
+macro_rules! g_word { ($reg:literal) => { concat!("mov ", $reg, ", [", $reg, " + stackgate_g@gotntpoff]") } }
+#[cfg(all(not(stackgate_static), feature = "single-core"))]
+#[rustfmt::skip]
+macro_rules! g_word { ($reg:literal) => { concat!("mov ", $reg, ", [", $reg, " + stackgate_g@GOT]") } }
 /// Loads the current g's place into a register; after it [`current_g!`] of that register is the current g.
 /// Nothing where it is a number. A word below SP is used for a moment; `(..., still)` is for places where the
 /// CFA does not depend on SP.
@@ -51,13 +72,13 @@ macro_rules! g_place {
         "call 2f\n",                                        ".cfi_adjust_cfa_offset 4\n",
         "2: pop ", $reg, "\n",                              ".cfi_adjust_cfa_offset -4\n",
         "add ", $reg, ", offset _GLOBAL_OFFSET_TABLE_ + 1\n",
-        "mov ", $reg, ", [", $reg, " + stackgate_g@gotntpoff]",
+        g_word!($reg),
     ) };
     ($reg:literal, still) => { concat!(
         "call 2f\n",
         "2: pop ", $reg, "\n",
         "add ", $reg, ", offset _GLOBAL_OFFSET_TABLE_ + 1\n",
-        "mov ", $reg, ", [", $reg, " + stackgate_g@gotntpoff]",
+        g_word!($reg),
     ) };
 }
 /// Loads the current g's place from where `cgocallback` has kept it. A remark where it is a number.
@@ -68,12 +89,18 @@ macro_rules! kept_g_place { ($reg:literal, $at:literal) => { concat!("/* ", $at,
 #[rustfmt::skip]
 macro_rules! kept_g_place { ($reg:literal, $at:literal) => { concat!("mov ", $reg, ", ", $at) } }
 /// The current g, as an operand.
-#[cfg(stackgate_static)]
+#[cfg(all(stackgate_static, not(feature = "single-core")))]
 #[rustfmt::skip]
 macro_rules! current_g { ($reg:literal) => { "gs:[stackgate_g@ntpoff]" } }
-#[cfg(not(stackgate_static))]
+#[cfg(all(not(stackgate_static), not(feature = "single-core")))]
 #[rustfmt::skip]
 macro_rules! current_g { ($reg:literal) => { concat!("gs:[", $reg, "]") } }
+#[cfg(all(stackgate_static, feature = "single-core"))]
+#[rustfmt::skip]
+macro_rules! current_g { ($reg:literal) => { "[stackgate_g]" } }
+#[cfg(all(not(stackgate_static), feature = "single-core"))]
+#[rustfmt::skip]
+macro_rules! current_g { ($reg:literal) => { concat!("[", $reg, "]") } }
 /// Loads a symbol's address into a register, where the CFA depends on SP.
 #[cfg(stackgate_static)]
 #[rustfmt::skip]
@@ -145,7 +172,7 @@ pub fn current() -> *mut G<I386> {
         // SAFETY: reads one word of the thread.
         unsafe {
             asm!(
-                "mov {g}, gs:[stackgate_g@ntpoff]",
+                concat!("mov {g}, ", current_g!("{g}")),
                 g = out(reg) g,
                 options(nostack, preserves_flags, readonly),
             );

@@ -15,6 +15,9 @@ impl Cpu for I386 {
     const NAME: &'static str = "i386";
     const REGISTERS: &'static [Register] = REGISTERS;
     const LAYOUTS: &'static [Layout] = LAYOUTS;
+    // EFLAGS, CS and EIP, and one register until the handler has a stack. *Software Developer's Manual*,
+    // 6.12.1.
+    const INTERRUPT_RESERVE: usize = 16;
     type Word = W32;
     type Gobuf = Gobuf;
     type AsmcgocallFrame = AsmcgocallFrame;

@@ -27,8 +27,22 @@ use core::mem::offset_of;
 
 // The current g: one word of static TLS for each thread, in the initial-exec model, so that reading it is
 // three instructions, is safe in a signal handler and works in a shared library that is loaded at start.
+#[cfg(not(feature = "single-core"))]
 global_asm!(
     ".pushsection .tdata, \"awT\", %progbits",
+    ".balign 8",
+    ".globl stackgate_g",
+    ".hidden stackgate_g",
+    ".type stackgate_g, %object",
+    ".size stackgate_g, 8",
+    "stackgate_g: .quad {no_g}",
+    ".popsection",
+    no_g = sym NO_G,
+);
+// The same where one CPU runs without threads: one plain word.
+#[cfg(feature = "single-core")]
+global_asm!(
+    ".pushsection .data.stackgate_g, \"aw\", %progbits",
     ".balign 8",
     ".globl stackgate_g",
     ".hidden stackgate_g",
@@ -47,13 +61,27 @@ macro_rules! global_entry { ($name:literal) => { concat!(
     "addi %r2, %r2, .TOC. - ", $name, "@l\n",
     ".localentry ", $name, ", . - ", $name,
 ) } }
-/// Loads the current g's place into a register; after it `rN, stackgate_g@tls` is the address of the current
-/// g. The mark `@tls` is what lets the linker turn the pair into the thread pointer and an offset.
+/// Loads the current g's place into a register; after it [`current_g!`] of that register is the current g, as the
+/// address of an indexed instruction. The mark `@tls` is what lets the linker turn the pair into the thread pointer
+/// and an offset.
+#[cfg(not(feature = "single-core"))]
 #[rustfmt::skip]
 macro_rules! g_place { ($to:literal) => { concat!(
     "addis ", $to, ", %r2, stackgate_g@got@tprel@ha\n",
     "ld ", $to, ", stackgate_g@got@tprel@l(", $to, ")",
 ) } }
+#[cfg(feature = "single-core")]
+#[rustfmt::skip]
+macro_rules! g_place { ($to:literal) => { concat!(
+    "addis ", $to, ", %r2, stackgate_g@toc@ha\n",
+    "addi ", $to, ", ", $to, ", stackgate_g@toc@l",
+) } }
+#[cfg(not(feature = "single-core"))]
+#[rustfmt::skip]
+macro_rules! current_g { ($at:literal) => { concat!($at, ", stackgate_g@tls") } }
+#[cfg(feature = "single-core")]
+#[rustfmt::skip]
+macro_rules! current_g { ($at:literal) => { concat!("0, ", $at) } }
 /// [`naked_asm!`] for a function that saves or restores all of [`CalleeSaved`]: it has the offsets of the
 /// registers in the frame it names, and emits nothing.
 macro_rules! naked_asm_saved {
@@ -134,7 +162,7 @@ pub unsafe extern "C" fn getg() -> *mut G<Ppc64le> /* r3 */ {
         ".cfi_startproc",
         global_entry!("stackgate_getg"),
         g_place!("%r3"),
-        "ldx %r3, %r3, stackgate_g@tls",
+        concat!("ldx %r3, ", current_g!("%r3")),
         // The g that stands for none is null to everybody else.
         "addis %r4, %r2, {no_g}@got@ha",
         "ld %r4, {no_g}@got@l(%r4)",
@@ -159,9 +187,9 @@ pub fn current() -> *mut G<Ppc64le> {
     // of a static sees to: of what the text of assembly needs the compiler knows nothing.
     unsafe {
         asm!(
-            "addis {g}, %r2, stackgate_g@got@tprel@ha    # {needs_toc}",
-            "ld {g}, stackgate_g@got@tprel@l({g})",
-            "ldx {g}, {g}, stackgate_g@tls",
+            "# {needs_toc}",
+            g_place!("{g}"),
+            concat!("ldx {g}, ", current_g!("{g}")),
             g = out(reg_nonzero) g,
             needs_toc = in(reg) &raw const NO_G,
             options(nostack, preserves_flags, readonly),
@@ -191,7 +219,7 @@ pub unsafe extern "C" fn setg(g: *mut G<Ppc64le> /* r3 */) {
         "cmpldi %r3, 0",
         "iseleq %r3, %r4, %r3",
         g_place!("%r9"),
-        "stdx %r3, %r9, stackgate_g@tls",
+        concat!("stdx %r3, ", current_g!("%r9")),
         "blr",
         ".cfi_endproc",
         no_g = sym NO_G,
@@ -226,13 +254,13 @@ pub unsafe extern "C" fn asmcgocall(func: CFn /* r3 */, arg: *mut c_void /* r4 *
         "std %r0, {caller_lr}(%r1)",            ".cfi_offset lr, {caller_lr}",
         // Does this g call away from its stack?
         g_place!("%r9"),
-        "ldx %r10, %r9, stackgate_g@tls",
+        concat!("ldx %r10, ", current_g!("%r9")),
         "ld %r11, {m_out}(%r10)",
         "cmpdi %r11, 0",
         "beq 3f",
 
         // g0 is current before anything of its stack is in use. An m's address is its g0's.
-        "stdx %r11, %r9, stackgate_g@tls",
+        concat!("stdx %r11, ", current_g!("%r9")),
         // The AsmcgocallFrame, below g0's SP; then SP goes to it.
         "ld %r8, {g0_sp}(%r11)",
         "std %r1, {sp} - {call}(%r8)",
@@ -256,7 +284,7 @@ pub unsafe extern "C" fn asmcgocall(func: CFn /* r3 */, arg: *mut c_void /* r4 *
         "ld %r31, {r31}(%r1)",                  ".cfi_restore %r31",
         "ld %r1, {sp}(%r1)",                    ".cfi_def_cfa %r1, 0",
         g_place!("%r9"),
-        "stdx %r10, %r9, stackgate_g@tls",
+        concat!("stdx %r10, ", current_g!("%r9")),
         "ld %r0, {caller_lr}(%r1)",
         "mtlr %r0",
         "blr",
@@ -322,14 +350,14 @@ pub unsafe extern "C" fn ccall() {
         // Only r0, r11 and r12 are free, and r0 is no base: CTR takes the function.
         "mtctr %r11",
         g_place!("%r11"),
-        "ldx %r12, %r11, stackgate_g@tls",
+        concat!("ldx %r12, ", current_g!("%r11")),
         "mr %r0, %r12",
         "ld %r12, {m_out}(%r12)",
         "cmpdi %r12, 0",
         "beq 3f",
 
         // As asmcgocall.
-        "stdx %r12, %r11, stackgate_g@tls",
+        concat!("stdx %r12, ", current_g!("%r11")),
         "ld %r12, {g0_sp}(%r12)",
         "std %r1, {sp} - {call}(%r12)",
         "std %r0, {g} - {call}(%r12)",
@@ -348,7 +376,7 @@ pub unsafe extern "C" fn ccall() {
         "ld %r31, {r31}(%r1)",                  ".cfi_restore %r31",
         "ld %r1, {sp}(%r1)",                    ".cfi_def_cfa %r1, 0",
         g_place!("%r9"),
-        "stdx %r10, %r9, stackgate_g@tls",
+        concat!("stdx %r10, ", current_g!("%r9")),
         "ld %r0, {caller_lr}(%r1)",
         "mtlr %r0",
         "blr",
@@ -476,7 +504,7 @@ pub unsafe extern "C" fn asmcgocall_catch(
         "std %r6, 0(%r5)",
         "std %r5, {thrown}(%r1)",
         g_place!("%r9"),
-        "ldx %r31, %r9, stackgate_g@tls",
+        concat!("ldx %r31, ", current_g!("%r9")),
         "ld %r6, {m_out}(%r31)",
         "ld %r6, {m_g0_sp}(%r6)",
         "std %r6, {g0_sp}(%r1)",
@@ -540,7 +568,7 @@ pub unsafe extern "C" fn throw_to(catch: *mut CatchFrame /* r3 */, value: usize 
         global_entry!("stackgate_throw_to"),
         // The system stack begins again where it did when the catch was made. On curg all the while.
         g_place!("%r9"),
-        "ldx %r10, %r9, stackgate_g@tls",
+        concat!("ldx %r10, ", current_g!("%r9")),
         "ld %r11, {m_out}(%r10)",
         "ld %r5, {g0_sp}(%r3)",
         "std %r5, {m_g0_sp}(%r11)",
@@ -667,12 +695,12 @@ pub unsafe extern "C" fn systemstack(func: SystemFn /* r3 */, arg: *mut c_void /
         "mflr %r0",
         "std %r0, {caller_lr}(%r1)",            ".cfi_offset lr, {caller_lr}",
         g_place!("%r9"),
-        "ldx %r10, %r9, stackgate_g@tls",
+        concat!("ldx %r10, ", current_g!("%r9")),
         "ld %r11, {m_out}(%r10)",
         "cmpdi %r11, 0",
         "beq 3f",
 
-        "stdx %r11, %r9, stackgate_g@tls",
+        concat!("stdx %r11, ", current_g!("%r9")),
         // The AsmcgocallFrame.
         "ld %r8, {g0_sp}(%r11)",
         "std %r1, {sp} - {call}(%r8)",
@@ -694,7 +722,7 @@ pub unsafe extern "C" fn systemstack(func: SystemFn /* r3 */, arg: *mut c_void /
         "ld %r31, {r31}(%r1)",                  ".cfi_restore %r31",
         "ld %r1, {sp}(%r1)",                    ".cfi_def_cfa %r1, 0",
         g_place!("%r9"),
-        "stdx %r10, %r9, stackgate_g@tls",
+        concat!("stdx %r10, ", current_g!("%r9")),
         "ld %r0, {caller_lr}(%r1)",
         "mtlr %r0",
         "blr",
@@ -816,7 +844,7 @@ pub unsafe extern "C" fn mcall(func: McallFn /* r3 */) {
 
         // Where park's return is, is mcall's.
         g_place!("%r9"),
-        "ldx %r10, %r9, stackgate_g@tls",
+        concat!("ldx %r10, ", current_g!("%r9")),
         "ld %r8, {m_out}(%r10)",
         "std %r1, {sched_sp}(%r10)",
         "addis %r11, %r2, stackgate_parked@toc@ha",
@@ -824,7 +852,7 @@ pub unsafe extern "C" fn mcall(func: McallFn /* r3 */) {
         "std %r11, {sched_pc}(%r10)",
 
         // g0 is current, nothing runs on this m, and this g has no m.
-        "stdx %r8, %r9, stackgate_g@tls",
+        concat!("stdx %r8, ", current_g!("%r9")),
         "li %r11, 0",
         "std %r11, {curg}(%r8)",
         "std %r11, {m_out}(%r10)",
@@ -869,7 +897,7 @@ pub unsafe extern "C" fn gogo(g: *mut G<Ppc64le> /* r3 */, value: usize /* r4 */
         ".cfi_startproc",
         global_entry!("stackgate_gogo"),
         g_place!("%r9"),
-        "ldx %r10, %r9, stackgate_g@tls",
+        concat!("ldx %r10, ", current_g!("%r9")),
         // What unwinders follow from the g's first frame.
         "ld %r5, {top}(%r3)",
         "ld %r6, {g0_sp}(%r10)",
@@ -880,7 +908,7 @@ pub unsafe extern "C" fn gogo(g: *mut G<Ppc64le> /* r3 */, value: usize /* r4 */
         "ld %r12, {sched_pc}(%r3)",
         "mtctr %r12",
         "ld %r1, {sched_sp}(%r3)",              ".cfi_def_cfa %r1, 0", ".cfi_register lr, %r12",
-        "stdx %r3, %r9, stackgate_g@tls",
+        concat!("stdx %r3, ", current_g!("%r9")),
         "mr %r3, %r4",
         "bctr",
         ".cfi_endproc",
@@ -979,7 +1007,7 @@ pub unsafe extern "C" fn resume(g: *mut G<Ppc64le> /* r3 */, value: usize /* r4 
         // The system stack is used from here on by what this g calls, and unwinders come here from its
         // first frame.
         g_place!("%r9"),
-        "ldx %r10, %r9, stackgate_g@tls",
+        concat!("ldx %r10, ", current_g!("%r9")),
         "std %r1, {g0_sp}(%r10)",
         "ld %r5, {top}(%r3)",
         "std %r1, {parent} - {base}(%r5)",
@@ -1004,7 +1032,7 @@ pub unsafe extern "C" fn resume(g: *mut G<Ppc64le> /* r3 */, value: usize /* r4 
         ".cfi_same_value %v24", ".cfi_same_value %v25", ".cfi_same_value %v26", ".cfi_same_value %v27",
         ".cfi_same_value %v28", ".cfi_same_value %v29", ".cfi_same_value %v30", ".cfi_same_value %v31",
         ".cfi_same_value cr2", ".cfi_same_value cr3", ".cfi_same_value cr4",
-        "stdx %r3, %r9, stackgate_g@tls",
+        concat!("stdx %r3, ", current_g!("%r9")),
         "mr %r3, %r4",
         "bctr",
         ".cfi_endproc",
@@ -1100,7 +1128,7 @@ pub unsafe extern "C" fn park(value: usize /* r3 */) -> usize /* r3 */ {
         "stvx %v31, %r12, %r0",                 ".cfi_rel_offset %v31, {v31}",
 
         g_place!("%r9"),
-        "ldx %r10, %r9, stackgate_g@tls",
+        concat!("ldx %r10, ", current_g!("%r9")),
         "ld %r8, {m_out}(%r10)",
         "std %r1, {sched_sp}(%r10)",
         "addis %r11, %r2, stackgate_parked@toc@ha",
@@ -1108,7 +1136,7 @@ pub unsafe extern "C" fn park(value: usize /* r3 */) -> usize /* r3 */ {
         "std %r11, {sched_pc}(%r10)",
 
         // g0 is current, nothing runs on this m, and this g has no m.
-        "stdx %r8, %r9, stackgate_g@tls",
+        concat!("stdx %r8, ", current_g!("%r9")),
         "li %r11, 0",
         "std %r11, {curg}(%r8)",
         "std %r11, {m_out}(%r10)",
@@ -1338,11 +1366,11 @@ pub unsafe extern "C" fn g_start() {
 
         // On curg, which ends. From here on this is park, and nobody comes back.
         g_place!("%r9"),
-        "ldx %r10, %r9, stackgate_g@tls",
+        concat!("ldx %r10, ", current_g!("%r9")),
         "ld %r8, {m_out}(%r10)",
         "li %r11, {finished}",
         "std %r11, {state}(%r10)",
-        "stdx %r8, %r9, stackgate_g@tls",
+        concat!("stdx %r8, ", current_g!("%r9")),
         "li %r11, 0",
         "std %r11, {curg}(%r8)",
         "std %r11, {m_out}(%r10)",
@@ -1470,7 +1498,7 @@ pub unsafe extern "C" fn cgocallback(
         "std %r0, {caller_lr}(%r1)",            ".cfi_offset lr, {caller_lr}",
         // May this g be called back, and is there a g to run it?
         g_place!("%r9"),
-        "ldx %r10, %r9, stackgate_g@tls",
+        concat!("ldx %r10, ", current_g!("%r9")),
         "ld %r11, {m_in}(%r10)",
         "cmpdi %r11, 0",
         "beq 3f",
@@ -1497,7 +1525,7 @@ pub unsafe extern "C" fn cgocallback(
         "mr %r1, %r8",
         // On curg. From here on the CFA is the upper end of the CallbackFrame that `callback` designates.
         ".cfi_escape {cfa_is}, {cfa_len}, {breg_r1}, {cb_lo}, {cb_hi}, {deref}, {plus}, {size_lo}, {size_hi}",
-        "stdx %r10, %r9, stackgate_g@tls",
+        concat!("stdx %r10, ", current_g!("%r9")),
 
         "mtctr %r3",
         "mr %r12, %r3",
@@ -1513,7 +1541,7 @@ pub unsafe extern "C" fn cgocallback(
         "ld %r10, {callback}(%r1)",
         "ld %r11, {m}(%r10)",
         g_place!("%r9"),
-        "stdx %r11, %r9, stackgate_g@tls",
+        concat!("stdx %r11, ", current_g!("%r9")),
         "ld %r8, {g0_sp}(%r10)",
         "std %r8, {m_g0_sp}(%r11)",
         "ld %r1, {link}(%r10)",                 ".cfi_def_cfa %r1, 0",
@@ -1839,9 +1867,9 @@ pub unsafe extern "C" fn crosscall1(func: ThreadFn /* r3 */, g: *mut G<Ppc64le> 
         "stvx %v31, %r12, %r0",                 ".cfi_rel_offset %v31, {v31}",
 
         g_place!("%r9"),
-        "ldx %r10, %r9, stackgate_g@tls",
+        concat!("ldx %r10, ", current_g!("%r9")),
         "std %r10, {former}(%r1)",
-        "stdx %r4, %r9, stackgate_g@tls",
+        concat!("stdx %r4, ", current_g!("%r9")),
         "std %r2, {toc}(%r1)",
         "mtctr %r3",
         "mr %r12, %r3",
@@ -1850,7 +1878,7 @@ pub unsafe extern "C" fn crosscall1(func: ThreadFn /* r3 */, g: *mut G<Ppc64le> 
         "ld %r2, {toc}(%r1)",
         g_place!("%r9"),
         "ld %r10, {former}(%r1)",
-        "stdx %r10, %r9, stackgate_g@tls",
+        concat!("stdx %r10, ", current_g!("%r9")),
 
         "ld %r14, {r14}(%r1)",                  ".cfi_restore %r14",
         "ld %r15, {r15}(%r1)",                  ".cfi_restore %r15",

@@ -15,6 +15,8 @@ impl Cpu for Ppc64le {
     const NAME: &'static str = "ppc64le";
     const REGISTERS: &'static [Register] = REGISTERS;
     const LAYOUTS: &'static [Layout] = LAYOUTS;
+    // Nothing is stored; a handler finds its stack by a register of its own.
+    const INTERRUPT_RESERVE: usize = 0;
     type Word = W64;
     type Gobuf = Gobuf;
     type AsmcgocallFrame = AsmcgocallFrame;

@@ -27,6 +27,7 @@ use core::mem::offset_of;
 
 // The current g: one word of static TLS for each thread, in the initial-exec model, so that reading it takes
 // no call, is safe in a signal handler and works in a shared library that is loaded at start.
+#[cfg(not(feature = "single-core"))]
 global_asm!(
     ".pushsection .tdata, \"awT\", %progbits",
     ".balign 8",
@@ -38,6 +39,36 @@ global_asm!(
     ".popsection",
     no_g = sym NO_G,
 );
+// The same where one CPU runs without threads: one plain word.
+#[cfg(feature = "single-core")]
+global_asm!(
+    ".pushsection .data.stackgate_g, \"aw\", %progbits",
+    ".balign 8",
+    ".globl stackgate_g",
+    ".hidden stackgate_g",
+    ".type stackgate_g, %object",
+    ".size stackgate_g, 8",
+    "stackgate_g: .quad {no_g}",
+    ".popsection",
+    no_g = sym NO_G,
+);
+
+/// Loads the current g's place into two registers, whose sum it is: the thread pointer and an offset, or zero and
+/// the word's address.
+#[cfg(not(feature = "single-core"))]
+#[rustfmt::skip]
+macro_rules! g_place { ($thread:literal, $offset:literal) => { concat!(
+    "ear ", $thread, ", %a0\n",
+    "sllg ", $thread, ", ", $thread, ", 32\n",
+    "ear ", $thread, ", %a1\n",
+    "lgrl ", $offset, ", stackgate_g@indntpoff",
+) } }
+#[cfg(feature = "single-core")]
+#[rustfmt::skip]
+macro_rules! g_place { ($thread:literal, $offset:literal) => { concat!(
+    "lghi ", $thread, ", 0\n",
+    "larl ", $offset, ", stackgate_g",
+) } }
 
 /// The current g, or null when the thread has none.
 ///
@@ -54,10 +85,7 @@ global_asm!(
 pub unsafe extern "C" fn getg() -> *mut G<S390x> /* r2 */ {
     naked_asm!(
         ".cfi_startproc", ".cfi_val_offset %r15, -{abi}",
-        "ear %r1, %a0",
-        "sllg %r1, %r1, 32",
-        "ear %r1, %a1",
-        "lgrl %r5, stackgate_g@indntpoff",
+        g_place!("%r1", "%r5"),
         "lg %r2, 0(%r5,%r1)",
         // The g that stands for none is null to everybody else.
         "lgrl %r1, {no_g}@GOTENT",
@@ -84,10 +112,7 @@ pub fn current() -> *mut G<S390x> {
     // SAFETY: reads one word of the thread.
     unsafe {
         asm!(
-            "ear {g}, %a0",
-            "sllg {g}, {g}, 32",
-            "ear {g}, %a1",
-            "lgrl {at}, stackgate_g@indntpoff",
+            g_place!("{g}", "{at}"),
             "lg {g}, 0({at},{g})",
             g = out(reg_addr) g,
             at = out(reg_addr) _,
@@ -116,10 +141,7 @@ pub unsafe extern "C" fn setg(g: *mut G<S390x> /* r2 */) {
         "jne 2f",
         "lgrl %r2, {no_g}@GOTENT",
         "2:",
-        "ear %r1, %a0",
-        "sllg %r1, %r1, 32",
-        "ear %r1, %a1",
-        "lgrl %r5, stackgate_g@indntpoff",
+        g_place!("%r1", "%r5"),
         "stg %r2, 0(%r5,%r1)",
         "br %r14",
         ".cfi_endproc",
@@ -160,10 +182,7 @@ pub unsafe extern "C" fn asmcgocall(func: CFn /* r2 */, arg: *mut c_void /* r3 *
 
         // Does this g call away from its stack? The current g's place stays in r12 and r13, which C gives
         // back: as long as there are C frames of it, the thread is the same.
-        "ear %r12, %a0",
-        "sllg %r12, %r12, 32",
-        "ear %r12, %a1",
-        "lgrl %r13, stackgate_g@indntpoff",
+        g_place!("%r12", "%r13"),
         "lg %r11, 0(%r13,%r12)",
         "ltg %r14, {m_out}(%r11)",
         "jz 3f",
@@ -243,10 +262,7 @@ pub unsafe extern "C" fn ccall() {
         ".cfi_rel_offset %r14, {pc}", ".cfi_remember_state",
 
         // r11 to r14 are all that asmcgocall uses as well, and no argument is in them.
-        "ear %r12, %a0",
-        "sllg %r12, %r12, 32",
-        "ear %r12, %a1",
-        "lgrl %r13, stackgate_g@indntpoff",
+        g_place!("%r12", "%r13"),
         "lg %r11, 0(%r13,%r12)",
         "ltg %r14, {m_out}(%r11)",
         "jz 3f",
@@ -340,10 +356,7 @@ pub unsafe extern "C" fn asmcgocall_catch(
         // Where a throw writes, and how much of the system stack it drops.
         "mvghi 0(%r4), 0",
         "stg %r4, {thrown}(%r15)",
-        "ear %r1, %a0",
-        "sllg %r1, %r1, 32",
-        "ear %r1, %a1",
-        "lgrl %r5, stackgate_g@indntpoff",
+        g_place!("%r1", "%r5"),
         "lg %r13, 0(%r5,%r1)",
         "lg %r1, {m_out}(%r13)",
         "lg %r1, {m_g0_sp}(%r1)",
@@ -412,10 +425,7 @@ pub unsafe extern "C" fn throw_to(catch: *mut CatchFrame /* r2 */, value: usize 
     naked_asm!(
         ".cfi_startproc", ".cfi_val_offset %r15, -{abi}",
         // The system stack begins again where it did when the catch was made. On curg all the while.
-        "ear %r1, %a0",
-        "sllg %r1, %r1, 32",
-        "ear %r1, %a1",
-        "lgrl %r5, stackgate_g@indntpoff",
+        g_place!("%r1", "%r5"),
         "lg %r4, 0(%r5,%r1)",
         "lg %r1, {m_out}(%r4)",
         "lg %r0, {g0_sp}(%r2)",
@@ -499,10 +509,7 @@ pub unsafe extern "C" fn systemstack(func: SystemFn /* r2 */, arg: *mut c_void /
         ".cfi_rel_offset %r11, {r11}", ".cfi_rel_offset %r12, {r12}", ".cfi_rel_offset %r13, {r13}",
         ".cfi_rel_offset %r14, {pc}", ".cfi_remember_state",
 
-        "ear %r12, %a0",
-        "sllg %r12, %r12, 32",
-        "ear %r12, %a1",
-        "lgrl %r13, stackgate_g@indntpoff",
+        g_place!("%r12", "%r13"),
         "lg %r11, 0(%r13,%r12)",
         "ltg %r14, {m_out}(%r11)",
         "jz 3f",
@@ -587,10 +594,7 @@ pub unsafe extern "C" fn mcall(func: McallFn /* r2 */) {
         "std %f15, {f15}(%r15)",              ".cfi_rel_offset %f15, {f15}",
 
         // Where park's return is, is mcall's.
-        "ear %r1, %a0",
-        "sllg %r1, %r1, 32",
-        "ear %r1, %a1",
-        "lgrl %r5, stackgate_g@indntpoff",
+        g_place!("%r1", "%r5"),
         "lg %r3, 0(%r5,%r1)",
         "lg %r4, {m_out}(%r3)",
         "stg %r15, {sched_sp}(%r3)",
@@ -662,10 +666,7 @@ pub unsafe extern "C" fn gogo(g: *mut G<S390x> /* r2 */, value: usize /* r3 */) 
     naked_asm!(
         ".cfi_startproc", ".cfi_val_offset %r15, -{abi}",
         // Here the place goes into one register: r5 is needed for an address.
-        "ear %r1, %a0",
-        "sllg %r1, %r1, 32",
-        "ear %r1, %a1",
-        "lgrl %r5, stackgate_g@indntpoff",
+        g_place!("%r1", "%r5"),
         "la %r1, 0(%r5,%r1)",
         "lg %r4, 0(%r1)",
         // What unwinders follow from the g's first frame.
@@ -730,10 +731,7 @@ pub unsafe extern "C" fn resume(g: *mut G<S390x> /* r2 */, value: usize /* r3 */
 
         // The system stack is used from here on by what this g calls, and unwinders come here from its
         // first frame.
-        "ear %r1, %a0",
-        "sllg %r1, %r1, 32",
-        "ear %r1, %a1",
-        "lgrl %r5, stackgate_g@indntpoff",
+        g_place!("%r1", "%r5"),
         "lg %r4, 0(%r5,%r1)",
         "stg %r15, {g0_sp}(%r4)",
         "lg %r14, {top}(%r2)",
@@ -809,10 +807,7 @@ pub unsafe extern "C" fn park(value: usize /* r2 */) -> usize /* r2 */ {
         "std %f14, {f14}(%r15)",              ".cfi_rel_offset %f14, {f14}",
         "std %f15, {f15}(%r15)",              ".cfi_rel_offset %f15, {f15}",
 
-        "ear %r1, %a0",
-        "sllg %r1, %r1, 32",
-        "ear %r1, %a1",
-        "lgrl %r5, stackgate_g@indntpoff",
+        g_place!("%r1", "%r5"),
         "lg %r3, 0(%r5,%r1)",
         "lg %r4, {m_out}(%r3)",
         "stg %r15, {sched_sp}(%r3)",
@@ -952,10 +947,7 @@ pub unsafe extern "C" fn g_start() {
         "basr %r14, %r1",
 
         // On curg, which ends; r2 is the word. From here on this is park, and nobody comes back.
-        "ear %r1, %a0",
-        "sllg %r1, %r1, 32",
-        "ear %r1, %a1",
-        "lgrl %r5, stackgate_g@indntpoff",
+        g_place!("%r1", "%r5"),
         "lg %r3, 0(%r5,%r1)",
         "lg %r4, {m_out}(%r3)",
         "mvghi {state}(%r3), {finished}",
@@ -1056,10 +1048,7 @@ pub unsafe extern "C" fn cgocallback(
         ".cfi_rel_offset %r14, {pc}", ".cfi_remember_state",
 
         // May this g be called back, and is there a g to run it?
-        "ear %r1, %a0",
-        "sllg %r1, %r1, 32",
-        "ear %r1, %a1",
-        "lgrl %r11, stackgate_g@indntpoff",
+        g_place!("%r1", "%r11"),
         "lg %r14, 0(%r11,%r1)",
         "ltg %r13, {m_in}(%r14)",
         "jz 3f",
@@ -1095,10 +1084,7 @@ pub unsafe extern "C" fn cgocallback(
         // On curg, and only SP is known. g0 is current again, the frame is taken back, then SP leaves.
         "lg %r1, {callback}(%r15)",
         "lg %r2, {m}(%r1)",
-        "ear %r4, %a0",
-        "sllg %r4, %r4, 32",
-        "ear %r4, %a1",
-        "lgrl %r5, stackgate_g@indntpoff",
+        g_place!("%r4", "%r5"),
         "stg %r2, 0(%r5,%r4)",
         "lg %r3, {g0_sp}(%r1)",
         "stg %r3, {m_g0_sp}(%r2)",
@@ -1284,10 +1270,7 @@ pub unsafe extern "C" fn crosscall1(func: ThreadFn /* r2 */, g: *mut G<S390x> /*
         "std %f15, {f15}(%r15)",              ".cfi_rel_offset %f15, {f15}",
 
         // The former g lies in the word of the caller's frame that is left over.
-        "ear %r1, %a0",
-        "sllg %r1, %r1, 32",
-        "ear %r1, %a1",
-        "lgrl %r5, stackgate_g@indntpoff",
+        g_place!("%r1", "%r5"),
         "lg %r0, 0(%r5,%r1)",
         "stg %r0, {former}(%r15)",
 
@@ -1303,10 +1286,7 @@ pub unsafe extern "C" fn crosscall1(func: ThreadFn /* r2 */, g: *mut G<S390x> /*
         "basr %r14, %r1",
 
         // Only SP is known.
-        "ear %r1, %a0",
-        "sllg %r1, %r1, 32",
-        "ear %r1, %a1",
-        "lgrl %r5, stackgate_g@indntpoff",
+        g_place!("%r1", "%r5"),
         "lg %r0, {caller} + {former}(%r15)",
         "stg %r0, 0(%r5,%r1)",
         "ld %f8, {caller} + {f8}(%r15)",      ".cfi_restore %f8",

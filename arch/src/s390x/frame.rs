@@ -19,6 +19,8 @@ impl Cpu for S390x {
     const NAME: &'static str = "s390x";
     const REGISTERS: &'static [Register] = REGISTERS;
     const LAYOUTS: &'static [Layout] = LAYOUTS;
+    // The old state is stored in the CPU's own page.
+    const INTERRUPT_RESERVE: usize = 0;
     type Word = W64;
     type Gobuf = Gobuf;
     type AsmcgocallFrame = AsmcgocallFrame;

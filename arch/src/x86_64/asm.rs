@@ -15,6 +15,7 @@ use core::mem::offset_of;
 
 // The current g: one word of static TLS for each thread, in the initial-exec model, so that reading it is two
 // instructions, is safe in a signal handler and works in a shared library that is loaded at start.
+#[cfg(not(feature = "single-core"))]
 global_asm!(
     ".pushsection .tdata, \"awT\", %progbits",
     ".balign 8",
@@ -26,10 +27,34 @@ global_asm!(
     ".popsection",
     no_g = sym NO_G,
 );
+// The same where one CPU runs without threads: one plain word.
+#[cfg(feature = "single-core")]
+global_asm!(
+    ".pushsection .data.stackgate_g, \"aw\", %progbits",
+    ".balign 8",
+    ".globl stackgate_g",
+    ".hidden stackgate_g",
+    ".type stackgate_g, %object",
+    ".size stackgate_g, 8",
+    "stackgate_g: .quad {no_g}",
+    ".popsection",
+    no_g = sym NO_G,
+);
 
-/// Loads the current g's place into `r10`; after it `fs:[r10]` is the current g.
+/// Loads the current g's place into a register; after it [`current_g!`] of that register is the current g.
+#[cfg(not(feature = "single-core"))]
 #[rustfmt::skip]
-macro_rules! g_place { () => { "mov r10, qword ptr [rip + stackgate_g@gottpoff]" } }
+macro_rules! g_place { ($reg:literal) => { concat!("mov ", $reg, ", qword ptr [rip + stackgate_g@gottpoff]") } }
+#[cfg(feature = "single-core")]
+#[rustfmt::skip]
+macro_rules! g_place { ($reg:literal) => { concat!("lea ", $reg, ", [rip + stackgate_g]") } }
+/// The current g, as an operand.
+#[cfg(not(feature = "single-core"))]
+#[rustfmt::skip]
+macro_rules! current_g { ($reg:literal) => { concat!("fs:[", $reg, "]") } }
+#[cfg(feature = "single-core")]
+#[rustfmt::skip]
+macro_rules! current_g { ($reg:literal) => { concat!("[", $reg, "]") } }
 /// Lands an indirect call where the CPU enforces that: `endbr64`, or nothing.
 #[cfg(not(stackgate_landing_pads))]
 #[rustfmt::skip]
@@ -54,8 +79,8 @@ pub unsafe extern "C" fn getg() -> *mut G<X86_64> /* rax */ {
     naked_asm!(
         ".cfi_startproc",
         landing_pad!(),
-        g_place!(),
-        "mov rax, fs:[r10]",
+        g_place!("r10"),
+        concat!("mov rax, ", current_g!("r10")),
         // The g that stands for none is null to everybody else.
         "xor ecx, ecx",
         "lea rdx, [rip + {no_g}]",
@@ -79,8 +104,8 @@ pub fn current() -> *mut G<X86_64> {
     // SAFETY: reads one word of the thread.
     unsafe {
         asm!(
-            "mov {g}, qword ptr [rip + stackgate_g@gottpoff]",
-            "mov {g}, fs:[{g}]",
+            g_place!("{g}"),
+            concat!("mov {g}, ", current_g!("{g}")),
             g = out(reg) g,
             options(nostack, preserves_flags, readonly),
         );
@@ -107,8 +132,8 @@ pub unsafe extern "C" fn setg(g: *mut G<X86_64> /* rdi */) {
         "lea rax, [rip + {no_g}]",
         "test rdi, rdi",
         "cmove rdi, rax",
-        g_place!(),
-        "mov fs:[r10], rdi",
+        g_place!("r10"),
+        concat!("mov ", current_g!("r10"), ", rdi"),
         "ret",
         ".cfi_endproc",
         no_g = sym NO_G,
@@ -139,14 +164,14 @@ pub unsafe extern "C" fn asmcgocall(func: CFn /* rdi */, arg: *mut c_void /* rsi
         ".cfi_startproc",
         landing_pad!(),
         // Does this g call away from its stack?
-        g_place!(),
-        "mov rax, fs:[r10]",
+        g_place!("r10"),
+        concat!("mov rax, ", current_g!("r10")),
         "mov rcx, [rax + {m_out}]",
         "test rcx, rcx",
         "jz 3f",
 
         // g0 is current before anything of its stack is in use. An m's address is its g0's.
-        "mov fs:[r10], rcx",
+        concat!("mov ", current_g!("r10"), ", rcx"),
         "mov r11, rsp",
         "mov rsp, [rcx + {g0_sp}]",            ".cfi_def_cfa r11, 8",
 
@@ -169,8 +194,8 @@ pub unsafe extern "C" fn asmcgocall(func: CFn /* rdi */, arg: *mut c_void /* rsi
         "mov rcx, [rsp + {g}]",
         "mov rbp, [rsp + {link}]",             ".cfi_restore rbp",
         "mov rsp, [rsp + {sp}]",               ".cfi_def_cfa rsp, 8",
-        g_place!(),
-        "mov fs:[r10], rcx",
+        g_place!("r10"),
+        concat!("mov ", current_g!("r10"), ", rcx"),
         "ret",
 
         // On g0, gsignal or a stack that no g knows.
@@ -228,13 +253,13 @@ pub unsafe extern "C" fn ccall() {
         "push rbp",                            ".cfi_def_cfa_offset 16", ".cfi_offset rbp, -16",
         "mov rbp, rsp",                        ".cfi_def_cfa_register rbp",
         "push r11",
-        "mov r11, qword ptr [rip + stackgate_g@gottpoff]",
-        "mov r10, fs:[r11]",
+        g_place!("r11"),
+        concat!("mov r10, ", current_g!("r11")),
         "mov r10, [r10 + {m_out}]",
         "test r10, r10",
         "jz 3f",
 
-        "mov fs:[r11], r10",
+        concat!("mov ", current_g!("r11"), ", r10"),
         "mov rsp, [r10 + {g0_sp}]",
 
         // On g0. Build the AsmcgocallFrame as asmcgocall does; what r11 and rbp held is in the record.
@@ -253,8 +278,8 @@ pub unsafe extern "C" fn ccall() {
         "mov rcx, [rsp + {g}]",
         "mov rbp, [rsp + {link}]",             ".cfi_restore rbp",
         "mov rsp, [rsp + {sp}]",               ".cfi_def_cfa rsp, 8",
-        g_place!(),
-        "mov fs:[r10], rcx",
+        g_place!("r10"),
+        concat!("mov ", current_g!("r10"), ", rcx"),
         "ret",
 
         // On g0, gsignal or a stack that no g knows.
@@ -322,8 +347,8 @@ pub unsafe extern "C" fn asmcgocall_catch(
         // Where a throw writes, and how much of the system stack it drops.
         "mov qword ptr [rdx], 0",
         "mov [rsp + {thrown}], rdx",
-        g_place!(),
-        "mov rbx, fs:[r10]",
+        g_place!("r10"),
+        concat!("mov rbx, ", current_g!("r10")),
         "mov rax, [rbx + {m_out}]",
         "mov rax, [rax + {m_g0_sp}]",
         "mov [rsp + {g0_sp}], rax",
@@ -382,8 +407,8 @@ pub unsafe extern "C" fn throw_to(catch: *mut CatchFrame /* rdi */, value: usize
         ".cfi_startproc",
         landing_pad!(),
         // The system stack begins again where it did when the catch was made. On curg all the while.
-        g_place!(),
-        "mov rax, fs:[r10]",
+        g_place!("r10"),
+        concat!("mov rax, ", current_g!("r10")),
         "mov rcx, [rax + {m_out}]",
         "mov rdx, [rdi + {g0_sp}]",
         "mov [rcx + {m_g0_sp}], rdx",
@@ -443,13 +468,13 @@ pub unsafe extern "C" fn systemstack(func: SystemFn /* rdi */, arg: *mut c_void 
     naked_asm!(
         ".cfi_startproc",
         landing_pad!(),
-        g_place!(),
-        "mov rax, fs:[r10]",
+        g_place!("r10"),
+        concat!("mov rax, ", current_g!("r10")),
         "mov rcx, [rax + {m_out}]",
         "test rcx, rcx",
         "jz 3f",
 
-        "mov fs:[r10], rcx",
+        concat!("mov ", current_g!("r10"), ", rcx"),
         "mov r11, rsp",
         "mov rsp, [rcx + {g0_sp}]",            ".cfi_def_cfa r11, 8",
 
@@ -469,8 +494,8 @@ pub unsafe extern "C" fn systemstack(func: SystemFn /* rdi */, arg: *mut c_void 
         "mov rcx, [rsp + {g}]",
         "mov rbp, [rsp + {link}]",             ".cfi_restore rbp",
         "mov rsp, [rsp + {sp}]",               ".cfi_def_cfa rsp, 8",
-        g_place!(),
-        "mov fs:[r10], rcx",
+        g_place!("r10"),
+        concat!("mov ", current_g!("r10"), ", rcx"),
         "ret",
 
         // On a system stack already: it goes on as fn.
@@ -528,8 +553,8 @@ pub unsafe extern "C" fn mcall(func: McallFn /* rdi */) {
         "lea rbp, [rsp + {rbp}]",
 
         // Where park's return is, is mcall's.
-        g_place!(),
-        "mov rax, fs:[r10]",
+        g_place!("r10"),
+        concat!("mov rax, ", current_g!("r10")),
         "mov rcx, [rax + {m_out}]",
         "mov [rax + {sched_sp}], rsp",
         "lea rdx, [rip + stackgate_parked]",
@@ -537,7 +562,7 @@ pub unsafe extern "C" fn mcall(func: McallFn /* rdi */) {
         "mov [rax + {sched_bp}], rbp",
 
         // g0 is current, nothing runs on this m, and this g has no m.
-        "mov fs:[r10], rcx",
+        concat!("mov ", current_g!("r10"), ", rcx"),
         "mov qword ptr [rcx + {curg}], 0",
         "mov qword ptr [rax + {m_out}], 0",
         "mov rsp, [rcx + {g0_sp}]",
@@ -585,8 +610,8 @@ pub unsafe extern "C" fn gogo(g: *mut G<X86_64> /* rdi */, value: usize /* rsi *
     naked_asm!(
         ".cfi_startproc",
         landing_pad!(),
-        g_place!(),
-        "mov rcx, fs:[r10]",
+        g_place!("r10"),
+        concat!("mov rcx, ", current_g!("r10")),
         // What unwinders follow from the g's first frame.
         "mov rdx, [rdi + {top}]",
         "mov r8, [rcx + {g0_sp}]",
@@ -599,7 +624,7 @@ pub unsafe extern "C" fn gogo(g: *mut G<X86_64> /* rdi */, value: usize /* rsi *
         // rbp after SP: the CFA of the caller on the system stack may be counted from it.
         "mov rsp, [rdi + {sched_sp}]",         ".cfi_def_cfa rsp, 0", ".cfi_register rip, rdx",
         "mov rbp, [rdi + {sched_bp}]",
-        "mov fs:[r10], rdi",
+        concat!("mov ", current_g!("r10"), ", rdi"),
         "jmp rdx",
         ".cfi_endproc",
         m_out = const offset_of!(G<X86_64>, m_out),
@@ -643,8 +668,8 @@ pub unsafe extern "C" fn resume(g: *mut G<X86_64> /* rdi */, value: usize /* rsi
 
         // The system stack is used from here on by what this g calls, and unwinders come here from its
         // first frame.
-        g_place!(),
-        "mov rcx, fs:[r10]",
+        g_place!("r10"),
+        concat!("mov rcx, ", current_g!("r10")),
         "mov [rcx + {g0_sp}], rsp",
         "mov rdx, [rdi + {top}]",
         "mov [rdx - {base} + {parent}], rsp",
@@ -658,7 +683,7 @@ pub unsafe extern "C" fn resume(g: *mut G<X86_64> /* rdi */, value: usize /* rsi
         "mov rsp, [rdi + {sched_sp}]",
         ".cfi_def_cfa rsp, 0", ".cfi_register rip, rdx", ".cfi_same_value rbp", ".cfi_same_value rbx",
         ".cfi_same_value r12", ".cfi_same_value r13", ".cfi_same_value r14", ".cfi_same_value r15",
-        "mov fs:[r10], rdi",
+        concat!("mov ", current_g!("r10"), ", rdi"),
         "jmp rdx",
         ".cfi_endproc",
         m_out = const offset_of!(G<X86_64>, m_out),
@@ -708,8 +733,8 @@ pub unsafe extern "C" fn park(value: usize /* rdi */) -> usize /* rax */ {
         "mov [rsp + {rbp}], rbp",              ".cfi_rel_offset rbp, {rbp}",
         "lea rbp, [rsp + {rbp}]",
 
-        g_place!(),
-        "mov rax, fs:[r10]",
+        g_place!("r10"),
+        concat!("mov rax, ", current_g!("r10")),
         "mov rcx, [rax + {m_out}]",
         "mov [rax + {sched_sp}], rsp",
         "lea rdx, [rip + stackgate_parked]",
@@ -717,7 +742,7 @@ pub unsafe extern "C" fn park(value: usize /* rdi */) -> usize /* rax */ {
         "mov [rax + {sched_bp}], rbp",
 
         // g0 is current, nothing runs on this m, and this g has no m.
-        "mov fs:[r10], rcx",
+        concat!("mov ", current_g!("r10"), ", rcx"),
         "mov qword ptr [rcx + {curg}], 0",
         "mov qword ptr [rax + {m_out}], 0",
         "mov rsp, [rcx + {g0_sp}]",
@@ -818,11 +843,11 @@ pub unsafe extern "C" fn g_start() {
         "mov rdi, rax",
 
         // On curg, which ends. From here on this is park, and nobody comes back.
-        g_place!(),
-        "mov rax, fs:[r10]",
+        g_place!("r10"),
+        concat!("mov rax, ", current_g!("r10")),
         "mov rcx, [rax + {m_out}]",
         "mov qword ptr [rax + {state}], {finished}",
-        "mov fs:[r10], rcx",
+        concat!("mov ", current_g!("r10"), ", rcx"),
         "mov qword ptr [rcx + {curg}], 0",
         "mov qword ptr [rax + {m_out}], 0",
         "mov rsp, [rcx + {g0_sp}]",            ".cfi_def_cfa rsp, {size}",
@@ -904,8 +929,8 @@ pub unsafe extern "C" fn cgocallback(
         "mov rbp, rsp",                        ".cfi_def_cfa_register rbp",
 
         // May this g be called back, and is there a g to run it?
-        g_place!(),
-        "mov rax, fs:[r10]",
+        g_place!("r10"),
+        concat!("mov rax, ", current_g!("r10")),
         "mov r8, [rax + {m_in}]",
         "test r8, r8",
         "jz 3f",
@@ -926,7 +951,7 @@ pub unsafe extern "C" fn cgocallback(
         "mov rax, [r11 - {call} + {call_sp}]",
         "and rax, -16",
         "mov rsp, rax",
-        "mov fs:[r10], r9",
+        concat!("mov ", current_g!("r10"), ", r9"),
 
         // On curg. The CallbackEntry from its upper end: pc, link, func, callback. rbp is C's until its record
         // is complete.
@@ -949,8 +974,8 @@ pub unsafe extern "C" fn cgocallback(
         // On curg, and only SP is known. g0 is current again, the frame is taken back, then SP leaves.
         "mov rax, [rsp + {callback}]",
         "mov rcx, [rax + {m}]",
-        g_place!(),
-        "mov fs:[r10], rcx",
+        g_place!("r10"),
+        concat!("mov ", current_g!("r10"), ", rcx"),
         "mov rdx, [rax + {g0_sp}]",
         "mov [rcx + {m_g0_sp}], rdx",
         "lea rsp, [rax + {cb_link}]",          ".cfi_def_cfa rsp, 16",
@@ -1098,16 +1123,16 @@ pub unsafe extern "C" fn crosscall1(func: ThreadFn /* rdi */, g: *mut G<X86_64> 
         "lea rbp, [rsp + {rbp}]",
 
         // The former g lies in the word that is there for alignment.
-        g_place!(),
-        "mov rax, fs:[r10]",
+        g_place!("r10"),
+        concat!("mov rax, ", current_g!("r10")),
         "mov [rsp + {former}], rax",
-        "mov fs:[r10], rsi",
+        concat!("mov ", current_g!("r10"), ", rsi"),
         "mov rax, rdi",
         "mov rdi, rsi",
         "call rax",
-        g_place!(),
+        g_place!("r10"),
         "mov rax, [rsp + {former}]",
-        "mov fs:[r10], rax",
+        concat!("mov ", current_g!("r10"), ", rax"),
 
         "mov rbx, [rsp + {rbx}]",              ".cfi_restore rbx",
         "mov r12, [rsp + {r12}]",              ".cfi_restore r12",

@@ -14,6 +14,8 @@ impl Cpu for X86_64 {
     const NAME: &'static str = "x86_64";
     const REGISTERS: &'static [Register] = REGISTERS;
     const LAYOUTS: &'static [Layout] = LAYOUTS;
+    // The interrupt stack table has a stack for handlers.
+    const INTERRUPT_RESERVE: usize = 0;
     type Word = W64;
     type Gobuf = Gobuf;
     type AsmcgocallFrame = AsmcgocallFrame;

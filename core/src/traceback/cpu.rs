@@ -12,6 +12,12 @@ pub(super) use stackgate_arch::{CFA_ABOVE_SP, EXIDX, FP, RECORD_ENDS_FRAME, RED_
 
 /// Frame records begin at SP: ppc64le and s390x.
 pub(super) const RECORD_IS_SP: bool = RECORD.register.dwarf as usize == SP;
+/// An address inside the call that returns to `pc`. The lowest bit of a return address of Thumb code is a mark.
+#[inline(always)]
+pub(super) const fn before(pc: usize) -> usize {
+    (pc & !(EXIDX as usize)).wrapping_sub(1)
+}
+
 /// DWARF number of the stack pointer.
 pub(super) const SP: usize = dwarf(field(&Gobuf::LAYOUT, "sp"));
 const fn field(layout: &'static Layout, name: &str) -> &'static Field {

@@ -3,7 +3,7 @@
 //! Reading `.eh_frame` costs thousands of instructions a frame. What is found is therefore kept, by PC, in a
 //! small cache: for nearly every frame of compiled code one word says where the caller's SP, FP and PC are.
 
-use super::cpu::{CFA_ABOVE_SP, EXIDX, FP, Frame, RECORD_ENDS_FRAME, SP};
+use super::cpu::{CFA_ABOVE_SP, EXIDX, FP, Frame, RECORD_ENDS_FRAME, SP, before};
 use super::exidx;
 use super::registry::Registry;
 use super::row::{Row, Rule};
@@ -282,7 +282,7 @@ pub(super) fn step_interrupted(registers: &Registers, memory: &[Memory]) -> Resu
 /// Reads the table, on the system stack: it takes more room than a managed one may have.
 fn look_up(registers: &Registers, exact: bool, memory: &[Memory]) -> Result<Frame, Stop> {
     let pc = registers.pc();
-    let pc = if exact { pc } else { pc.wrapping_sub(1) };
+    let pc = if exact { pc } else { before(pc) };
     let tables = find(pc).ok_or(Stop::NoTable)?;
     crate::cgocall::on_system_stack(|| {
         if EXIDX {

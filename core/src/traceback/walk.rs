@@ -49,7 +49,7 @@ impl Pc {
     }
     /// An address inside the instruction that is under way, for looking up names and lines.
     pub const fn lookup(&self) -> usize {
-        if self.exact { self.pc } else { self.pc.wrapping_sub(1) }
+        if self.exact { self.pc } else { cpu::before(self.pc) }
     }
 }
 
@@ -276,6 +276,20 @@ impl Traceback {
         let registers = unsafe { Registers::from_ucontext(ucontext) };
         let mut trace = Self::empty(walker);
         trace.begin_interrupted(&registers, ucontext);
+        trace
+    }
+
+    /// The chain of what was interrupted with these registers on this thread, or CPU: for handlers that get
+    /// no `ucontext_t`, an interrupt's of a machine without an operating system for example. Every register
+    /// that an unwinder keeps has to be there. The traceback function's `sigcontext` is `registers`.
+    ///
+    /// Runs on any stack; safe in a signal handler if the traceback function is.
+    ///
+    /// # Safety
+    /// What was interrupted stands still, and these are its registers.
+    pub unsafe fn from_registers(walker: Walker, registers: &Registers) -> Self {
+        let mut trace = Self::empty(walker);
+        trace.begin_interrupted(registers, (&raw const *registers).cast_mut().cast());
         trace
     }
 
@@ -579,7 +593,7 @@ impl Traceback {
                 self.arrive_on_curg(caller);
             }
             // The same, called by C, which stays where it is.
-            Ok(caller) if in_call && symbols::function_at(caller.pc.wrapping_sub(1)).is_none() => {
+            Ok(caller) if in_call && symbols::function_at(cpu::before(caller.pc)).is_none() => {
                 self.begin_in_c(ucontext, 0);
             }
             Ok(caller) => self.arrive(caller),
@@ -602,7 +616,7 @@ impl Traceback {
     /// Takes the caller of an interrupted crossing, which lies on curg's stack.
     fn arrive_on_curg(&mut self, caller: Frame) {
         // A g that goes on: the SwitchFrame at SP is not opened by a call, and may lie in its caller's frame.
-        let goes_on = crossing_at(caller.pc.wrapping_sub(1)) == Some(Crossing::ParkReturn);
+        let goes_on = crossing_at(cpu::before(caller.pc)) == Some(Crossing::ParkReturn);
         let parked = if goes_on { cpu::parked(caller.sp, &self.memory) } else { Some(caller) };
         let Some(caller) = parked else { return self.end(Stop::BadMemory) };
         if caller.sp >= self.base {
@@ -656,7 +670,7 @@ impl Traceback {
     /// Whether `frame` is none to give out: a crossing's, or the end.
     #[inline(always)]
     fn is_special(&self, frame: &Frame) -> bool {
-        in_crossing(frame.pc.wrapping_sub(1)) || self.is_past_base(frame)
+        in_crossing(cpu::before(frame.pc)) || self.is_past_base(frame)
     }
 
     #[inline(always)]
@@ -681,7 +695,7 @@ impl Traceback {
             }
             return false;
         }
-        match crossing_at(frame.pc.wrapping_sub(1)) {
+        match crossing_at(cpu::before(frame.pc)) {
             None => return true,
             // The entry trampoline has no record, or the one in the BaseFrame.
             Some(Crossing::GStart) => self.end(Stop::End),

@@ -4,6 +4,7 @@
 //! so that its stack can be moved at all; compiled Rust would keep addresses wherever it likes.
 
 use crate::cases::nesting::through;
+use crate::movable::Movable;
 use crate::setup::adopted;
 use crate::{cases, check, check_eq, cpu};
 use core::ffi::{c_int, c_void};
@@ -12,37 +13,6 @@ use stackgate::traceback::{Traceback, Walker};
 use stackgate::{G, Resumed, arch, g_init, resume, stack_moved, topofstack};
 
 const SIZE: usize = 64 << 10;
-
-/// What the task's function [`cpu::movable`] is told, and tells.
-#[repr(C)]
-pub struct Movable {
-    /// `asmcgocall` or `asmcgocall_catch`, through which it calls.
-    pub through: usize,
-    /// What it calls.
-    pub f: usize,
-    /// With what.
-    pub arg: usize,
-    /// What that returned, sign-extended.
-    pub result: usize,
-    /// Where a throw writes.
-    pub thrown: usize,
-    /// What it finds in its own frame afterwards.
-    pub locals: [usize; 2],
-}
-
-impl Movable {
-    /// What calls `f(arg)` through `asmcgocall`.
-    pub fn new(f: stackgate::CFn, arg: *mut c_void) -> Self {
-        Self {
-            through: arch::asmcgocall as *const () as usize,
-            f: f as usize,
-            arg: arg.expose_provenance(),
-            result: 0,
-            thrown: 0,
-            locals: [0; 2],
-        }
-    }
-}
 
 /// A task whose stack can be moved between several memories.
 struct MovableTask {
@@ -88,24 +58,6 @@ struct Job {
     task: *mut MovableTask,
     /// Moves at this many nested levels.
     levels: usize,
-}
-
-/// Rewrites every word of a copied stack that is an address of the old one: what managed code does whose frames
-/// hold such words, by whatever knowledge it has of them.
-///
-/// # Safety
-/// The two stacks are as large as each other, and the first is a copy of the second.
-pub unsafe fn rewrite_all(limit: *mut u8, top: *mut u8, old_limit: *mut u8, old_top: *mut u8) {
-    let mut at = limit.cast::<usize>();
-    while at < top.cast() {
-        // SAFETY: within the copy, by the caller.
-        unsafe {
-            if (old_limit.addr()..=old_top.addr()).contains(&*at) {
-                *at = (*at).wrapping_add(top.addr().wrapping_sub(old_top.addr()));
-            }
-            at = at.add(1);
-        }
-    }
 }
 
 /// How many callbacks the case goes down.

@@ -130,7 +130,7 @@ unsafe extern "C" fn parks(_: usize) -> usize {
 fn park_and_resume() {
     adopted(|_| {
         let mut task = Task::new(64 << 10, parks);
-        let g = (&raw mut *task.g).expose_provenance();
+        let g = task.at().expose_provenance();
         for i in 0..4 {
             let out =
                 keeps("resume", arch::resume as *const () as usize, [g, (i + 99) as usize, 0, 0], 30 + i);
@@ -236,7 +236,7 @@ unsafe extern "C" fn crosscall1_body(g: *mut G) {
 }
 
 fn crosscall1() {
-    let mut m: Box<stackgate::M> = Box::default();
+    let mut m = stackgate::M::default();
     let g0 = (&raw mut m.g0).expose_provenance();
     keeps(
         "crosscall1",

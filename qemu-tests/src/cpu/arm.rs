@@ -35,6 +35,7 @@ pub unsafe extern "C" fn with_pattern(
 ) -> usize {
     naked_asm!(
         ".fnstart",
+        ".fpu vfpv3-d16",
         ".cfi_sections .debug_frame",
         ".cfi_startproc",
         // r3 is `seen`, and fills the word that keeps SP aligned.
@@ -111,6 +112,17 @@ pub unsafe extern "C" fn with_pattern(
     )
 }
 
+/// Writes into the doubles from d16 on. Nothing on a microcontroller, which has none.
+#[cfg(not(machine_mps2))]
+#[rustfmt::skip]
+macro_rules! upper_doubles { () => {
+    ".fpu neon\n vmov q8, q0\n vmov q9, q1\n vmov q10, q2\n vmov q11, q3\n \
+     vmov q12, q0\n vmov q13, q1\n vmov q14, q2\n vmov q15, q3"
+} }
+#[cfg(machine_mps2)]
+#[rustfmt::skip]
+macro_rules! upper_doubles { () => { "" } }
+
 /// Writes something else into every register that a C function may change, lr, the flags and the cumulative
 /// flags of FPSCR among them. Returns 7.
 ///
@@ -120,6 +132,7 @@ pub unsafe extern "C" fn with_pattern(
 pub unsafe extern "C" fn clobber_volatile(arg: *mut c_void) -> c_int {
     naked_asm!(
         ".fnstart",
+        ".fpu vfpv3-d16",
         ".cfi_sections .debug_frame",
         ".cfi_startproc",
         "movw r0, #0x1111",
@@ -132,16 +145,8 @@ pub unsafe extern "C" fn clobber_volatile(arg: *mut c_void) -> c_int {
         "vmov d5, r1, r0",
         "vmov d6, r0, r0",
         "vmov d7, r1, r1",
-        // The emulated CPU has them, whatever the compiler may use.
-        ".fpu neon",
-        "vmov q8, q0",
-        "vmov q9, q1",
-        "vmov q10, q2",
-        "vmov q11, q3",
-        "vmov q12, q0",
-        "vmov q13, q1",
-        "vmov q14, q2",
-        "vmov q15, q3",
+        // The emulated CPU has them, whatever the compiler may use; a microcontroller has not.
+        upper_doubles!(),
         ".fpu vfpv3-d16",
         "vmrs r0, fpscr",
         "orr r0, r0, #0xf0000000",
@@ -172,6 +177,7 @@ pub unsafe extern "C" fn clobber_volatile(arg: *mut c_void) -> c_int {
 pub unsafe extern "C" fn clobber_everything(frame: *mut c_void, n: usize, ctxt: usize) {
     naked_asm!(
         ".fnstart",
+        ".fpu vfpv3-d16",
         ".cfi_sections .debug_frame",
         ".cfi_startproc",
         "stm r0, {{r1, r2}}",
@@ -209,6 +215,7 @@ pub unsafe extern "C" fn clobber_everything(frame: *mut c_void, n: usize, ctxt: 
 pub unsafe extern "C" fn entry_state(arg: *mut [usize; 8]) -> c_int {
     naked_asm!(
         ".fnstart",
+        ".fpu vfpv3-d16",
         ".cfi_sections .debug_frame",
         ".cfi_startproc",
         "str sp, [r0]",
@@ -241,6 +248,7 @@ pub fn representable(index: usize, word: u64) -> u64 {
 pub unsafe extern "C" fn ccall_one(f: stackgate::CFn /* r0 */, arg: *mut c_void /* r1 */) -> c_int {
     naked_asm!(
         ".fnstart",
+        ".fpu vfpv3-d16",
         ".cfi_sections .debug_frame",
         ".cfi_startproc",
         "mov r12, r0",
@@ -265,6 +273,7 @@ pub unsafe extern "C" fn ccall_one(f: stackgate::CFn /* r0 */, arg: *mut c_void 
 pub unsafe extern "C" fn ccall_words(a: usize, b: usize, c: usize, f: usize /* r3 */) -> Wide {
     naked_asm!(
         ".fnstart",
+        ".fpu vfpv3-d16",
         ".cfi_sections .debug_frame",
         ".cfi_startproc",
         "mov r12, r3",
@@ -288,6 +297,7 @@ pub unsafe extern "C" fn ccall_words(a: usize, b: usize, c: usize, f: usize /* r
 pub unsafe extern "C" fn ccall_doubles(a: f64, b: f64, f: usize /* r0 */) -> f64 {
     naked_asm!(
         ".fnstart",
+        ".fpu vfpv3-d16",
         ".cfi_sections .debug_frame",
         ".cfi_startproc",
         "mov r12, r0",
@@ -329,12 +339,13 @@ pub fn check_entry(what: &str, state: &[usize; 8], crossing: bool) {
 /// finds one by each.
 ///
 /// # Safety
-/// `block` is the address of a [`Movable`](crate::cases::moved::Movable) off the task's stack.
+/// `block` is the address of a [`Movable`](crate::movable::Movable) off the task's stack.
 #[unsafe(naked)]
 #[unsafe(export_name = "step_movable")]
 pub unsafe extern "C" fn movable(block: usize /* r0 */) -> usize /* r0 */ {
     naked_asm!(
         ".fnstart",
+        ".fpu vfpv3-d16",
         ".cfi_sections .debug_frame",
         ".cfi_startproc",
         "push {{r{fp}, lr}}",             ".cfi_def_cfa_offset 8", ".cfi_offset r{fp}, -8", ".cfi_offset lr, -4",
@@ -368,12 +379,12 @@ pub unsafe extern "C" fn movable(block: usize /* r0 */) -> usize /* r0 */ {
         ".fnend",
         fp = const FP,
         other = const OTHER_FP,
-        through = const core::mem::offset_of!(crate::cases::moved::Movable, through),
-        f = const core::mem::offset_of!(crate::cases::moved::Movable, f),
-        arg = const core::mem::offset_of!(crate::cases::moved::Movable, arg),
-        result = const core::mem::offset_of!(crate::cases::moved::Movable, result),
-        thrown = const core::mem::offset_of!(crate::cases::moved::Movable, thrown),
-        locals = const core::mem::offset_of!(crate::cases::moved::Movable, locals),
+        through = const core::mem::offset_of!(crate::movable::Movable, through),
+        f = const core::mem::offset_of!(crate::movable::Movable, f),
+        arg = const core::mem::offset_of!(crate::movable::Movable, arg),
+        result = const core::mem::offset_of!(crate::movable::Movable, result),
+        thrown = const core::mem::offset_of!(crate::movable::Movable, thrown),
+        locals = const core::mem::offset_of!(crate::movable::Movable, locals),
     )
 }
 
@@ -385,6 +396,7 @@ pub unsafe extern "C" fn movable(block: usize /* r0 */) -> usize /* r0 */ {
 pub unsafe extern "C" fn movable_callback(job: *mut c_void, f: usize, ctxt: usize) {
     naked_asm!(
         ".fnstart",
+        ".fpu vfpv3-d16",
         ".cfi_sections .debug_frame",
         ".cfi_startproc",
         "push {{r3, lr}}",                ".cfi_def_cfa_offset 8", ".cfi_offset lr, -4",
@@ -419,6 +431,7 @@ pub unsafe extern "C" fn variable_frame(
 ) -> c_int {
     naked_asm!(
         ".fnstart",
+        ".fpu vfpv3-d16",
         ".cfi_sections .debug_frame",
         ".cfi_startproc",
         "push {{r{fp}, lr}}",             ".cfi_def_cfa_offset 8", ".cfi_offset r{fp}, -8", ".cfi_offset lr, -4",

@@ -243,7 +243,7 @@ pub fn check_entry(what: &str, state: &[usize; 8], crossing: bool) {
 /// moved meanwhile. Its CFA is defined by ebp, which designates its own frame.
 ///
 /// # Safety
-/// `block` is the address of a [`Movable`](crate::cases::moved::Movable) off the task's stack.
+/// `block` is the address of a [`Movable`](crate::movable::Movable) off the task's stack.
 #[unsafe(naked)]
 #[unsafe(export_name = "step_movable")]
 pub unsafe extern "C" fn movable(block: usize) -> usize {
@@ -271,12 +271,12 @@ pub unsafe extern "C" fn movable(block: usize) -> usize {
         "ret",
         ".cfi_endproc",
         block = const offset_of!(Arguments, first),
-        through = const offset_of!(crate::cases::moved::Movable, through),
-        f = const offset_of!(crate::cases::moved::Movable, f),
-        arg = const offset_of!(crate::cases::moved::Movable, arg),
-        result = const offset_of!(crate::cases::moved::Movable, result),
-        thrown = const offset_of!(crate::cases::moved::Movable, thrown),
-        locals = const offset_of!(crate::cases::moved::Movable, locals),
+        through = const offset_of!(crate::movable::Movable, through),
+        f = const offset_of!(crate::movable::Movable, f),
+        arg = const offset_of!(crate::movable::Movable, arg),
+        result = const offset_of!(crate::movable::Movable, result),
+        thrown = const offset_of!(crate::movable::Movable, thrown),
+        locals = const offset_of!(crate::movable::Movable, locals),
     )
 }
 

@@ -531,7 +531,7 @@ pub fn check_entry(what: &str, state: &[usize; 8], crossing: bool) {
 /// moved meanwhile. Its CFA is defined by r31, which designates its own frame.
 ///
 /// # Safety
-/// `block` is the address of a [`Movable`](crate::cases::moved::Movable) off the task's stack.
+/// `block` is the address of a [`Movable`](crate::movable::Movable) off the task's stack.
 #[unsafe(naked)]
 #[unsafe(export_name = "step_movable")]
 pub unsafe extern "C" fn movable(block: usize /* r3 */) -> usize /* r3 */ {
@@ -572,12 +572,12 @@ pub unsafe extern "C" fn movable(block: usize /* r3 */) -> usize /* r3 */ {
         "blr",
         ".cfi_endproc",
         me = sym movable,
-        through = const core::mem::offset_of!(crate::cases::moved::Movable, through),
-        f = const core::mem::offset_of!(crate::cases::moved::Movable, f),
-        arg = const core::mem::offset_of!(crate::cases::moved::Movable, arg),
-        result = const core::mem::offset_of!(crate::cases::moved::Movable, result),
-        thrown = const core::mem::offset_of!(crate::cases::moved::Movable, thrown),
-        locals = const core::mem::offset_of!(crate::cases::moved::Movable, locals),
+        through = const core::mem::offset_of!(crate::movable::Movable, through),
+        f = const core::mem::offset_of!(crate::movable::Movable, f),
+        arg = const core::mem::offset_of!(crate::movable::Movable, arg),
+        result = const core::mem::offset_of!(crate::movable::Movable, result),
+        thrown = const core::mem::offset_of!(crate::movable::Movable, thrown),
+        locals = const core::mem::offset_of!(crate::movable::Movable, locals),
     )
 }
 
@@ -612,7 +612,7 @@ pub unsafe extern "C" fn movable_callback(job: *mut c_void, f: usize, ctxt: usiz
 }
 
 /// The back chain words of [`movable`] and [`movable_callback`] are addresses of their stack.
-pub use crate::cases::moved::rewrite_all as relink;
+pub use crate::movable::rewrite_all as relink;
 
 /// Calls `f(arg)` through `asmcgocall` from a frame that is `size` bytes larger than usual.
 ///

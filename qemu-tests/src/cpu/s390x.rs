@@ -319,7 +319,7 @@ pub fn check_entry(what: &str, state: &[usize; 8], crossing: bool) {
 /// moved meanwhile. Its CFA is defined by r11, which designates its own frame.
 ///
 /// # Safety
-/// `block` is the address of a [`Movable`](crate::cases::moved::Movable) off the task's stack.
+/// `block` is the address of a [`Movable`](crate::movable::Movable) off the task's stack.
 #[unsafe(naked)]
 #[unsafe(export_name = "step_movable")]
 pub unsafe extern "C" fn movable(block: usize /* r2 */) -> usize /* r2 */ {
@@ -351,12 +351,12 @@ pub unsafe extern "C" fn movable(block: usize /* r2 */) -> usize /* r2 */ {
         ".cfi_restore %r11", ".cfi_restore %r12", ".cfi_restore %r13", ".cfi_restore %r14",
         "br %r14",
         ".cfi_endproc",
-        through = const core::mem::offset_of!(crate::cases::moved::Movable, through),
-        f = const core::mem::offset_of!(crate::cases::moved::Movable, f),
-        arg = const core::mem::offset_of!(crate::cases::moved::Movable, arg),
-        result = const core::mem::offset_of!(crate::cases::moved::Movable, result),
-        thrown = const core::mem::offset_of!(crate::cases::moved::Movable, thrown),
-        locals = const core::mem::offset_of!(crate::cases::moved::Movable, locals),
+        through = const core::mem::offset_of!(crate::movable::Movable, through),
+        f = const core::mem::offset_of!(crate::movable::Movable, f),
+        arg = const core::mem::offset_of!(crate::movable::Movable, arg),
+        result = const core::mem::offset_of!(crate::movable::Movable, result),
+        thrown = const core::mem::offset_of!(crate::movable::Movable, thrown),
+        locals = const core::mem::offset_of!(crate::movable::Movable, locals),
     )
 }
 
@@ -385,7 +385,7 @@ pub unsafe extern "C" fn movable_callback(job: *mut c_void, f: usize, ctxt: usiz
 }
 
 /// The back chain words of [`movable`] and [`movable_callback`] are addresses of their stack.
-pub use crate::cases::moved::rewrite_all as relink;
+pub use crate::movable::rewrite_all as relink;
 
 /// Calls `f(arg)` through `asmcgocall` from a frame that is `size` bytes larger than usual.
 ///

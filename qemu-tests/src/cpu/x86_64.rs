@@ -254,7 +254,7 @@ pub fn check_entry(what: &str, state: &[usize; 8], crossing: bool) {
 /// moved meanwhile. Its CFA is defined by rbp, which designates its own frame.
 ///
 /// # Safety
-/// `block` is the address of a [`Movable`](crate::cases::moved::Movable) off the task's stack.
+/// `block` is the address of a [`Movable`](crate::movable::Movable) off the task's stack.
 #[unsafe(naked)]
 #[unsafe(export_name = "step_movable")]
 pub unsafe extern "C" fn movable(block: usize /* rdi */) -> usize /* rax */ {
@@ -281,12 +281,12 @@ pub unsafe extern "C" fn movable(block: usize /* rdi */) -> usize /* rax */ {
         "leave",                          ".cfi_def_cfa rsp, 8",
         "ret",
         ".cfi_endproc",
-        through = const core::mem::offset_of!(crate::cases::moved::Movable, through),
-        f = const core::mem::offset_of!(crate::cases::moved::Movable, f),
-        arg = const core::mem::offset_of!(crate::cases::moved::Movable, arg),
-        result = const core::mem::offset_of!(crate::cases::moved::Movable, result),
-        thrown = const core::mem::offset_of!(crate::cases::moved::Movable, thrown),
-        locals = const core::mem::offset_of!(crate::cases::moved::Movable, locals),
+        through = const core::mem::offset_of!(crate::movable::Movable, through),
+        f = const core::mem::offset_of!(crate::movable::Movable, f),
+        arg = const core::mem::offset_of!(crate::movable::Movable, arg),
+        result = const core::mem::offset_of!(crate::movable::Movable, result),
+        thrown = const core::mem::offset_of!(crate::movable::Movable, thrown),
+        locals = const core::mem::offset_of!(crate::movable::Movable, locals),
     )
 }
 

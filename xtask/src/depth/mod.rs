@@ -25,7 +25,7 @@ use stackgate::{MANAGED_USE, STACK_ALIGN, traceback::HANDLER_USE};
 
 use crate::{
     context::{Context, Tally},
-    frames::CPUS,
+    frames::{CPUS, Described},
     guest,
     targets::TARGETS,
     toolchain::Kit,
@@ -198,6 +198,7 @@ fn totals(reports: &[Report], wrong: usize) -> String {
 /// Everything of one CPU.
 fn one(kit: &Kit) -> Result<Report> {
     let name = kit.target.name;
+    let reserve = described(name)?.interrupt_reserve;
     let (file, exported) = build(kit)?;
     let cpu = cpu::CPUS.iter().find(|c| c.name == name).with_context(|| format!("no rules for {name}"))?;
     let program = Program::read(&file, cpu)?;
@@ -220,7 +221,7 @@ fn one(kit: &Kit) -> Result<Report> {
         match of_path(&program, &mut chains, &path) {
             Ok(worst) => {
                 let row = Row { bound: worst.bytes, found: None, chain: worst.text(), path };
-                report.problems.extend(judge(&row));
+                report.problems.extend(judge(&row, reserve));
                 report.rows.push(row);
             }
             Err(error) => report.problems.push(format!("{}: {error:#}", path.name)),
@@ -253,7 +254,7 @@ fn one(kit: &Kit) -> Result<Report> {
             continue;
         };
         let row = Row { bound: worst.bytes, found: Some(found), chain: worst.text(), path };
-        report.problems.extend(judge(&row));
+        report.problems.extend(judge(&row, reserve));
         report.rows.push(row);
     }
     // Those with an input first.
@@ -267,11 +268,14 @@ fn one(kit: &Kit) -> Result<Report> {
 }
 
 /// What is wrong with a path's figures.
-fn judge(row: &Row) -> Vec<String> {
+fn judge(row: &Row, reserve: usize) -> Vec<String> {
     let Row { path, bound, found, chain } = row;
     let mut wrong = Vec::new();
-    if *bound > path.limit() as i64 {
-        wrong.push(format!("{}: {bound} bytes are more than {}: {chain}", path.name, path.limit()));
+    // Handlers are interrupted on the signal stack, which has room for that.
+    let reserve = if path.stack == On::Handler { 0 } else { reserve };
+    if bound + reserve as i64 > path.limit() as i64 {
+        let and = if reserve == 0 { String::new() } else { format!(" and {reserve} for an interrupt") };
+        wrong.push(format!("{}: {bound} bytes{and} are more than {}: {chain}", path.name, path.limit()));
     }
     let Some(found) = found else { return wrong };
     if found > bound {
@@ -304,10 +308,14 @@ fn of_path(program: &Program, chains: &mut Chains<'_>, path: &Path) -> Result<Wo
     Ok(sum)
 }
 
+/// What is declared of a CPU.
+fn described(cpu: &str) -> Result<&'static Described> {
+    CPUS.iter().find(|c| c.name == cpu).context("a CPU with layouts")
+}
+
 /// Bytes of what lies at the top of a managed stack.
 fn base_frame(cpu: &str) -> Result<i64> {
-    let described = CPUS.iter().find(|c| c.name == cpu).context("a CPU with layouts")?;
-    let layout = described.layouts.iter().find(|l| l.name == "BaseFrame").context("no BaseFrame")?;
+    let layout = described(cpu)?.layouts.iter().find(|l| l.name == "BaseFrame").context("no BaseFrame")?;
     Ok(i64::try_from(layout.size)?)
 }
 
@@ -436,6 +444,10 @@ fn matrix(reports: &[Report]) -> Vec<Vec<String>> {
         };
         rows.push(std::iter::once(path.name.clone()).chain(reports.iter().map(cell)).collect());
     }
+    let reserve = |report: &Report| described(report.cpu).map_or(0, |c| c.interrupt_reserve).to_string();
+    rows.push(
+        std::iter::once("an interrupt, beside each".to_owned()).chain(reports.iter().map(reserve)).collect(),
+    );
     rows
 }
 
@@ -459,7 +471,9 @@ fn markdown(reports: &[Report], compilers: &str) -> String {
          parentheses, where it is less: what was found on a painted stack, `-` where the path has no input of its own.\n\
          Fewer than {} bytes less is a frame's padding.\n\n\
          The limit is {MANAGED_USE} bytes for paths on a managed stack (`stackgate::MANAGED_USE`), and {HANDLER_USE} for\n\
-         what handlers run on the signal stack (`stackgate::traceback::HANDLER_USE`).\n\n",
+         what handlers run on the signal stack (`stackgate::traceback::HANDLER_USE`). Without an operating system an\n\
+         interrupt may store words where SP is (`Cpu::INTERRUPT_RESERVE`): paths on a managed stack keep to the limit\n\
+         with these, too.\n\n",
         STACK_ALIGN
     );
     let table = matrix(reports);
@@ -552,12 +566,16 @@ mod tests {
 
     #[test]
     fn a_path_is_judged_by_its_limit_and_by_what_was_found() {
-        assert!(judge(&row("p", 96, Some(96))).is_empty());
-        assert!(judge(&row("p", 96, Some(88))).is_empty(), "a frame's padding");
-        assert!(judge(&row("p", 96, None)).is_empty());
-        assert!(judge(&row("p", 96, Some(97)))[0].contains("the bound is 96"));
-        assert!(judge(&row("p", 96, Some(40)))[0].contains("does not say why"));
-        assert!(judge(&row("p", 801, Some(801)))[0].contains("801 bytes are more than 800"));
+        assert!(judge(&row("p", 96, Some(96)), 0).is_empty());
+        assert!(judge(&row("p", 96, Some(88)), 0).is_empty(), "a frame's padding");
+        assert!(judge(&row("p", 96, None), 0).is_empty());
+        assert!(judge(&row("p", 96, Some(97)), 0)[0].contains("the bound is 96"));
+        assert!(judge(&row("p", 96, Some(40)), 0)[0].contains("does not say why"));
+        assert!(judge(&row("p", 801, Some(801)), 0)[0].contains("801 bytes are more than 800"));
+        assert!(judge(&row("p", 784, Some(784)), 16).is_empty());
+        assert!(
+            judge(&row("p", 785, Some(785)), 16)[0].contains("785 bytes and 16 for an interrupt are more")
+        );
     }
 
     #[test]
