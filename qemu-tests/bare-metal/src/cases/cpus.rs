@@ -45,8 +45,8 @@ fn tasks_migrate() {
     let sum = |all: &[AtomicUsize]| all.iter().map(|n| n.load(Ordering::Relaxed)).sum::<usize>();
     check_eq!(sum(&TURNS), multi::ROOM * ROUNDS);
     check_eq!(sum(&CALLED), multi::ROOM * ROUNDS);
-    for cpu in 0..running {
-        let turns = TURNS[cpu].load(Ordering::Relaxed);
+    for (cpu, turns) in TURNS.iter().enumerate().take(running) {
+        let turns = turns.load(Ordering::Relaxed);
         say!("CPU {cpu}: {turns} turns");
         check!(turns > 0, "CPU {cpu} has run no task");
     }

@@ -214,7 +214,9 @@ fn measures(registers: &Registers) {
 fn waits_far_below() {
     let mut room = core::mem::MaybeUninit::<[u8; 4 * LOOKED_AT]>::uninit();
     black_box(&mut room);
-    while TAKEN.load(Ordering::Relaxed) == 0 {}
+    while TAKEN.load(Ordering::Relaxed) == 0 {
+        core::hint::spin_loop();
+    }
     black_box(&mut room);
 }
 

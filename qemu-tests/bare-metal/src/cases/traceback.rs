@@ -56,8 +56,9 @@ fn name_tower() {
     let mut named =
         [(entry(task as *const ()), "task"), (entry(g1 as *const ()), "g1"), (entry(g2 as *const ()), "g2")];
     named.sort_unstable();
+    let table = &raw mut TABLE;
     // SAFETY: written once, before it is registered.
-    let table = unsafe { &mut *(&raw mut TABLE) };
+    let table = unsafe { &mut *table };
     for (i, function) in table.iter_mut().enumerate() {
         let end = named.get(i + 1).map_or(memory::traced().end, |next| next.0);
         *function = Function { entry: named[i].0, end, name: named[i].1, file: "tower.rs", line: 1 };
@@ -130,7 +131,7 @@ fn shows(pcs: &[Pc]) {
         let (wanted, line) = want.get(at).copied().unwrap_or(("nothing", 0));
         check_eq!(core::str::from_utf8(name), Ok(wanted), "frame {at}");
         if line != 0 {
-            check_eq!(frame.line as usize, line, "frame {at}");
+            check_eq!(frame.line, line, "frame {at}");
         }
         at += 1;
     }
