@@ -42,6 +42,11 @@
 #[cfg(feature = "std")]
 extern crate std;
 
+/// The README's own program, run as a test.
+#[cfg(doctest)]
+#[doc = include_str!("../../README.md")]
+pub struct Readme;
+
 pub mod callback;
 pub mod capi;
 pub mod cgocall;

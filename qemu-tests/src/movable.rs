@@ -35,10 +35,12 @@ impl Movable {
 }
 
 /// Rewrites every word of a copied stack that is an address of the old one: what managed code does whose frames
-/// hold such words, by whatever knowledge it has of them.
+/// hold such words, by whatever knowledge it has of them. Never a part of its caller, at each instruction of
+/// which `steps` takes a signal.
 ///
 /// # Safety
 /// The two stacks are as large as each other, and the first is a copy of the second.
+#[inline(never)]
 pub unsafe fn rewrite_all(limit: *mut u8, top: *mut u8, old_limit: *mut u8, old_top: *mut u8) {
     let mut at = limit.cast::<usize>();
     while at < top.cast() {

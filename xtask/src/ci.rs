@@ -16,7 +16,7 @@ use crate::{
     depth::{self, stack_depth},
     frames::{Do, frames},
     machines, mutants,
-    run::run,
+    run::{run, run_odd},
     step::step,
     test::test,
     ui,
@@ -36,6 +36,7 @@ const STAGES: &[Stage] = &[
     Stage { name: "check", work: |context| check(context, None), counts_cases: false },
     Stage { name: "test", work: |context| test(context, None), counts_cases: true },
     Stage { name: "run", work: |context| run(context, None, None), counts_cases: false },
+    Stage { name: "run, odd files", work: run_odd, counts_cases: false },
     Stage { name: "count", work: counted, counts_cases: false },
     Stage {
         name: "stack-depth",
@@ -77,7 +78,7 @@ fn browsed(context: &Context) -> Result<Tally> {
     frames(context, Do::Browse).map(|()| Tally { passed: 1, failed: 0 })
 }
 
-/// Sorts a million lines.
+/// Sorts a million lines, 100 MB.
 fn run_large(context: &Context) -> Result<Tally> {
     let path = Path::new("target/large.txt");
     let mut text = String::new();
@@ -85,7 +86,7 @@ fn run_large(context: &Context) -> Result<Tally> {
     for _ in 0..1_000_000 {
         // A fixed sequence, the same lines every time.
         state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
-        text.push_str(&format!("{state:08x} line\n"));
+        text.push_str(&format!("{state:08x} {:91}\n", "line"));
     }
     fs::write(path, text).with_context(|| format!("cannot write {}", path.display()))?;
     run(context, None, Some(&context.root.join(path)))

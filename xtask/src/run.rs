@@ -27,11 +27,26 @@ const DATA: &str = "qemu-tests/data";
 /// emulator is slow.
 const TIME_LIMIT: Duration = Duration::from_secs(30 * 60);
 
+/// What the program prints for a line that is not there.
+const NO_LINE: &str = "(no line)";
+
+/// What a traceback in a comparison has to show, innermost first: the managed comparator, the C function that C
+/// calls, C's sort by one of its names, the C function that the task called, and the task.
+const PATH: &[&[&str]] = &[
+    &["compare_lines::managed"],
+    &["compare_lines"],
+    &["qsort", "msort"],
+    &["sort_lines"],
+    &["demo::sorts"],
+];
+
 /// What is known of a sort of a file.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Sorted {
     pub lines: u64,
     pub checksum: u64,
+    /// The first and the last line, as they are shown.
+    pub ends: Option<[String; 2]>,
 }
 
 /// What the program said of itself.
@@ -41,6 +56,10 @@ pub struct Report {
     pub c_calls: u64,
     pub callbacks: u64,
     pub checksum: u64,
+    /// The first and the last line; none where there is no line.
+    pub ends: Option<[String; 2]>,
+    /// The functions of the traceback, innermost first, none with the PC 0; empty where nothing was compared.
+    pub trace: Vec<String>,
 }
 
 /// Runs the demonstration, or another example, on the chosen CPUs.
@@ -92,6 +111,38 @@ pub fn run(context: &Context, example: Option<&str>, file: Option<&Path>) -> Res
     Ok(tally)
 }
 
+/// Files that are odd in one way each: sorted like others, or refused with a reason, on every CPU.
+pub fn run_odd(context: &Context) -> Result<Tally> {
+    let directory = Path::new("target/odd");
+    fs::create_dir_all(directory).with_context(|| format!("cannot make {}", directory.display()))?;
+    let mut tally = Tally::default();
+    let odd: [(&str, &[u8]); 4] = [
+        ("empty.txt", b""),
+        ("no-newline.txt", b"b\na"),
+        ("nul.txt", b"b\0b\nb\0a\n\0\n"),
+        ("long-line.txt", &[b'x'; 100_000]),
+    ];
+    for (name, bytes) in odd {
+        let path = directory.join(name);
+        fs::write(&path, bytes).with_context(|| format!("cannot write {}", path.display()))?;
+        tally.merge(run(context, None, Some(&context.root.join(path)))?);
+    }
+    for (name, reason) in [("missing.txt", "cannot read"), ("", "is a directory")] {
+        let path = context.root.join(directory).join(name);
+        let error = run(context, None, Some(&path)).err().map(|error| error.to_string());
+        let refused = error.as_ref().is_some_and(|error| error.contains(reason));
+        if !refused {
+            ui::say(&format!(
+                "{}: {} should have been refused: {error:?}",
+                ui::red("failed"),
+                path.display()
+            ));
+        }
+        tally.add(refused);
+    }
+    Ok(tally)
+}
+
 /// The file to sort and how to call it: the user's, or the text that ships with the project.
 fn input(context: &Context, file: Option<&Path>) -> Result<(PathBuf, String)> {
     let (path, shown) = match file {
@@ -139,7 +190,7 @@ fn run_demo(kit: &Kit, path: &Path, expected: &Sorted) -> Result<Report> {
     Ok(report)
 }
 
-/// Reads the four lines that say how it went; other lines are for the reader.
+/// Reads the lines that say how it went, and the traceback; other lines are for the reader.
 fn parse(stdout: &str) -> Result<Report> {
     let field = |key: &str, radix: u32| -> Result<u64> {
         let mut values = stdout.lines().filter_map(|line| line.strip_prefix(key)?.strip_prefix(' '));
@@ -149,7 +200,23 @@ fn parse(stdout: &str) -> Result<Report> {
         }
         u64::from_str_radix(value.trim(), radix).with_context(|| format!("`{key} {value}` is no number"))
     };
+    let text = |key: &str| {
+        let line = stdout.lines().find_map(|line| line.strip_prefix(key)?.strip_prefix(' '));
+        line.map(str::to_owned).with_context(|| format!("it printed no line `{key} ...`"))
+    };
+    let [first, last] = [text("first")?, text("last")?];
+    let mut trace = Vec::new();
+    let mut lines = stdout.lines().skip_while(|line| !line.starts_with("traceback of")).skip(1);
+    while let (Some(name), Some(place)) = (lines.next(), lines.next()) {
+        let pc = place.split_once("pc=0x").and_then(|(_, pc)| u64::from_str_radix(pc.trim(), 16).ok());
+        if pc.is_none_or(|pc| pc == 0) {
+            bail!("`{}` of the traceback has no PC: `{}`", name.trim(), place.trim());
+        }
+        trace.push(name.trim().to_owned());
+    }
     Ok(Report {
+        ends: (first != NO_LINE).then_some([first, last]),
+        trace,
         lines: field("lines", 10)?,
         c_calls: field("C calls", 10)?,
         callbacks: field("callbacks", 10)?,
@@ -176,6 +243,17 @@ fn verify(report: &Report, expected: &Sorted) -> Result<()> {
     if report.lines > 0 && report.c_calls == 0 {
         bail!("it made no C call");
     }
+    if report.ends != expected.ends {
+        bail!("its first and last lines are {:?}, a plain sort's {:?}", report.ends, expected.ends);
+    }
+    if report.lines > 1 {
+        let mut trace = report.trace.iter();
+        for wanted in PATH {
+            if !trace.any(|name| wanted.iter().any(|part| name.contains(part))) {
+                bail!("its traceback does not go on to {}: {}", wanted.join(" or "), report.trace.join(", "));
+            }
+        }
+    }
     Ok(())
 }
 
@@ -201,12 +279,20 @@ fn plain_sort(path: &Path) -> Result<Sorted> {
 fn sort_lines(text: &[u8]) -> Sorted {
     let body = text.strip_suffix(b"\n").unwrap_or(text);
     if text.is_empty() {
-        return Sorted { lines: 0, checksum: fnv1a([].into_iter()) };
+        return Sorted { lines: 0, checksum: fnv1a([].into_iter()), ends: None };
     }
     let mut lines: Vec<&[u8]> = body.split(|&byte| byte == b'\n').collect();
     lines.sort_unstable();
     let bytes = lines.iter().flat_map(|line| line.iter().copied().chain([b'\n']));
-    Sorted { lines: lines.len() as u64, checksum: fnv1a(bytes) }
+    let ends = lines.first().zip(lines.last()).map(|(first, last)| [shown(first), shown(last)]);
+    Sorted { lines: lines.len() as u64, checksum: fnv1a(bytes), ends }
+}
+
+/// A line as the program shows it: so much of it, in ASCII.
+fn shown(line: &[u8]) -> String {
+    const WIDTH: usize = 60;
+    let text = line[..line.len().min(WIDTH)].escape_ascii().to_string();
+    if line.len() > WIDTH { format!("{text}...") } else { text }
 }
 
 /// The 64-bit hash FNV-1a.
@@ -292,22 +378,33 @@ mod tests {
 
     #[test]
     fn a_report_is_read_among_other_lines() {
-        let text = "first line\nlines 3\nC calls 12\ncallbacks 4\nchecksum 00ff\nlines of text\n";
+        let text = "first a b\nlast c\nlines 3\nC calls 12\ncallbacks 4\nchecksum 00ff\nlines of text\n\
+                    traceback of it:\n  f\n  \tpc=0x10\n";
         let error = parse(text).unwrap_err().to_string();
         assert!(error.contains("more than one line `lines"), "{error}");
         let report = parse(&text.replace("lines of text", "")).unwrap();
-        assert_eq!(report, Report { lines: 3, c_calls: 12, callbacks: 4, checksum: 255 });
+        let ends = Some(["a b".to_owned(), "c".to_owned()]);
+        let trace = vec!["f".to_owned()];
+        assert_eq!(report, Report { lines: 3, c_calls: 12, callbacks: 4, checksum: 255, ends, trace });
+        let zero = text.replace("lines of text", "").replace("0x10", "0x0");
+        assert!(parse(&zero).unwrap_err().to_string().contains("has no PC"));
         assert!(parse("lines 3\nC calls x\n").is_err());
     }
 
     #[test]
     fn a_report_is_held_against_a_plain_sort() {
-        let good = Report { lines: 1024, c_calls: 1, callbacks: 5120, checksum: 7 };
-        let sorted = Sorted { lines: 1024, checksum: 7 };
+        let ends = Some(["a".to_owned(), "b".to_owned()]);
+        let trace: Vec<String> = PATH.iter().map(|names| names[0].to_owned()).collect();
+        let good =
+            Report { lines: 1024, c_calls: 1, callbacks: 5120, checksum: 7, ends: ends.clone(), trace };
+        let sorted = Sorted { lines: 1024, checksum: 7, ends };
         assert!(verify(&good, &sorted).is_ok());
         assert!(verify(&Report { callbacks: 5119, ..good.clone() }, &sorted).is_err());
         assert!(verify(&Report { checksum: 8, ..good.clone() }, &sorted).is_err());
         assert!(verify(&Report { lines: 1, ..good.clone() }, &sorted).is_err());
+        assert!(verify(&Report { ends: None, ..good.clone() }, &sorted).is_err());
+        let lost = Report { trace: good.trace[1..].to_vec(), ..good.clone() };
+        assert!(verify(&lost, &sorted).unwrap_err().to_string().contains("compare_lines::managed"));
         assert!(verify(&Report { c_calls: 0, ..good }, &sorted).is_err());
         assert_eq!(least_callbacks(0), 0);
         assert_eq!(least_callbacks(1), 0);
