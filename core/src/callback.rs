@@ -5,7 +5,7 @@ use crate::gate::{Gate, Stuck};
 use crate::hooks;
 use crate::platform::{errno_location, fatal, platform};
 use crate::task::is;
-use crate::traceback::{self, ContextArg};
+use crate::traceback::{self, ContextArg, ContextFn};
 use crate::{M, current_g};
 use core::ffi::c_void;
 use core::fmt;
@@ -121,30 +121,55 @@ pub unsafe fn enter(managed: CallbackFn, block: *mut c_void, size: usize) {
     let errno = errno_location();
     // SAFETY: errno is this thread's, and stays where it is.
     let saved = unsafe { errno.read_volatile() };
-    if BETWEEN.load(Ordering::Acquire) == 0 {
+    match BETWEEN.load(Ordering::Acquire) {
         // SAFETY: by the caller.
-        unsafe { arch::cgocallback(managed, block, size, 0) };
-    } else {
+        0 => unsafe { arch::cgocallback(managed, block, size, 0) },
         // SAFETY: by the caller.
-        unsafe { enter_past(managed, block, size) };
+        CONTEXT => unsafe { enter_with_context(managed, block, size) },
+        // SAFETY: by the caller.
+        _ => unsafe { enter_past(managed, block, size) },
     }
     // SAFETY: as above.
     unsafe { errno.write_volatile(saved) };
 }
 
-/// The rest of [`enter`] where something lies between: the gate, a context function, hooks.
+/// The rest of [`enter`] where contexts are made, and nothing else lies between. Who made a context also gets it
+/// back.
+#[inline(never)]
+unsafe fn enter_with_context(managed: CallbackFn, block: *mut c_void, size: usize) {
+    // SAFETY: who set the function vouches for it; the rest by the caller.
+    unsafe {
+        let context = traceback::context_function().unwrap_unchecked();
+        in_context(context, |ctxt| arch::cgocallback(managed, block, size, ctxt));
+    }
+}
+
+/// The rest of [`enter`] in every other case: the gate may be closed, there may be hooks, and a context function.
+#[cold]
 #[inline(never)]
 unsafe fn enter_past(managed: CallbackFn, block: *mut c_void, size: usize) {
     wait_runtime_init_done();
-    // SAFETY: by the caller; who set the context function vouches for it. Who made a context also gets it back.
+    // SAFETY: as above.
     unsafe {
-        let Some(context) = traceback::context_function() else {
-            return cross(managed, block, size, 0);
-        };
-        let mut arg = ContextArg { context: 0 };
+        match traceback::context_function() {
+            None => cross(managed, block, size, 0),
+            Some(context) => in_context(context, |ctxt| cross(managed, block, size, ctxt)),
+        }
+    }
+}
+
+/// Runs `f` with a context that `context` makes, and gives it back.
+///
+/// # Safety
+/// `context` may be called.
+#[inline(always)]
+unsafe fn in_context(context: ContextFn, f: impl FnOnce(usize)) {
+    let mut arg = ContextArg { context: 0 };
+    // SAFETY: by the caller.
+    unsafe {
         context(&raw mut arg);
         let ctxt = arg.context;
-        cross(managed, block, size, ctxt);
+        f(ctxt);
         if ctxt != 0 {
             arg.context = ctxt;
             context(&raw mut arg);
