@@ -778,6 +778,14 @@ pub fn under_way() -> bool {
     UNDER_WAY.load(Ordering::Relaxed)
 }
 
+/// How a CPU traps by itself after each instruction of a thread, which gets SIGTRAP then.
+pub struct EveryInstruction {
+    /// From its return on.
+    pub begin: extern "C" fn(),
+    /// From a handler's return on. The argument is the handler's `ucontext_t`.
+    pub end: unsafe fn(*mut c_void),
+}
+
 /// The trace of what has been interrupted at `at`, as a line: the PC, `m` or `C` and the PC to look up for each
 /// frame, the reason of the end. Addresses that are not in a crossing mean nothing. Behind `!` a rule that
 /// was broken there.

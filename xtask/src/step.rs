@@ -4,8 +4,9 @@
 //! seen in each stretch of it. Two views are held against that: gdb's, which knows the unwind tables
 //! alone, by stepping over the emulator's stub ([`crate::gdb`], `xtask/scripts/step.py`); and the
 //! library's own, from a signal handler at each instruction, by the plugin `sigstep`
-//! ([`signal_every_instruction`]), which also calls libc there by every entry of the shim that it may. An instruction that a view never reached is wrong too, unless
-//! [`UNREACHED`] says why nobody can.
+//! ([`signal_every_instruction`]), which also calls libc there by every entry of the shim that it may. On the
+//! host's own CPU the second view is taken once more without the emulator, by the CPU's own trap after each
+//! instruction. An instruction that a view never reached is wrong too, unless [`UNREACHED`] says why nobody can.
 
 pub mod compare;
 
@@ -45,6 +46,12 @@ const PROGRAM: &str = "steps";
 
 /// Where copies of the program for gdb go.
 const DIRECTORY: &str = "target/step";
+
+/// The run on the host's own CPU.
+const NATIVE: &str = "native";
+
+/// CPUs that let a program trap itself.
+const TRAPPING: &[&str] = &["x86_64"];
 
 /// What drives gdb.
 const SCRIPT: &str = "xtask/scripts/step.py";
@@ -123,6 +130,16 @@ struct Report {
     stops: [usize; 2],
     shim_calls: usize,
     elapsed: Duration,
+    /// The run without the emulator, if this machine can.
+    native: Option<Native>,
+}
+
+/// What the run without the emulator came to. Its mistakes are among the CPU's.
+struct Native {
+    stops: usize,
+    shim_calls: usize,
+    wrong: usize,
+    elapsed: Duration,
 }
 
 /// Steps through every crossing on the chosen CPUs.
@@ -175,6 +192,7 @@ pub fn step(context: &Context) -> Result<Tally> {
         if report.wrong.len() > MOST_PRINTED {
             ui::say(&format!("and {} more", report.wrong.len() - MOST_PRINTED));
         }
+        let native_wrong = report.native.as_ref().map_or(0, |native| native.wrong);
         rows.push(vec![
             name.to_owned(),
             format!("{} functions", report.functions),
@@ -183,10 +201,24 @@ pub fn step(context: &Context) -> Result<Tally> {
             format!("gdb {} stops", report.stops[0]),
             format!("signals {} stops", report.stops[1]),
             format!("{} calls of libc from them", report.shim_calls),
-            format!("{} wrong", report.wrong.len()),
+            format!("{} wrong", report.wrong.len() - native_wrong),
             format!("{:.1} s", report.elapsed.as_secs_f64()),
-            ui::verdict(report.wrong.is_empty()),
+            ui::verdict(report.wrong.len() == native_wrong),
         ]);
+        if let Some(native) = &report.native {
+            rows.push(vec![
+                NATIVE.to_owned(),
+                format!("{} functions", report.functions),
+                format!("{} instructions", report.instructions),
+                format!("{} unreached", report.unreached.len()),
+                String::new(),
+                format!("signals {} stops", native.stops),
+                format!("{} calls of libc from them", native.shim_calls),
+                format!("{} wrong", native.wrong),
+                format!("{:.1} s", native.elapsed.as_secs_f64()),
+                ui::verdict(native.wrong == 0),
+            ]);
+        }
         cpus += 1;
         functions += report.functions;
         instructions += report.instructions;
@@ -261,42 +293,35 @@ fn step_one(kit: &Kit, program: &str) -> Result<Report> {
     let physical = by_gdb(&subject, &expected)?;
     let logical = by_signals(&subject, &expected)?;
 
-    let mut wrong = physical.problems;
-    wrong.extend(logical.problems);
-    let mut unreached = BTreeSet::new();
-    let mut instructions = 0;
-    for (&address, text) in &physical.instructions {
-        let function = name_of(symbols, address);
-        instructions += 1;
-        for (view, seen) in [(View::Physical, &physical.seen), (View::Logical, &logical.seen)] {
-            if seen.contains(&address) {
-                continue;
-            }
-            let place = place(symbols, address, text);
-            let text = text.split_whitespace().collect::<Vec<_>>().join(" ");
-            match unreachable(&function, &text) {
-                Some(why) => _ = unreached.insert(format!("not reached: {place}: {why}")),
-                None => wrong.push(format!("{view}: {place}: never reached")),
-            }
-        }
-    }
+    let emulated = start.elapsed();
+    let traps = kit.target.is_host() && TRAPPING.contains(&kit.target.name);
+    let own = traps.then(|| by_traps(&subject, &expected)).transpose()?;
+
     let texts = &physical.instructions;
-    for (view, mistakes) in [(View::Physical, physical.mistakes), (View::Logical, logical.mistakes)] {
-        wrong.extend(mistakes.into_iter().map(|mistake| {
-            let place = mistake.address.map_or_else(String::new, |at| {
-                format!("{}: ", place(symbols, at, texts.get(&at).map_or("?", String::as_str)))
-            });
-            format!("{view}: {place}{}", mistake.text)
-        }));
-    }
+    let mut unreached = BTreeSet::new();
+    let mut wrong = Vec::new();
+    wrong.extend(physical.wrong(View::Physical, "", symbols, texts, &mut unreached));
+    wrong.extend(logical.wrong(View::Logical, "", symbols, texts, &mut unreached));
+    let native = own.map(|own| {
+        let found = own.wrong(View::Logical, "native: ", symbols, texts, &mut unreached);
+        let native = Native {
+            stops: own.stops,
+            shim_calls: own.shim_calls,
+            wrong: found.len(),
+            elapsed: start.elapsed() - emulated,
+        };
+        wrong.extend(found);
+        native
+    });
     Ok(Report {
         functions: names.len(),
-        instructions,
+        instructions: texts.len(),
         unreached: unreached.into_iter().collect(),
         wrong,
         stops: [physical.stops, logical.stops],
         shim_calls: logical.shim_calls,
-        elapsed: start.elapsed(),
+        elapsed: emulated,
+        native,
     })
 }
 
@@ -358,6 +383,34 @@ impl Seen {
         self.stops += sights.len();
         self.seen.extend(sights.iter().map(|sight| sight.address));
         self.mistakes.extend(compare(view, scenario, sights));
+    }
+
+    /// All that is wrong, in words: problems, instructions of `texts` that were never reached, mistakes. `run`
+    /// begins each line. What nobody can reach goes to `unreached`.
+    fn wrong(
+        &self,
+        view: View,
+        run: &str,
+        symbols: &Symbols,
+        texts: &BTreeMap<u64, String>,
+        unreached: &mut BTreeSet<String>,
+    ) -> Vec<String> {
+        let mut wrong: Vec<_> = self.problems.iter().map(|problem| format!("{run}{problem}")).collect();
+        for (&address, text) in texts.iter().filter(|(address, _)| !self.seen.contains(address)) {
+            let place = place(symbols, address, text);
+            let text = text.split_whitespace().collect::<Vec<_>>().join(" ");
+            match unreachable(&name_of(symbols, address), &text) {
+                Some(why) => _ = unreached.insert(format!("not reached: {place}: {why}")),
+                None => wrong.push(format!("{run}{view}: {place}: never reached")),
+            }
+        }
+        wrong.extend(self.mistakes.iter().map(|mistake| {
+            let place = mistake.address.map_or_else(String::new, |at| {
+                format!("{}: ", place(symbols, at, texts.get(&at).map_or("?", String::as_str)))
+            });
+            format!("{run}{view}: {place}{}", mistake.text)
+        }));
+        wrong
     }
 }
 
@@ -487,7 +540,17 @@ fn by_signals(subject: &Subject<'_>, expected: &[&Scenario]) -> Result<Seen> {
             .collect(),
         quiet: Some((symbols.range("step_signal")?.start, symbols.range("step_signal_end")?.start)),
     };
-    let command = signal_every_instruction(kit, &plan, program)?;
+    by_handler(subject, expected, &signal_every_instruction(kit, &plan, program)?)
+}
+
+/// The same view without the emulator: the CPU traps after each instruction, and says so by SIGTRAP.
+fn by_traps(subject: &Subject<'_>, expected: &[&Scenario]) -> Result<Seen> {
+    by_handler(subject, expected, &Cmd::new(subject.program).arg("--trap"))
+}
+
+/// What the program's own handler writes while `command` runs each scenario in a process.
+fn by_handler(subject: &Subject<'_>, expected: &[&Scenario], command: &Cmd) -> Result<Seen> {
+    let Subject { symbols, ranges, .. } = subject;
     let mut seen = Seen::default();
     for scenario in expected {
         let outcome = command.clone().arg(&scenario.name).capture(Some(subject.limit))?;

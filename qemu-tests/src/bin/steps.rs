@@ -1,17 +1,19 @@
 //! Runs every crossing once on each of its paths, for `cargo xtask step`, which takes a traceback at each
-//! instruction: `steps --list`, `steps --expect`, `steps NAME...`.
+//! instruction: `steps --list`, `steps --expect`, `steps NAME...`, `steps --trap NAME...`. With `--trap` the CPU
+//! itself raises the signals.
 
 #![no_main]
 
 use core::ffi::{c_int, c_void};
 use core::hint::black_box;
+use qemu_tests::cpu::EVERY_INSTRUCTION;
 use qemu_tests::scenarios::{
     SCENARIOS, Scenario, Way, run, set_bounds, set_spare, step_scenario_begins, step_scenario_ends,
     step_traceback, trace_line, under_way, write_expected,
 };
 use qemu_tests::shim::call_all;
 use stackgate::arch::frame::Word;
-use stackgate::arch::unwind::Registers;
+use stackgate::arch::unwind::{Registers, in_crossing};
 use stackgate::arch::{self, Stack};
 use stackgate::traceback::{Traceback, set_cgo_traceback};
 use stackgate::{EntryFn, G, M, g_init};
@@ -37,6 +39,27 @@ unsafe extern "C" fn step_signal(_: c_int, _: *mut c_void, ucontext: *mut c_void
         HANDLERS.fetch_add(1, Ordering::Relaxed);
     }
     step_signal_end();
+}
+
+/// The same by a trap of the CPU, which comes at every instruction of the scenario: those that are no crossing's
+/// are passed over.
+unsafe extern "C" fn step_signal_trap(signal: c_int, info: *mut c_void, ucontext: *mut c_void) {
+    // SAFETY: a handler's arguments.
+    unsafe {
+        if !under_way() {
+            let trap = EVERY_INSTRUCTION.as_ref().expect("it has trapped");
+            (trap.end)(ucontext);
+        } else if in_crossing(Registers::from_ucontext(ucontext).pc()) {
+            step_signal(signal, info, ucontext);
+        }
+    }
+}
+
+/// Begins a scenario at whose instructions the CPU traps.
+extern "C" fn begin_with_traps() {
+    step_scenario_begins();
+    let trap = EVERY_INSTRUCTION.as_ref().expect("the command line was refused");
+    (trap.begin)();
 }
 
 /// Which of the rules that hold at every instruction does not, of those that one word can tell; see the
@@ -117,8 +140,10 @@ unsafe extern "C" {
     fn write(fd: c_int, bytes: *const u8, count: usize) -> isize;
 }
 
-/// Takes SIGUSR1 on a stack of its own.
+/// Takes SIGUSR1 and SIGTRAP on a stack of their own.
 fn handle_signals() {
+    type Handler = unsafe extern "C" fn(c_int, *mut c_void, *mut c_void);
+    const SIGTRAP: c_int = 5;
     const SIGUSR1: c_int = 10;
     const SA_SIGINFO: c_int = 4;
     const SA_ONSTACK: c_int = 0x0800_0000;
@@ -128,8 +153,8 @@ fn handle_signals() {
         flags: 0,
         size: SIZE,
     };
-    let action = Sigaction {
-        handler: (step_signal as unsafe extern "C" fn(c_int, *mut c_void, *mut c_void)) as usize,
+    let action = |handler: Handler| Sigaction {
+        handler: handler as usize,
         #[cfg(target_arch = "s390x")]
         _reserved: 0,
         mask: [0; MASK_WORDS],
@@ -138,9 +163,13 @@ fn handle_signals() {
     };
     // SAFETY: the stack is leaked, the handler is one.
     let results = unsafe {
-        [sigaltstack(&stack, core::ptr::null_mut()), sigaction(SIGUSR1, &action, core::ptr::null_mut())]
+        [
+            sigaltstack(&stack, core::ptr::null_mut()),
+            sigaction(SIGUSR1, &action(step_signal), core::ptr::null_mut()),
+            sigaction(SIGTRAP, &action(step_signal_trap), core::ptr::null_mut()),
+        ]
     };
-    assert_eq!(results, [0, 0], "the signal handler is set");
+    assert_eq!(results, [0, 0, 0], "the signal handlers are set");
 }
 
 /// A task's memory: the g and its stack.
@@ -171,7 +200,7 @@ extern "C" fn main(_: c_int, arguments: *const *const u8) -> c_int {
     /// How much of the stack belongs to an m: what lies below the arguments, which the kernel puts above the
     /// first frame.
     const SIZE: usize = 1 << 20;
-    let Some(chosen) = chosen() else { return 2 };
+    let Some((chosen, begin)) = chosen() else { return 2 };
     let top = arguments.addr() & !(align_of::<u128>() - 1);
     set_bounds(top - SIZE, top);
     set_spare(|size| Box::leak(vec![0u128; size / 16].into_boxed_slice()).as_mut_ptr().cast());
@@ -186,7 +215,7 @@ extern "C" fn main(_: c_int, arguments: *const *const u8) -> c_int {
             G_OF_SCENARIO.store(g, Ordering::Relaxed);
         }
         // SAFETY: both are for this alone.
-        unsafe { run(scenario, m, g, step_scenario_begins, step_scenario_ends) };
+        unsafe { run(scenario, m, g, begin, step_scenario_ends) };
         M_OF_SCENARIO.store(core::ptr::null_mut(), Ordering::Relaxed);
         G_OF_SCENARIO.store(core::ptr::null_mut(), Ordering::Relaxed);
     }
@@ -195,18 +224,24 @@ extern "C" fn main(_: c_int, arguments: *const *const u8) -> c_int {
     0
 }
 
-/// Does what the command line says; the scenarios to run are left to `main`. `None`: a wrong command line.
+/// Does what the command line says; the scenarios to run are left to `main`, and what begins each. `None`: a
+/// wrong command line.
 #[inline(never)]
-fn chosen() -> Option<Vec<&'static Scenario>> {
-    let arguments: Vec<String> = std::env::args().skip(1).collect();
+fn chosen() -> Option<(Vec<&'static Scenario>, extern "C" fn())> {
+    let mut arguments: Vec<String> = std::env::args().skip(1).collect();
+    let mut begin: extern "C" fn() = step_scenario_begins;
+    if EVERY_INSTRUCTION.is_some() && arguments.first().is_some_and(|first| first == "--trap") {
+        arguments.remove(0);
+        begin = begin_with_traps;
+    }
     let chosen = match arguments.iter().map(String::as_str).collect::<Vec<_>>()[..] {
         ["--list"] => {
             SCENARIOS.iter().for_each(|scenario| println!("{}", scenario.name));
-            return Some(Vec::new());
+            return Some((Vec::new(), begin));
         }
         ["--expect"] => {
             SCENARIOS.iter().for_each(print_expected);
-            return Some(Vec::new());
+            return Some((Vec::new(), begin));
         }
         [_, ..] if !arguments[0].starts_with('-') => {
             let of = |name: &String| SCENARIOS.iter().find(|scenario| scenario.name == name);
@@ -217,7 +252,7 @@ fn chosen() -> Option<Vec<&'static Scenario>> {
             arguments.iter().filter_map(of).collect()
         }
         _ => {
-            eprintln!("usage: steps --list | steps --expect | steps NAME...");
+            eprintln!("usage: steps --list | steps --expect | steps [--trap] NAME...");
             return None;
         }
     };
@@ -226,7 +261,7 @@ fn chosen() -> Option<Vec<&'static Scenario>> {
     stackgate::set_platform(&stackgate_libc::Hosted).expect("the first platform");
     stackgate_libc::register_own_tables();
     handle_signals();
-    Some(chosen)
+    Some((chosen, begin))
 }
 
 fn print_expected(scenario: &Scenario) {

@@ -323,6 +323,9 @@ pub const SP_ALIGN: usize = 8;
 /// What remains of that at the callee's entry: a call leaves nothing on the stack.
 pub const SP_AT_ENTRY: usize = 0;
 
+/// Not used: the host's own CPU is another.
+pub const EVERY_INSTRUCTION: Option<crate::scenarios::EveryInstruction> = None;
+
 /// Checks what [`entry_state`] found, beside SP: after a crossing the frame pointer designates the crossing's
 /// record, which lies close above SP.
 pub fn check_entry(what: &str, state: &[usize; 8], crossing: bool) {

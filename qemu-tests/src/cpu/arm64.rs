@@ -317,6 +317,9 @@ pub const SP_ALIGN: usize = 16;
 /// What remains of that at the callee's entry: a call leaves nothing on the stack.
 pub const SP_AT_ENTRY: usize = 0;
 
+/// Not used: the host's own CPU is another.
+pub const EVERY_INSTRUCTION: Option<crate::scenarios::EveryInstruction> = None;
+
 /// Checks what [`entry_state`] found, beside SP: after a crossing x29 designates the crossing's record
 /// (AAPCS64 6.4.6), which lies close to SP; where the crossing is a jump, its caller's.
 pub fn check_entry(what: &str, state: &[usize; 8], crossing: bool) {

@@ -226,6 +226,9 @@ pub const SP_ALIGN: usize = 16;
 /// What remains of that at the callee's entry: the return address lies there.
 pub const SP_AT_ENTRY: usize = 12;
 
+/// Not used: the host's own CPU is another.
+pub const EVERY_INSTRUCTION: Option<crate::scenarios::EveryInstruction> = None;
+
 /// Checks what [`entry_state`] found, beside SP: the direction flag is clear (psABI 2.2.1), and after a
 /// crossing ebp designates the crossing's record, which lies close above SP.
 pub fn check_entry(what: &str, state: &[usize; 8], crossing: bool) {

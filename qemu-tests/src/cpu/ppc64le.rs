@@ -515,6 +515,9 @@ pub const SP_ALIGN: usize = 16;
 /// What remains of that at the callee's entry: a call changes no SP.
 pub const SP_AT_ENTRY: usize = 0;
 
+/// Not used: the host's own CPU is another.
+pub const EVERY_INSTRUCTION: Option<crate::scenarios::EveryInstruction> = None;
+
 /// Checks what [`entry_state`] found, beside SP: the back chain leads to another frame (ELFv2 ABI 2.2.3.2). A
 /// `crossing` calls through a pointer: r12 and CTR hold the function's address (ABI 2.3.2.1), as they need
 /// not after a call by name.

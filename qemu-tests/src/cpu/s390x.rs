@@ -304,6 +304,9 @@ pub const SP_ALIGN: usize = 8;
 /// What remains of that at the callee's entry.
 pub const SP_AT_ENTRY: usize = 0;
 
+/// Not used: the host's own CPU is another.
+pub const EVERY_INSTRUCTION: Option<crate::scenarios::EveryInstruction> = None;
+
 /// Checks what [`entry_state`] found, beside SP: after a crossing the back chain goes on at another frame, the
 /// program mask is zero (ABI 1.2.1.1), and so is the floating-point control register, which nobody here has changed.
 pub fn check_entry(what: &str, state: &[usize; 8], crossing: bool) {

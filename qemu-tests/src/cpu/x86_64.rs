@@ -237,6 +237,38 @@ pub const SP_ALIGN: usize = 16;
 /// What remains of that at the callee's entry: the return address lies there.
 pub const SP_AT_ENTRY: usize = 8;
 
+/// How this CPU traps after every instruction of the thread: by the trap flag, which the kernel clears while a
+/// handler runs.
+pub const EVERY_INSTRUCTION: Option<crate::scenarios::EveryInstruction> =
+    Some(crate::scenarios::EveryInstruction { begin: set_trap_flag, end: clear_trap_flag });
+
+/// TF of RFLAGS (Intel SDM 1, 3.4.3).
+const TRAP_FLAG: u64 = 1 << 8;
+
+/// The first trap comes after the instruction behind `popfq`.
+#[unsafe(naked)]
+extern "C" fn set_trap_flag() {
+    naked_asm!(
+        ".cfi_startproc",
+        "pushfq",
+        ".cfi_adjust_cfa_offset 8",
+        "or qword ptr [rsp], {trap_flag}",
+        "popfq",
+        ".cfi_adjust_cfa_offset -8",
+        "ret",
+        ".cfi_endproc",
+        trap_flag = const TRAP_FLAG,
+    )
+}
+
+/// Clears it where a handler's return takes the flags from.
+unsafe fn clear_trap_flag(ucontext: *mut c_void) {
+    /// `uc_mcontext.eflags`, `asm/sigcontext.h` of Linux: behind `uc_flags`, `uc_link`, `uc_stack` and 17 words.
+    const EFLAGS: usize = 40 + 17 * 8;
+    // SAFETY: the field lies inside what the kernel wrote.
+    unsafe { *ucontext.byte_add(EFLAGS).cast::<u64>() &= !TRAP_FLAG };
+}
+
 /// Checks what [`entry_state`] found, beside SP: the direction flag is clear (psABI 3.2.1), and after a
 /// crossing rbp designates the crossing's record, which lies close above SP.
 pub fn check_entry(what: &str, state: &[usize; 8], crossing: bool) {
