@@ -1,6 +1,6 @@
 //! `cargo xtask mutants`: is there a test for it?
 //!
-//! Mutants of each CPU's `asm.rs` are made mechanically ([`source`]), built in a copy ([`bench`]) and run
+//! Mutants of each CPU's `asm.rs` are made mechanically ([`source`]), built in a copy ([`mod@bench`]) and run
 //! against what guards the crossings, the cases of `guest`, the two views of `step` and the comparison of unwind
 //! tables with layouts and instructions, until one notices ([`guards`]). What is made:
 //!
