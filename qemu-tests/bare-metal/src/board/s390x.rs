@@ -185,7 +185,8 @@ static mut REQUEST: Request = Request([0; 4096]);
 fn service(command: u32, length: u16) {
     // SAFETY: one CPU, and no request is under way when this returns.
     unsafe {
-        let at = &mut *(&raw mut REQUEST.0);
+        let at: *mut _ = &raw mut REQUEST.0;
+        let at = &mut *at;
         at[..2].copy_from_slice(&length.to_be_bytes());
         asm!(".insn rre,0xb2200000,{0},{1}", in(reg) u64::from(command), in(reg) at.as_mut_ptr());
     }
@@ -199,7 +200,8 @@ pub fn console(text: &[u8]) {
     let masked = mask();
     // SAFETY: one CPU, with interrupts masked.
     unsafe {
-        let request = &mut *(&raw mut REQUEST.0);
+        let request: *mut _ = &raw mut REQUEST.0;
+        let request = &mut *request;
         if !READY {
             READY = true;
             request[..28].fill(0);
