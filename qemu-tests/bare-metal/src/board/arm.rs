@@ -8,6 +8,23 @@
 
 use crate::memory;
 use core::arch::{asm, global_asm};
+use core::mem::offset_of;
+use stackgate::arch::unwind::Registers;
+
+/// What a handler keeps of what it interrupted.
+#[repr(C)]
+struct Interrupted {
+    registers: Registers,
+    /// The handler's own LR if what was interrupted is one.
+    lr: u32,
+    /// Where to return, and in which state, as `srs` stores them.
+    pc: u32,
+    cpsr: u32,
+}
+
+const fn r(number: usize) -> usize {
+    offset_of!(Interrupted, registers) + Registers::offset(number)
+}
 
 // Entered in a privileged mode with the MMU off. Sections of 1 MiB map devices below 1 GiB, then memory.
 global_asm!(
@@ -93,19 +110,19 @@ global_asm!(
     "srsdb sp!, #0x13",
     "cps #0x13",
     "push {{lr}}",
-    "sub sp, sp, #64",
+    "sub sp, sp, #{registers}",
     "stm sp, {{r0-r12}}",
-    "ldr r1, [sp, #68]",
-    "str r1, [sp, #60]",
-    "ldr r2, [sp, #72]",
+    "ldr r1, [sp, #{pc}]",
+    "str r1, [sp, #{r15}]",
+    "ldr r2, [sp, #{cpsr}]",
     "and r3, r2, #0x1f",
     "cmp r3, #0x13",
-    "add r3, sp, #52",
+    "add r3, sp, #{r13}",
     "stmne r3, {{sp, lr}}^", // SP and LR of System mode
-    "addeq r1, sp, #76",
+    "addeq r1, sp, #{frame}",
     "streq r1, [r3]",
-    "ldreq r1, [sp, #64]",
-    "streq r1, [r3, #4]",
+    "ldreq r1, [sp, #{lr}]",
+    "streq r1, [r3, #{r14} - {r13}]",
     "mov r4, sp",
     "bic sp, sp, #7",
     "vpush {{d0-d7}}",
@@ -118,11 +135,19 @@ global_asm!(
     "vpop {{d0-d7}}",
     "mov sp, r4",
     "ldm sp, {{r0-r12}}",
-    "add sp, sp, #64",
+    "add sp, sp, #{registers}",
     "pop {{lr}}",
     "clrex",
     "rfeia sp!",
     ".popsection",
+    registers = const size_of::<Registers>(),
+    frame = const size_of::<Interrupted>(),
+    r13 = const r(13),
+    r14 = const r(14),
+    r15 = const r(15),
+    lr = const offset_of!(Interrupted, lr),
+    pc = const offset_of!(Interrupted, pc),
+    cpsr = const offset_of!(Interrupted, cpsr),
     fault = sym crate::runner::fault,
     interrupted = sym crate::signal::interrupted,
 );

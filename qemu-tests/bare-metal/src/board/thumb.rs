@@ -13,6 +13,18 @@
 
 use crate::memory;
 use core::arch::{asm, global_asm};
+use core::mem::offset_of;
+use stackgate::arch::unwind::Registers;
+
+/// What the CPU stores where SP is (B1.5.6, without floating point).
+#[repr(C)]
+struct Stored {
+    r0: [u32; 4],
+    r12: u32,
+    lr: u32,
+    pc: u32,
+    xpsr: u32,
+}
 
 // The vectors: the first word is MSP. Then exceptions to 15, which is SysTick, and interrupts to 8, the timer.
 global_asm!(
@@ -71,24 +83,24 @@ global_asm!(
     "ite eq",
     "mrseq r0, msp",
     "mrsne r0, psp",
-    "sub sp, #64",
-    "add r1, sp, #16",
+    "sub sp, #{registers}",
+    "add r1, sp, #{r4}",
     "stm r1, {{r4-r11}}",
     "ldm r0, {{r1, r2, r3, r12}}",
     "stm sp, {{r1, r2, r3, r12}}",
-    "ldr r1, [r0, #16]",
-    "str r1, [sp, #48]",
-    "ldr r1, [r0, #20]",
-    "str r1, [sp, #56]",
-    "ldr r1, [r0, #24]",
-    "str r1, [sp, #60]",
+    "ldr r1, [r0, #{stored_r12}]",
+    "str r1, [sp, #{r12}]",
+    "ldr r1, [r0, #{stored_lr}]",
+    "str r1, [sp, #{r14}]",
+    "ldr r1, [r0, #{stored_pc}]",
+    "str r1, [sp, #{r15}]",
     // SP before: above the eight words, and the one that aligned them.
-    "ldr r1, [r0, #28]",
-    "add r2, r0, #32",
+    "ldr r1, [r0, #{stored_xpsr}]",
+    "add r2, r0, #{stored}",
     "tst r1, #0x200",
     "it ne",
     "addne r2, #4",
-    "str r2, [sp, #52]",
+    "str r2, [sp, #{r13}]",
     "mov r4, sp",
     "mov r5, lr",
     "vpush {{s0-s15}}",
@@ -100,9 +112,9 @@ global_asm!(
     "vmsr fpscr, r6",
     "vpop {{s0-s15}}",
     "mov lr, r5",
-    "add r1, sp, #16",
+    "add r1, sp, #{r4}",
     "ldm r1, {{r4-r11}}",
-    "add sp, #64",
+    "add sp, #{registers}",
     "cpsie i",
     "bx lr",
     ".globl board_fault",
@@ -115,7 +127,7 @@ global_asm!(
     "mrseq r2, msp",
     "mrsne r2, psp",
     "mrs r0, ipsr",
-    "ldr r1, [r2, #24]",
+    "ldr r1, [r2, #{stored_pc}]",
     "ldr r2, =stackgate_boot_signal_top",
     "mov sp, r2",
     "ldr r2, =0xe000ed28", // CFSR
@@ -123,6 +135,17 @@ global_asm!(
     "b {fault}",
     ".ltorg",
     ".popsection",
+    registers = const size_of::<Registers>(),
+    r4 = const Registers::offset(4),
+    r12 = const Registers::offset(12),
+    r13 = const Registers::offset(13),
+    r14 = const Registers::offset(14),
+    r15 = const Registers::offset(15),
+    stored = const size_of::<Stored>(),
+    stored_r12 = const offset_of!(Stored, r12),
+    stored_lr = const offset_of!(Stored, lr),
+    stored_pc = const offset_of!(Stored, pc),
+    stored_xpsr = const offset_of!(Stored, xpsr),
     interrupted = sym crate::signal::interrupted,
     fault = sym crate::runner::fault,
 );
