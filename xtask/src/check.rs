@@ -16,7 +16,7 @@ use crate::{
     machines,
     process::Cmd,
     rows,
-    toolchain::{Compilers, Kit, with_sources},
+    toolchain::{Compilers, Kit, MSRV},
     ui,
 };
 
@@ -99,6 +99,7 @@ pub fn check(context: &Context, filter: Option<&str>) -> Result<Tally> {
         }
         cmd.run()
     });
+    one("the oldest compiler that will do", &mut oldest_compiler);
     one("clippy, machines", &mut || machines::clippy(context));
     let kits = context.kits()?;
     one("packages that stackgate needs", &mut || {
@@ -108,7 +109,7 @@ pub fn check(context: &Context, filter: Option<&str>) -> Result<Tally> {
         let name = kit.target.name;
         one(&format!("clippy, {name}"), &mut || clippy(kit));
         one(&format!("libc's signatures, {name}"), &mut || signatures(kit));
-        one(&format!("core alone, {name}"), &mut || core_alone(kit));
+        one(&format!("symbols, {name}"), &mut || symbols(kit));
         one(&format!("unwind tables, {name}"), &mut || unwind_tables(kit));
     }
     ui::headline("check");
@@ -136,6 +137,19 @@ fn unwind_tables(kit: &Kit) -> Result<()> {
         bail!("{} disagreements at {instructions} instructions", wrong.len());
     }
     Ok(())
+}
+
+/// Builds everything for the host with the release that the workspace declares as its oldest.
+fn oldest_compiler() -> Result<()> {
+    let compilers = Compilers::find();
+    let rustc = compilers.oldest_that_will_do().with_context(|| {
+        format!("rustc {MSRV} is not installed: rustup toolchain install {MSRV} --profile minimal")
+    })?;
+    let mut cmd = Cmd::new("cargo").args(["check", "--workspace", "--all-targets"]);
+    if !rustc.active {
+        cmd = cmd.env("RUSTC", rustc.path.to_string_lossy()).args(["--target-dir", "target/oldest"]);
+    }
+    cmd.run()
 }
 
 /// The package and what it needs to run, on one target.
@@ -171,7 +185,7 @@ fn clippy(kit: &Kit) -> Result<()> {
     let cmd = Cmd::new(cargo_clippy).arg("clippy");
     let cmd = kit.variables().into_iter().fold(cmd, |cmd, (name, value)| cmd.env(name, value));
     cmd.args(["--workspace", "--exclude", "xtask", "--target-dir", guest::TARGET_DIRECTORY])
-        .args(kit.cargo_options(false))
+        .args(kit.cargo_options())
         .args(["--", "-D", "warnings"])
         .run()
 }
@@ -181,18 +195,17 @@ fn signatures(kit: &Kit) -> Result<()> {
     kit.cargo()
         .args(["check", "--package", "stackgate-libc", "--test", "signatures"])
         .args(["--target-dir", crate::guest::TARGET_DIRECTORY])
-        .args(kit.cargo_options(false))
+        .args(kit.cargo_options())
         .run()
 }
 
-/// Builds `stackgate` where there is `core` and nothing else, and looks for symbols of a C library.
-fn core_alone(kit: &Kit) -> Result<()> {
-    let kit = with_sources(kit, &Compilers::find())?;
+/// Builds `stackgate` and looks for symbols of a C library.
+fn symbols(kit: &Kit) -> Result<()> {
     let cmd = kit
         .cargo()
         .args(["build", "--package", "stackgate", "--target-dir", guest::TARGET_DIRECTORY])
         .args(["--message-format", "json-render-diagnostics"])
-        .args(kit.cargo_options(true));
+        .args(kit.cargo_options());
     nothing_foreign(&cmd.run_reading()?)
 }
 

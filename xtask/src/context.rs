@@ -79,9 +79,16 @@ impl Context {
         self.origin.join(path)
     }
 
+    /// The tools of the chosen CPUs, as [`Context::tools`], and standard libraries to go with them.
+    pub fn kits(&self) -> Result<Kits> {
+        let mut found = self.tools()?;
+        found.kits.iter_mut().try_for_each(Kit::build_library)?;
+        Ok(found)
+    }
+
     /// Finds the tools of the chosen CPUs, installing what is missing. With `--allow-missing`
     /// nothing is installed, and CPUs without tools are left out and said to be.
-    pub fn kits(&self) -> Result<Kits> {
+    pub fn tools(&self) -> Result<Kits> {
         let mut kits = Vec::new();
         let mut gaps: Vec<(&'static Target, Vec<Missing>)> = Vec::new();
         let sort = |kits: &mut Vec<Kit>, gaps: &mut Vec<_>| {

@@ -39,7 +39,7 @@ pub fn build(kit: &Kit, program: Program<'_>, profile: Profile) -> Result<String
     let mut cmd: Cmd = kit
         .cargo()
         .args(["build", "--package", PACKAGE, option, name, "--target-dir", TARGET_DIRECTORY])
-        .args(kit.cargo_options(false));
+        .args(kit.cargo_options());
     let mut profile_folder = "debug";
     match profile {
         Profile::Dev => cmd = cmd.args(TEST_FEATURES),

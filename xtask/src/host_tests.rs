@@ -37,7 +37,7 @@ pub fn of_arch(kit: &Kit) -> Result<Tally> {
     let cmd = kit
         .cargo()
         .args(["test", "--package", "stackgate-arch", "--lib", "--target-dir", guest::TARGET_DIRECTORY])
-        .args(kit.cargo_options(false));
+        .args(kit.cargo_options());
     cmd.show();
     let outcome = cmd.capture(None)?;
     let mut tally = parse(&outcome.stdout);

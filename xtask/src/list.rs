@@ -29,7 +29,7 @@ pub fn list(context: &Context, json: bool) -> Result<()> {
 /// Prints what a shell needs to call cargo for the chosen targets exactly as this tool does.
 pub fn env(context: &Context) -> Result<()> {
     for kit in context.kits()?.kits {
-        ui::say(&format!("# {}: cargo build {}", kit.target.name, kit.cargo_options(false).join(" ")));
+        ui::say(&format!("# {}: cargo build {}", kit.target.name, kit.cargo_options().join(" ")));
         for (name, value) in kit.variables() {
             ui::say(&format!("export {name}='{value}'"));
         }

@@ -20,8 +20,9 @@ use crate::{
     setup,
     step::{Sight, View, compare, crossing_ranges, data_of, name_of, parse_expected, unreachable},
     symbols::Symbols,
+    sysroot::{self, Library},
     targets::{self, Target},
-    toolchain::{self, Compilers, Kit, Missing},
+    toolchain::{Compilers, Kit, Missing, Rustc, cargo_variable},
     ui,
 };
 
@@ -182,6 +183,9 @@ const COMMON_OPTIONS: &[&str] = &["-display", "none", "-nodefaults", "-no-reboot
 struct Ready {
     machine: &'static Machine,
     kit: Kit,
+    /// A compiler that has the sources of `core`.
+    rustc: Rustc,
+    flags: String,
     emulator: Emulator,
 }
 
@@ -272,7 +276,7 @@ pub fn install(missing: &[Missing], dry_run: bool) -> Result<()> {
 
 /// The chosen machines with their tools, and those left out.
 fn ready(context: &Context) -> Result<(Vec<Ready>, Vec<String>)> {
-    let kits = context.kits()?;
+    let kits = context.tools()?;
     let gaps = missing(context);
     if !gaps.is_empty() && !context.allow_missing {
         install(&gaps, false)?;
@@ -285,8 +289,19 @@ fn ready(context: &Context) -> Result<(Vec<Ready>, Vec<String>)> {
         let Some(kit) = kits.kits.iter().find(|kit| kit.target.name == machine.tools) else { continue };
         match Emulator::find(machine.qemu) {
             Some(emulator) => {
-                let kit = toolchain::with_sources(kit, &compilers)?;
-                machines.push(Ready { machine, kit, emulator });
+                let rustc = compilers.with_sources().context(
+                    "no compiler has the sources of its library; add them: rustup component add rust-src, \
+                     or apt-get install rustc-web rust-web-src",
+                )?.clone();
+                let flags = machine.rustflags();
+                let sysroot = sysroot::option(&rustc, machine.triple(), &flags, Library::Core)?;
+                machines.push(Ready {
+                    machine,
+                    kit: kit.clone(),
+                    rustc,
+                    flags: format!("{flags} {sysroot}"),
+                    emulator,
+                });
             }
             None if context.allow_missing => {
                 skipped.push(format!("{}: missing {}", machine.name, machine.qemu));
@@ -310,6 +325,13 @@ impl Machine {
     fn target(&self) -> &'static Target {
         targets::TARGETS.iter().find(|target| target.name == self.tools).expect("a row of the table")
     }
+
+    fn rustflags(&self) -> String {
+        match self.triple {
+            Some(_) => targets::COMMON_FLAGS.join(" "),
+            None => self.target().rustflags(),
+        }
+    }
 }
 
 impl Ready {
@@ -324,39 +346,29 @@ impl Ready {
         Ok(format!("{TARGET_DIRECTORY}/{}/{folder}/{program}", self.machine.triple()))
     }
 
-    /// Cargo for this machine: `core` alone, from its sources.
+    /// Cargo for this machine, which has `core` and nothing else.
     fn cargo(&self, command: &str, form: Form) -> Cmd {
         let triple = self.machine.triple();
-        let upper = triple.to_uppercase().replace('-', "_");
         // The compiler's own clippy takes the driver beside it, not that of another release.
         let program = match command {
-            "clippy" => self.kit.rustc.sysroot.join("bin/cargo-clippy"),
+            "clippy" => self.rustc.sysroot.join("bin/cargo-clippy"),
             _ => "cargo".into(),
         };
-        let mut cmd = Cmd::new(program).env("RUSTC_BOOTSTRAP", "1");
-        if !self.kit.rustc.active {
-            cmd = cmd.env("RUSTC", self.kit.rustc.path.to_string_lossy());
+        let mut cmd = Cmd::new(program);
+        if !self.rustc.active {
+            cmd = cmd.env("RUSTC", self.rustc.path.to_string_lossy());
         }
         // Build scripts are this machine's programs, and linked by what is said for its target. They would be built
         // anew for every other machine.
         if !self.machine.target().is_host() {
-            cmd = cmd.env(format!("CARGO_TARGET_{upper}_LINKER"), &self.kit.linker);
+            cmd = cmd.env(cargo_variable(triple, "LINKER"), &self.kit.linker);
         }
         cmd = cmd
-            .env(format!("CARGO_TARGET_{upper}_RUSTFLAGS"), self.rustflags())
+            .env(cargo_variable(triple, "RUSTFLAGS"), &self.flags)
             .env(format!("CC_{}", triple.replace('-', "_")), &self.kit.linker)
             .args([command, "--manifest-path", MANIFEST])
-            .args(["--target", triple, "--target-dir", TARGET_DIRECTORY])
-            .args(["-Z", "build-std=core,compiler_builtins"])
-            .args(["-Z", "build-std-features=compiler-builtins-mem"]);
+            .args(["--target", triple, "--target-dir", TARGET_DIRECTORY]);
         if form == Form::Word { cmd.args(["--features", "single-core"]) } else { cmd }
-    }
-
-    fn rustflags(&self) -> String {
-        match self.machine.triple {
-            Some(_) => targets::COMMON_FLAGS.join(" "),
-            None => self.kit.target.rustflags(),
-        }
     }
 
     /// The emulator with a program.

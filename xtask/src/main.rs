@@ -29,6 +29,7 @@ mod run;
 mod setup;
 mod step;
 mod symbols;
+mod sysroot;
 mod targets;
 mod test;
 mod toolchain;

@@ -5,14 +5,14 @@
 
 use std::collections::BTreeSet;
 
-use anyhow::{Result, bail};
+use anyhow::{Context as _, Result, bail};
 
 use crate::{
     context::Context,
     machines,
     process::{Cmd, find_program},
     targets::Target,
-    toolchain::{Compilers, Kit, Missing, kit, release_will_do},
+    toolchain::{Compilers, Kit, MSRV, Missing, kit, release_will_do},
     ui,
 };
 
@@ -81,6 +81,13 @@ fn missing_extras(findings: &[Finding]) -> Vec<Missing> {
             what: "clippy and rustfmt of the active toolchain, for `check`".to_owned(),
             packages: vec![],
             rustup: Some("rustup component add clippy rustfmt".to_owned()),
+        });
+    }
+    if !findings.is_empty() && Compilers::find().oldest_that_will_do().is_none() {
+        missing.push(Missing {
+            what: format!("the oldest compiler that will do, {MSRV}, for `check`"),
+            packages: vec![],
+            rustup: Some(format!("rustup toolchain install {MSRV} --profile minimal")),
         });
     }
     missing
@@ -172,8 +179,17 @@ pub fn setup(context: &Context, dry_run: bool, browser: bool) -> Result<()> {
     }
     missing.extend(missing_extras(&findings));
     missing.extend(missing_browser().filter(|_| browser));
-    install(&missing, dry_run)?;
-    machines::install(&machines::missing(context), dry_run)?;
+    // In one go, where that removes no package.
+    let machines = machines::missing(context);
+    let all: Vec<_> = missing.iter().chain(&machines).cloned().collect();
+    if let Err(refused) = install(&all, dry_run) {
+        if machines.is_empty() {
+            return Err(refused);
+        }
+        install(&missing, dry_run)?;
+        machines::install(&machines, dry_run)?;
+    }
+    install_by_rustup(&missing, dry_run)?;
     if dry_run { Ok(()) } else { doctor(context) }
 }
 
@@ -235,6 +251,22 @@ pub fn install(missing: &[Missing], dry_run: bool) -> Result<()> {
     Ok(())
 }
 
+/// What only rustup brings.
+fn install_by_rustup(missing: &[Missing], dry_run: bool) -> Result<()> {
+    let commands: BTreeSet<_> =
+        missing.iter().filter(|m| m.packages.is_empty()).filter_map(|m| m.rustup.as_deref()).collect();
+    for command in commands {
+        let words: Vec<_> = command.split(' ').collect();
+        let cmd = Cmd::new(words[0]).args(&words[1..]);
+        if dry_run {
+            cmd.show();
+        } else {
+            cmd.run().with_context(|| format!("type it, or do without: {command}"))?;
+        }
+    }
+    Ok(())
+}
+
 /// Reads apt's plan: nothing may be removed, and a compiler must be new enough.
 fn examine(plan: &str) -> Result<()> {
     let removed: Vec<_> = plan.lines().filter_map(|line| line.strip_prefix("Remv ")).collect();
@@ -245,7 +277,7 @@ fn examine(plan: &str) -> Result<()> {
     if let Some(release) = release.filter(|release| !release_will_do(release)) {
         bail!(
             "apt offers only rustc-web {release}; at least {} is needed (Debian 12 has it in bookworm-security)",
-            crate::toolchain::MSRV
+            MSRV
         );
     }
     Ok(())

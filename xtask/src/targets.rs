@@ -120,13 +120,6 @@ impl Target {
         format!("{} -C target-feature={}", COMMON_FLAGS.join(" "), features.join(","))
     }
 
-    /// Name of one of cargo's per-target settings, for example
-    /// `CARGO_TARGET_S390X_UNKNOWN_LINUX_GNU_LINKER`.
-    pub fn cargo_variable(&self, setting: &str) -> String {
-        let triple = self.triple.to_uppercase().replace('-', "_");
-        format!("CARGO_TARGET_{triple}_{setting}")
-    }
-
     /// One of the cross tools, `gcc` or `objcopy` for example.
     pub fn tool(&self, tool: &str) -> String {
         format!("{}-{tool}", self.gnu)

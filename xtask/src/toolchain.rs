@@ -3,8 +3,7 @@
 //! 1. **A compiler with a standard library.** Candidates in order: `$XTASK_RUSTC`, the active
 //!    `rustc`, the other rustup toolchains, every other `rustc` on the search path (Debian's).
 //!    One that comes with the target's library is preferred to any that must build it from its
-//!    sources, for which cargo's `-Z build-std` serves, unlocked by `RUSTC_BOOTSTRAP`. Sources must
-//!    be those of the very same compiler.
+//!    sources ([`crate::sysroot`]). Sources must be those of the very same compiler.
 //! 2. **A linker with a C library**: `$CARGO_TARGET_<TRIPLE>_LINKER`, else Debian's cross gcc.
 //! 3. **A runner**: the dynamically linked `qemu-<cpu>`, which takes plugins, else the static one.
 
@@ -14,6 +13,7 @@ use anyhow::{Context as _, Result, bail};
 
 use crate::{
     process::{Cmd, find_program, find_programs},
+    sysroot::{self, Library},
     targets::Target,
 };
 
@@ -115,6 +115,8 @@ pub struct Kit {
     pub std: Std,
     pub linker: String,
     pub runner: PathBuf,
+    /// Where rustc finds a library that was built, once [`Kit::build_library`] has seen to it.
+    sysroot: Option<String>,
 }
 
 /// Something that is not there.
@@ -161,6 +163,11 @@ impl Compilers {
         Self(found)
     }
 
+    /// The compiler of the release that the workspace declares as its oldest.
+    pub fn oldest_that_will_do(&self) -> Option<&Rustc> {
+        self.0.iter().find(|rustc| version(&rustc.release) == version(MSRV))
+    }
+
     /// The compiler for a target, and where its standard library comes from.
     fn choose(&self, triple: &str) -> Option<(&Rustc, Std)> {
         let shipped = self.0.iter().find(|rustc| rustc.ships(triple));
@@ -193,7 +200,7 @@ pub fn kit(target: &'static Target, compilers: &Compilers) -> Result<Kit, Vec<Mi
     let runner = runner(target);
     match (compiler, linker, runner) {
         (Ok((rustc, std)), Ok(linker), Ok(runner)) => {
-            Ok(Kit { target, rustc: rustc.clone(), std, linker, runner })
+            Ok(Kit { target, rustc: rustc.clone(), std, linker, runner, sysroot: None })
         }
         (compiler, linker, runner) => {
             Err([compiler.err(), linker.err(), runner.err()].into_iter().flatten().collect())
@@ -204,7 +211,7 @@ pub fn kit(target: &'static Target, compilers: &Compilers) -> Result<Kit, Vec<Mi
 /// A C compiler that links, and that has a static C library to link with.
 fn linker(target: &'static Target) -> Result<String, Missing> {
     let missing = |what: String| Missing { what, packages: target.packages.to_vec(), rustup: None };
-    let own = std::env::var(target.cargo_variable("LINKER")).ok();
+    let own = std::env::var(cargo_variable(target.triple, "LINKER")).ok();
     let host = target.is_host().then(|| "gcc".to_owned());
     let gcc = own
         .into_iter()
@@ -232,19 +239,21 @@ fn runner(target: &Target) -> Result<PathBuf, Missing> {
         })
 }
 
-/// The same CPU with a compiler that builds `core` from its sources, so that nothing else is there.
-pub fn with_sources(kit: &Kit, compilers: &Compilers) -> Result<Kit> {
-    if kit.std == Std::Built {
-        return Ok(kit.clone());
-    }
-    let rustc = compilers.with_sources().context(
-        "no compiler has the sources of its library; add them: rustup component add rust-src, \
-         or apt-get install rustc-web rust-web-src",
-    )?;
-    Ok(Kit { rustc: rustc.clone(), std: Std::Built, ..kit.clone() })
+/// Name of one of cargo's per-target settings, for example `CARGO_TARGET_S390X_UNKNOWN_LINUX_GNU_LINKER`.
+pub fn cargo_variable(triple: &str, setting: &str) -> String {
+    format!("CARGO_TARGET_{}_{setting}", triple.to_uppercase().replace('-', "_"))
 }
 
 impl Kit {
+    /// Builds the standard library if the compiler has none for this CPU. Quick where that was done.
+    pub fn build_library(&mut self) -> Result<()> {
+        if self.std == Std::Built {
+            let (triple, flags) = (self.target.triple, self.target.rustflags());
+            self.sysroot = Some(sysroot::option(&self.rustc, triple, &flags, Library::Std)?);
+        }
+        Ok(())
+    }
+
     /// Cargo with everything in its environment that selects compiler, flags, linker and runner.
     /// The same bytes each time, so that nothing is built twice.
     pub fn cargo(&self) -> Cmd {
@@ -255,29 +264,21 @@ impl Kit {
     pub fn variables(&self) -> Vec<(String, String)> {
         let target = self.target;
         let mut all = Vec::new();
-        if self.std == Std::Built {
-            all.push(("RUSTC_BOOTSTRAP".to_owned(), "1".to_owned()));
-        }
         if !self.rustc.active {
             all.push(("RUSTC".to_owned(), self.rustc.path.to_string_lossy().into_owned()));
         }
-        all.push((target.cargo_variable("RUSTFLAGS"), target.rustflags()));
-        all.push((target.cargo_variable("LINKER"), self.linker.clone()));
-        all.push((target.cargo_variable("RUNNER"), self.runner.to_string_lossy().into_owned()));
+        let flags: Vec<_> = [target.rustflags()].into_iter().chain(self.sysroot.clone()).collect();
+        let mut own = |setting, value| all.push((cargo_variable(target.triple, setting), value));
+        own("RUSTFLAGS", flags.join(" "));
+        own("LINKER", self.linker.clone());
+        own("RUNNER", self.runner.to_string_lossy().into_owned());
         all.push((format!("CC_{}", target.triple.replace('-', "_")), self.linker.clone()));
         all
     }
 
-    /// Cargo's options that select the target and, where it must be built, its standard library:
-    /// `core` alone or all of it.
-    pub fn cargo_options(&self, core_only: bool) -> Vec<String> {
-        let mut options = vec!["--target".to_owned(), self.target.triple.to_owned()];
-        if self.std == Std::Built {
-            let crates = if core_only { "core" } else { "std,panic_unwind" };
-            options.push("-Z".to_owned());
-            options.push(format!("build-std={crates}"));
-        }
-        options
+    /// Cargo's options that select the target.
+    pub fn cargo_options(&self) -> [&str; 2] {
+        ["--target", self.target.triple]
     }
 
     /// A guest program under the emulator.

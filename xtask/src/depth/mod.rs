@@ -324,7 +324,7 @@ fn base_frame(cpu: &str) -> Result<i64> {
 fn build(kit: &Kit) -> Result<(String, Vec<String>)> {
     let common = |cmd: crate::process::Cmd| {
         cmd.args(["--release", "--package", guest::PACKAGE, "--target-dir", guest::TARGET_DIRECTORY])
-            .args(kit.cargo_options(false))
+            .args(kit.cargo_options())
     };
     let messages = common(kit.cargo().arg("build"))
         .args(["--lib", "--message-format", "json-render-diagnostics"])

@@ -189,7 +189,7 @@ fn build(kit: &Kit, lines: &Path) -> Result<()> {
         .args(["build", "--package", guest::PACKAGE, "--target-dir", guest::TARGET_DIRECTORY])
         .args(PROGRAMS.iter().flat_map(|program| ["--bin", program]))
         .args(guest::TEST_FEATURES)
-        .args(kit.cargo_options(false))
+        .args(kit.cargo_options())
         .run()
 }
 
