@@ -128,7 +128,10 @@ unsafe impl Sync for NoG {}
 #[unsafe(export_name = "stackgate_callback_elsewhere")]
 pub static CALLBACK_ELSEWHERE: AtomicPtr<c_void> = AtomicPtr::new(without_runtime as *mut c_void);
 
-/// Stops a program that was linked without core.
+/// Stops a program that has not told core its platform.
 unsafe extern "C" fn without_runtime(_: CallbackFn, _: *mut c_void, _: usize, _: usize) {
-    panic!("stackgate-arch: a callback on a thread without a g, and no runtime to attach it");
+    panic!(
+        "stackgate: fatal: callback where none can run: call set_platform, with which a thread \
+         without a g gets one, and mistakes get their names"
+    );
 }

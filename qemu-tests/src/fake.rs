@@ -60,6 +60,11 @@ impl Fake {
         self.failing.store(1 << call as u32, Ordering::SeqCst);
     }
 
+    /// Has `call` fail too, with the same error.
+    pub fn fail_too(&self, call: Call) {
+        self.failing.fetch_or(1 << call as u32, Ordering::SeqCst);
+    }
+
     /// Lets everything succeed again.
     pub fn heal(&self) {
         self.failing.store(0, Ordering::SeqCst);

@@ -14,7 +14,7 @@ use anyhow::{Context as _, Result};
 
 use crate::{
     context::{Context, Tally},
-    exceptions,
+    exceptions::{self, Exception},
     guest::{self, Profile, Program},
     host_tests,
     process::Cmd,
@@ -39,6 +39,34 @@ struct Column {
     name: &'static str,
     program: Cmd,
     cases: Vec<Case>,
+    /// The program without the emulator, and the cases that run so.
+    direct: (Cmd, Vec<String>),
+}
+
+impl Column {
+    /// The command that runs a case.
+    fn command(&self, case: &Case) -> Cmd {
+        let (direct, cases) = &self.direct;
+        if cases.contains(&case.name) { direct.clone() } else { self.program.clone() }.arg(&case.name)
+    }
+
+    /// Takes the cases that the emulator cannot run from it, to run without it where that is possible.
+    /// Returns a line for each.
+    fn except(&mut self, exceptions: &[Exception]) -> Vec<Vec<String>> {
+        let alone = self.direct.0.clone().arg("--list").capture(Some(TIME_LIMIT));
+        let alone = alone.is_ok_and(|outcome| outcome.success());
+        let mut lines = Vec::new();
+        for exception in exceptions.iter().filter(|e| e.emulator && e.cpu == self.name) {
+            if alone {
+                self.direct.1.push(exception.case.clone());
+            } else {
+                self.cases.retain(|case| case.name != exception.case);
+            }
+            let how = if alone { "without the emulator" } else { "left out" };
+            lines.push([self.name, &exception.case, how, &exception.reason].map(str::to_owned).to_vec());
+        }
+        lines
+    }
 }
 
 /// One case to run.
@@ -72,7 +100,10 @@ pub fn test(context: &Context, filter: Option<&str>) -> Result<Tally> {
         }
     }
     columns.sort_by_key(|c: &Column| c.name == NATIVE);
-    problems.extend(check_lists(&columns, kits.kits.len() == TARGETS.len() && problems.is_empty())?);
+    let exceptions = exceptions::read()?;
+    let complete = kits.kits.len() == TARGETS.len() && problems.is_empty();
+    problems.extend(check_lists(&columns, &exceptions, complete));
+    let excepted: Vec<_> = columns.iter_mut().flat_map(|c| c.except(&exceptions)).collect();
     if let Some(filter) = filter {
         columns.iter_mut().for_each(|c| c.cases.retain(|case| case.name.contains(filter)));
         if columns.iter().all(|c| c.cases.is_empty()) {
@@ -103,6 +134,10 @@ pub fn test(context: &Context, filter: Option<&str>) -> Result<Tally> {
         tally.merge(own);
     }
     ui::align(&rows).iter().for_each(|line| ui::say(line));
+    if !excepted.is_empty() && filter.is_none() {
+        ui::headline("not under the emulator");
+        ui::align_words(&excepted).iter().for_each(|line| ui::say(line));
+    }
     let noted = noted(&columns, &done);
     if !noted.is_empty() {
         ui::headline("measured");
@@ -137,9 +172,10 @@ pub fn test(context: &Context, filter: Option<&str>) -> Result<Tally> {
 /// two columns.
 fn columns_of(kit: &Kit) -> Result<Vec<Column>> {
     let program = guest::build(kit, Program::Bin("guest"), Profile::Dev)?;
+    let direct = Cmd::new(&program);
     let mut columns = vec![(kit.target.name, kit.guest(&program))];
     if kit.target.is_host() {
-        columns.push((NATIVE, Cmd::new(&program)));
+        columns.push((NATIVE, direct.clone()));
     }
     columns
         .into_iter()
@@ -154,13 +190,13 @@ fn columns_of(kit: &Kit) -> Result<Vec<Column>> {
                 ui::dim("$"),
                 ui::dim(&format!("# {} cases, each in a process", cases.len()))
             ));
-            Ok(Column { name, program, cases })
+            Ok(Column { name, program, cases, direct: (direct.clone(), Vec::new()) })
         })
         .collect()
 }
 
 /// Problems of the lists themselves: too short, or not the same on every CPU.
-fn check_lists(columns: &[Column], complete: bool) -> Result<Vec<String>> {
+fn check_lists(columns: &[Column], exceptions: &[Exception], complete: bool) -> Vec<String> {
     let mut problems: Vec<_> = columns
         .iter()
         .filter(|column| column.cases.len() < MINIMUM_OF_CASES)
@@ -172,8 +208,8 @@ fn check_lists(columns: &[Column], complete: bool) -> Result<Vec<String>> {
         .iter()
         .map(|column| (column.name, column.cases.iter().map(|case| case.name.as_str()).collect()))
         .collect();
-    problems.extend(exceptions::differences(&lists, &exceptions::read()?, complete));
-    Ok(problems)
+    problems.extend(exceptions::differences(&lists, exceptions, complete));
+    problems
 }
 
 /// Runs every case of every column, as many at a time as there are cores. Failures are printed as
@@ -210,7 +246,7 @@ fn run_all(columns: &[Column]) -> (Vec<Done>, Vec<Duration>) {
 
 /// Runs one case; the number of checks it made and its notes, or nothing after the failure was printed.
 fn run_case(column: &Column, case: &Case) -> Option<(u64, Vec<String>)> {
-    let cmd = column.program.clone().arg(&case.name);
+    let cmd = column.command(case);
     let (why, output) = match cmd.capture(Some(TIME_LIMIT)) {
         Ok(outcome) => match judge(&case.expect, &outcome) {
             Ok(checks) => return Some((checks, notes(&outcome.stdout).map(str::to_owned).collect())),
@@ -283,6 +319,7 @@ mod tests {
             name,
             program: Cmd::new("guest"),
             cases: cases.iter().map(|n| case(n)).collect(),
+            direct: (Cmd::new("guest"), Vec::new()),
         };
         let columns = [column("i386", &["a/x", "b/x"]), column("arm", &["a/x"])];
         let result =

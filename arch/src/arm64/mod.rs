@@ -28,7 +28,7 @@
 //! | NZCV, FPSR | - | undefined at every call | nobody |
 //! | FPCR | - | rounding and exception control | nobody: see below |
 //!
-//! # Differences from the other CPUs
+//! # What is different here
 //!
 //! * A call leaves its return address in x30 and nothing on the stack. So a call into C writes nothing at all
 //!   on the managed stack: x29, x30 and SP lie in the [`AsmcgocallFrame`](frame::AsmcgocallFrame), nowhere
@@ -46,7 +46,7 @@
 //!   (`cfg(stackgate_landing_pads)`): then they have to return. The managed code of a process must not have
 //!   landing pads when this crate has none.
 //!
-//! # Where a frame of the caller is while a callback runs
+//! # Where things are while a callback runs
 //!
 //! Managed code calls C, C calls back. The caller's return address, which it left in x30, is the word `pc` of
 //! the [`AsmcgocallFrame`](frame::AsmcgocallFrame) directly below the `g0_sp` of the
@@ -56,7 +56,7 @@
 //! address is the word `pc` of the `CallbackFrame`. The cases `registers/cgocallback` and `nesting` of
 //! `qemu-tests` return through all of them; `cargo xtask step` reads them at each instruction.
 //!
-//! # What is not saved, and why
+//! # What is not saved
 //!
 //! * FPCR: a global register (6.1.2); C that changes rounding changes it for managed code, and the other way
 //!   round. FPSR and NZCV: undefined at every call.

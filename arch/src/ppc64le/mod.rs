@@ -29,7 +29,7 @@
 //! | `v0` to `v19` | 77 to 96 | vector; `v2` to `v13` arguments, `v2` to `v9` results | caller |
 //! | `v20` to `v31` | 97 to 108 | vector | callee |
 //!
-//! # What is different from the other CPUs
+//! # What is different here
 //!
 //! * *The record is the frame.* SP designates a back chain word, which designates the caller's frame: there is
 //!   no frame pointer to move after SP. `stdu`, or a frame that is written before SP goes to it, keeps the chain
@@ -51,7 +51,7 @@
 //!   here relies on either. What lies below a managed SP that made a call is dead: its owner is no leaf.
 //! * *The link stack* of the CPU pairs `bl` and `bctrl` with `blr`. Where a return matches no call, `bctr` jumps.
 //!
-//! # Where a frame is while a callback runs
+//! # Where things are while a callback runs
 //!
 //! A managed function called `asmcgocall`; C called `cgocallback`, which runs `f`:
 //!

@@ -34,7 +34,30 @@
 //! | program mask | in 64 | zero at every call and return | |
 //! | fpc | none | floating-point control | nobody: see below |
 //!
-//! # Where the caller's r14 is while a callback runs
+//! # What is different here
+//!
+//! * *The caller passes a frame.* 160 bytes at SP are the callee's to save registers in, so that `asmcgocall`,
+//!   `ccall`, `systemstack`, `mcall`, `resume`, `park` and `cgocallback` open no frame on the stack that they
+//!   are called on. Twenty-one instructions make up `asmcgocall`, and it uses nothing of the managed stack
+//!   that was not passed to it. `SwitchFrame` and `CallbackFrame` *are* the passed frame.
+//! * *No red zone.* Nothing below SP is safe. A frame on the other stack is written whole before SP moves
+//!   there, by one instruction; the order is g0 current, frame, SP on the way to g0, and frame, published, SP,
+//!   curg current on the way to curg.
+//! * *The frame record is the frame.* r15 designates it, its first word is the back chain, and the return
+//!   address is in the frame that this leads to ([`unwind::RECORD`]). gcc's and LLVM's code writes no back
+//!   chain unless told (`-mbackchain`, `-C target-feature=+backchain`); the crossings always do.
+//! * *SP is a multiple of 8*, always: without a switch, C is called by a jump, with no frame to align it.
+//! * *The CFA is 160 above the caller's SP* (ABI 1.6.3), so that r15 needs a rule of its own: the CFA less
+//!   160, stated once in each function. No word that holds an SP is read for it, and it stays true when a
+//!   stack moves.
+//! * *r11 may define a CFA.* It is kept in the managed frame that the caller passed, at a known distance from
+//!   `AsmcgocallFrame.sp`, and `call_moved` and `gobuf_moved` rewrite it there.
+//! * *The thread pointer takes three instructions.* `asmcgocall` keeps it in r12 while C runs, which is on the
+//!   same thread until it returns; after a callback it is read again, since `crosscall2` is for code that
+//!   keeps no register.
+//! * *An `int` is passed sign-extended* (ABI 1.2.3). `crosscall2` extends n all the same.
+//!
+//! # Where things are while a callback runs
 //!
 //! There are two callers, and the answer is the same for both: 112 bytes above the caller's SP, in the slot
 //! that ABI 1.2.2.2, figure "Register save area usage example", gives to r14.
@@ -58,29 +81,6 @@
 //!
 //! The tests `tests::r14_while_a_callback_runs` (both places hold what the callers put there) and
 //! `tests::the_layout_of_the_abi` (the slot is at 112) in this directory prove it.
-//!
-//! # Differences from the other CPUs
-//!
-//! * *The caller passes a frame.* 160 bytes at SP are the callee's to save registers in, so that `asmcgocall`,
-//!   `ccall`, `systemstack`, `mcall`, `resume`, `park` and `cgocallback` open no frame on the stack that they
-//!   are called on. Twenty-one instructions make up `asmcgocall`, and it uses nothing of the managed stack
-//!   that was not passed to it. `SwitchFrame` and `CallbackFrame` *are* the passed frame.
-//! * *No red zone.* Nothing below SP is safe. A frame on the other stack is written whole before SP moves
-//!   there, by one instruction; the order is g0 current, frame, SP on the way to g0, and frame, published, SP,
-//!   curg current on the way to curg.
-//! * *The frame record is the frame.* r15 designates it, its first word is the back chain, and the return
-//!   address is in the frame that this leads to ([`unwind::RECORD`]). gcc's and LLVM's code writes no back
-//!   chain unless told (`-mbackchain`, `-C target-feature=+backchain`); the crossings always do.
-//! * *SP is a multiple of 8*, always: without a switch, C is called by a jump, with no frame to align it.
-//! * *The CFA is 160 above the caller's SP* (ABI 1.6.3), so that r15 needs a rule of its own: the CFA less
-//!   160, stated once in each function. No word that holds an SP is read for it, and it stays true when a
-//!   stack moves.
-//! * *r11 may define a CFA.* It is kept in the managed frame that the caller passed, at a known distance from
-//!   `AsmcgocallFrame.sp`, and `call_moved` and `gobuf_moved` rewrite it there.
-//! * *The thread pointer takes three instructions.* `asmcgocall` keeps it in r12 while C runs, which is on the
-//!   same thread until it returns; after a callback it is read again, since `crosscall2` is for code that
-//!   keeps no register.
-//! * *An `int` is passed sign-extended* (ABI 1.2.3). `crosscall2` extends n all the same.
 //!
 //! # What is not saved
 //!

@@ -257,6 +257,17 @@ fn call_of_null() {
     });
 }
 
+fn catching_call_of_null() {
+    let mut thrown = 0;
+    // SAFETY: refused by name.
+    unsafe { stackgate::capi::stackgate_cgocall_catch(None, core::ptr::null_mut(), &raw mut thrown) };
+}
+
+fn call_of_null_without_callbacks() {
+    // SAFETY: refused by name.
+    unsafe { stackgate::capi::stackgate_cgocall_no_callback(None, core::ptr::null_mut()) };
+}
+
 /// A platform that remembers what is written to it, a write at a time.
 struct Remembers;
 
@@ -330,5 +341,7 @@ cases! {
     "callback before initialisation" (fatal "callback before initialisation") => callback_before_initialisation;
     "null callback" (fatal "callback of a null function") => callback_of_null;
     "null call" (fatal "call of a null function") => call_of_null;
+    "null call that catches" (fatal "pass a function to cgocall_catch") => catching_call_of_null;
+    "null call without callbacks" (fatal "pass a function to cgocall_no_callback") => call_of_null_without_callbacks;
     "messages are whole lines" => messages_are_written_a_line_at_a_time;
 }

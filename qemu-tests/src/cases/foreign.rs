@@ -8,8 +8,8 @@ use core::sync::atomic::{AtomicUsize, Ordering};
 use stackgate::arch::frame::Word;
 use stackgate::traceback::{Stop, Traceback, Walker};
 use stackgate::{
-    ExtraError, GState, ParkError, add_extra_m, current_g, current_m, extra_ms, notify_runtime_init_done,
-    park, prepare_extra_ms, runtime_init_begin,
+    ExtraError, G, GState, ParkError, ResumeError, add_extra_m, current_g, current_m, extra_ms,
+    notify_runtime_init_done, park, prepare_extra_ms, resume, runtime_init_begin,
 };
 use std::sync::{Arc, Barrier};
 use std::thread;
@@ -83,6 +83,31 @@ fn first_later_and_nested() {
     .join()
     .expect("the thread");
     check_eq!(all_are_back(), 1, "one m is enough");
+}
+
+/// A g's address on its way to another thread.
+struct Sent(*mut G);
+// SAFETY: whoever gets it does not look at what it points to.
+unsafe impl Send for Sent {}
+
+fn its_task_is_not_resumed() {
+    let refused = |g: *mut G| {
+        let mut error = None;
+        // SAFETY: memory of a g, which lives for ever.
+        adopted(|_| error = unsafe { resume(g, 0) }.err());
+        error
+    };
+    let (tell, told) = std::sync::mpsc::channel();
+    let (end, ended) = std::sync::mpsc::channel();
+    let thread = thread::spawn(move || {
+        in_callback(|| tell.send(Sent(current_g().expect("a task"))).expect("somebody waits"));
+        ended.recv().expect("the word");
+    });
+    let g = told.recv().expect("a g").0;
+    check_eq!(refused(g), Some(ResumeError::NotParked), "while its thread has an m");
+    end.send(()).expect("somebody waits");
+    thread.join().expect("the thread");
+    check_eq!(refused(g), Some(ResumeError::NotParked), "and when it has given that back");
 }
 
 fn sixty_four_at_once() {
@@ -252,6 +277,7 @@ fn memory_of_the_embedder() {
 cases! {
     "foreign threads";
     "first, later and nested calls" => first_later_and_nested;
+    "its task is its own" => its_task_is_not_resumed;
     "sixty-four at once" => sixty_four_at_once;
     "a thousand in sequence" => a_thousand_in_sequence;
     "at the end of a thread" => at_the_end_of_a_thread;

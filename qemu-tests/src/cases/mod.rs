@@ -10,6 +10,7 @@ pub mod hooks;
 pub mod libc_shim;
 pub mod moved;
 pub mod nesting;
+pub mod no_platform;
 pub mod numbers;
 pub mod overflow;
 pub mod paths;
@@ -23,10 +24,6 @@ pub mod traceback;
 pub mod unwinding;
 
 use crate::harness::Case;
-
-/// What the emulator cannot run on this CPU: `exceptions.toml` says why.
-const LEFT_OUT: &[(&str, &str)] =
-    if cfg!(target_arch = "x86") { &[("threads", "signal storm"), ("stacks", "after fork")] } else { &[] };
 
 /// Every case of every group.
 pub fn all() -> impl Iterator<Item = &'static Case> {
@@ -48,6 +45,7 @@ pub fn all() -> impl Iterator<Item = &'static Case> {
         c_interface::CASES,
         depth::CASES,
         platform::CASES,
+        no_platform::CASES,
         stacks::CASES,
         threads::CASES,
         overflow::CASES,
@@ -56,5 +54,4 @@ pub fn all() -> impl Iterator<Item = &'static Case> {
     ]
     .into_iter()
     .flatten()
-    .filter(|case| !LEFT_OUT.contains(&(case.group, case.name)))
 }

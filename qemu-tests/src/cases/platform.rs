@@ -1,7 +1,7 @@
 //! The services of a platform: the hosted one's, and what becomes of each failure.
 
 use crate::fake::{Call, FAKE};
-use crate::setup::{adopted, in_task};
+use crate::setup::{adopted, in_callback, in_task};
 use crate::{cases, check, check_eq};
 use core::ffi::{c_int, c_void};
 use core::ptr::{NonNull, null_mut};
@@ -398,6 +398,15 @@ fn fatal_signal_stack() {
     wait_for(1);
 }
 
+fn fatal_end() {
+    unsafe extern "C" fn ends_badly(_: *mut c_void) {
+        FAKE.fail(Call::SetSignalStack, ServiceError::Busy);
+    }
+    // SAFETY: takes anything.
+    check_eq!(unsafe { start_thread(&ThreadOptions::default(), ends_badly, null_mut()) }, Ok(()));
+    wait_for(1);
+}
+
 fn no_signal_stacks() {
     FAKE.fail(Call::SetSignalStack, ServiceError::NotHere);
     check_eq!(start(), Ok(()), "a thread does without");
@@ -419,6 +428,28 @@ fn no_extra_m() {
     check_eq!(stackgate::extra_ms(), before);
     FAKE.heal();
     check_eq!(stackgate::prepare_extra_ms(1), Ok(()));
+}
+
+fn no_m_at_all() {
+    FAKE.fail(Call::Map, ServiceError::NoMemory);
+    in_callback(|| ());
+}
+
+fn no_m_and_nobody_wakes() {
+    check_eq!(stackgate::prepare_extra_ms(1), Ok(()));
+    let (sent, received) = std::sync::mpsc::channel();
+    std::thread::spawn(move || {
+        in_callback(|| {
+            sent.send(()).expect("somebody waits");
+            loop {
+                std::thread::park();
+            }
+        });
+    });
+    received.recv().expect("it has the m");
+    FAKE.fail(Call::Map, ServiceError::NoMemory);
+    FAKE.fail_too(Call::Wait);
+    in_callback(|| ());
 }
 
 fn nobody_wakes() {
@@ -484,8 +515,11 @@ cases! {
     "stack_bounds fails" (fatal "thread start: the system does not say where the thread's stack is") => fatal_bounds;
     "set_signal_stack not here" => no_signal_stacks;
     "set_signal_stack fails" (fatal "thread start: the system refuses the signal stack") => fatal_signal_stack;
+    "set_signal_stack fails at the end" (fatal "thread end: the signal stack is in use") => fatal_end;
     "at_thread_exit fails" => no_hook;
     "no memory for an extra m" => no_extra_m;
+    "no m for a callback" (fatal "callback on a thread without an m: adopt the thread with m_adopt, or prepare") => no_m_at_all;
+    "no m for a callback, and no wait" (fatal "every extra m is in use, and nothing can wake the caller") => no_m_and_nobody_wakes;
     "wait fails" (fatal "nothing can wake the caller on this platform") => nobody_wakes;
     "ended threads" => what_ended_threads_leave_is_freed;
     "prepared in vain" => prepared_and_not_used;

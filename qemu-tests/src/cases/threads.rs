@@ -223,6 +223,16 @@ fn ends_are_refused() {
     });
 }
 
+fn mstart_on_an_m() {
+    adopted(|_| {
+        // SAFETY: ends before it runs anything.
+        unsafe {
+            let thread = prepare_thread(&ThreadOptions::default(), saw, null_mut()).expect("memory");
+            mstart(thread);
+        }
+    });
+}
+
 static SEEN: AtomicUsize = AtomicUsize::new(0);
 
 unsafe extern "C" fn saw(_: *mut c_void) {
@@ -427,6 +437,7 @@ cases! {
     "end from any depth" => ends_from_any_depth;
     "ends refused" => ends_are_refused;
     "registers of C" => registers_of_c_are_kept;
+    "mstart on an m" (fatal "thread start: the thread is an m already") => mstart_on_an_m;
     "signal storm" => a_storm;
     "fork" => the_child_of_a_fork;
     "fork among threads" => a_fork_among_threads;

@@ -1,7 +1,7 @@
 //! Throwing through C, and Rust's panics.
 
 use crate::cases::registers::{self, keeps};
-use crate::setup::{Task, adopted, in_callback, in_task};
+use crate::setup::{Task, adopted, in_c, in_callback, in_task};
 use crate::{cases, check, check_eq};
 use core::ffi::{CStr, c_char, c_int, c_void};
 use core::num::NonZeroUsize;
@@ -307,6 +307,27 @@ fn on_a_system_stack_it_is_a_plain_call() {
     check_eq!(unsafe { cgocall_catch(plain, core::ptr::null_mut()) }, Ok(31), "without an m");
 }
 
+fn a_throw_of_nothing() {
+    in_task(|| {
+        in_c(|| {
+            in_callback(|| {
+                // SAFETY: refused by name.
+                unsafe { stackgate::capi::stackgate_throw(0) }
+            })
+        })
+    });
+}
+
+fn nowhere_to_put_it() {
+    unsafe extern "C" fn plain(_: *mut c_void) -> c_int {
+        0
+    }
+    // SAFETY: refused by name.
+    unsafe {
+        stackgate::capi::stackgate_cgocall_catch(Some(plain), core::ptr::null_mut(), core::ptr::null_mut())
+    };
+}
+
 cases! {
     "throwing";
     "through one level" => || through(1);
@@ -325,5 +346,7 @@ cases! {
     "nothing catches a Rust panic" (fatal "which is 1 ... nothing catches a throw") => a_rust_panic_that_nothing_catches;
     "outside a task" (fatal "throw outside a task") => outside_a_task;
     "no task below C" (fatal "stackgate: thrown: on g0 ... a panic in C with no task below") => no_task_below_c;
+    "nothing thrown" (fatal "throw of 0") => a_throw_of_nothing;
+    "nowhere to put it" (fatal "nowhere to put what is thrown") => nowhere_to_put_it;
     "no C below" (fatal "throw with no C below") => no_c_below;
 }
