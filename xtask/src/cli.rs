@@ -202,8 +202,8 @@ pub enum Command {
     },
     /// Print how many bytes stackgate takes on machines without an operating system
     ///
-    /// And that the archives of stackgate and stackgate-arch want no symbol there that Rust's core and the
-    /// compiler do not bring.
+    /// With the current g in a CPU's slot and in one plain word. And that the archives of stackgate and
+    /// stackgate-arch want no symbol there that Rust's core and the compiler do not bring.
     Size,
 
     /// Judge everything that needs no guest: format, lints, documentation, dependencies, symbols
