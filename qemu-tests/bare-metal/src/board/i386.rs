@@ -18,8 +18,8 @@ use pc::{FloatingPoint, PER_HANDLER, Pointer, Shared};
 use stackgate::arch::i386::frame as registers;
 use stackgate::arch::unwind::Registers;
 
-pub use one_cpu::{cpu, start_cpu};
-pub use pc::{acknowledge, console, exit, relax, timer_arm, timer_arm_in_handler, timer_stop, unmask};
+pub use one_cpu::{cpu, relax, start_cpu};
+pub use pc::{acknowledge, console, exit, timer_arm, timer_arm_in_handler, timer_stop, unmask};
 
 /// What lies on the interrupted stack: a register of the handler's, and what the CPU pushes.
 #[repr(C)]

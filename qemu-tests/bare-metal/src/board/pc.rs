@@ -10,7 +10,7 @@ pub const PER_HANDLER: usize = 64 << 10;
 /// The timer's vector.
 const TIMER: usize = 0x40;
 /// How many vectors are exceptions', and how far apart their entries are.
-const EXCEPTIONS: usize = 32;
+pub const EXCEPTIONS: usize = 32;
 const STUB: usize = 16;
 
 // Entries for exceptions: those without an error code push one. The CPU's file has what comes then.
@@ -128,9 +128,4 @@ pub fn acknowledge() {
 pub fn unmask() {
     // SAFETY: changes the interrupt flag alone.
     unsafe { asm!("sti") };
-}
-
-/// Lets another CPU go first, for who waits for it.
-pub fn relax() {
-    core::hint::spin_loop();
 }

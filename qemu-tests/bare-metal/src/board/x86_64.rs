@@ -16,7 +16,7 @@ use pc::{FloatingPoint, PER_HANDLER, Pointer, Shared, apic, set_apic};
 use stackgate::arch::unwind::Registers;
 use stackgate::arch::x86_64::frame as registers;
 
-pub use pc::{acknowledge, console, exit, relax, timer_arm, timer_arm_in_handler, timer_stop, unmask};
+pub use pc::{acknowledge, console, exit, timer_arm, timer_arm_in_handler, timer_stop, unmask};
 
 /// What the CPU pushes.
 #[repr(C)]
@@ -318,8 +318,9 @@ pub unsafe fn init(cpu: usize) {
             0,
         ];
         let idt = &mut *IDT.0.get();
-        pc::vectors()
-            .for_each(|(vector, handler)| idt[vector] = gate(handler, if vector < 32 { 2 } else { 1 }));
+        pc::vectors().for_each(|(vector, handler)| {
+            idt[vector] = gate(handler, if vector < pc::EXCEPTIONS { 2 } else { 1 })
+        });
         let (gdt, idt) = (Pointer::to(&tables.gdt), Pointer::to(idt));
         asm!("lgdt [{}]", "lidt [{}]", "ltr {:x}", in(reg) &gdt, in(reg) &idt, in(reg) 24u16);
         // The handler finds the table by gs.
@@ -383,4 +384,9 @@ pub unsafe fn start_cpu(cpu: usize) -> bool {
         }
     }
     true
+}
+
+/// Lets another CPU go first, for who waits for it.
+pub fn relax() {
+    core::hint::spin_loop();
 }
