@@ -2,7 +2,7 @@
 
 use core::ffi::{c_int, c_long, c_uint, c_ulong, c_void};
 
-pub(crate) use crate::abi::{SigAction, SigSet, SigStack, ThreadAttr};
+pub(crate) use crate::abi::{SigSet, SigStack, ThreadAttr};
 pub(crate) use crate::raw::{
     close::target as close, getpid::target as getpid, madvise::target as madvise, mmap::target as mmap,
     mprotect::target as mprotect, munmap::target as munmap, open::target as open,
@@ -13,13 +13,20 @@ pub(crate) use crate::raw::{
     pthread_getattr_np::target as pthread_getattr_np, pthread_getspecific::target as pthread_getspecific,
     pthread_key_create::target as pthread_key_create, pthread_self::target as pthread_self,
     pthread_setspecific::target as pthread_setspecific, pthread_sigmask::target as pthread_sigmask,
-    raise::target as raise, read::target as read, sigaction::target as sigaction,
-    sigaltstack::target as sigaltstack, usleep::target as usleep, write::target as write,
+    read::target as read, sigaltstack::target as sigaltstack, usleep::target as usleep,
+    write::target as write,
 };
 pub(crate) use crate::{
     MADV_DONTNEED, MADV_NOHUGEPAGE, MAP_ANONYMOUS, MAP_NORESERVE, MAP_PRIVATE, PROT_NONE, PROT_READ,
-    PROT_WRITE, PTHREAD_CREATE_DETACHED, SA_NODEFER, SA_ONSTACK, SA_SIGINFO, SIG_BLOCK, SIG_DFL, SIG_IGN,
-    SIG_SETMASK, SIG_UNBLOCK, SIGBUS, SIGSEGV, SS_DISABLE,
+    PROT_WRITE, PTHREAD_CREATE_DETACHED, SIG_BLOCK, SIG_SETMASK, SS_DISABLE,
+};
+
+/// For stacks that overflow, which only CPUs with atomic 64-bit words tell of.
+#[cfg(target_has_atomic = "64")]
+pub(crate) use crate::{
+    SA_NODEFER, SA_ONSTACK, SA_SIGINFO, SIG_DFL, SIG_IGN, SIG_UNBLOCK, SIGBUS, SIGSEGV,
+    abi::SigAction,
+    raw::{raise::target as raise, sigaction::target as sigaction},
 };
 
 pub(crate) const EAGAIN: c_int = crate::Errno::EAGAIN.0;

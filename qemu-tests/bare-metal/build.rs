@@ -16,20 +16,18 @@ const SCRIPTS: &[(&str, &str)] = &[
     ("thumbv7em", "thumb-mps2.x"),
 ];
 
-/// The program of `linker/README.md`, which a case runs: the C block, and the Rust block with a `main` that gives a
-/// result. Returns where the C half is.
+/// What is the same on every CPU of the program in `linker/README.md`, which a case runs: a Rust and a C file, each
+/// below its name in bold. Returns where the C file is.
 fn program_of_the_readme(linker: &Path) -> PathBuf {
     let text = fs::read_to_string(linker.join("README.md")).expect("linker/README.md");
     let out = PathBuf::from(env::var_os("OUT_DIR").expect("cargo sets it"));
-    for (language, what, name) in
-        [("rust", "fn main() -> usize", "readme.rs"), ("c", "int poll_driver(", "readme.c")]
-    {
-        let fence = format!("```{language}\n");
-        let mut blocks = text.split(&fence).skip(1).filter_map(|rest| rest.split("```").next());
-        let block = blocks.find(|block| block.contains(what)).expect("both halves are in the README");
-        fs::write(out.join(name), block).expect("a directory to write to");
+    for name in ["callback.rs", "driver.c"] {
+        let (_, rest) = text.split_once(&format!("**`src/{name}`**")).expect("a file of the README");
+        let block =
+            rest.split("```").nth(1).and_then(|block| block.split_once('\n')).expect("a block below it");
+        fs::write(out.join(name), block.1).expect("a directory to write to");
     }
-    out.join("readme.c")
+    out.join("driver.c")
 }
 
 fn main() {

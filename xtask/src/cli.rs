@@ -87,7 +87,8 @@ pub enum Command {
     /// With --machine: the tests of qemu-tests/bare-metal, on machines without an operating system. A
     /// timer interrupts every instruction of every crossing, and what its handler sees is held against
     /// the lists of `step`. All of it once with the current g in a slot of the CPU's, once in one plain word
-    /// (the feature single-core).
+    /// (the feature single-core). At the end the program of linker/README.md is built from the page alone and
+    /// booted.
     Test {
         /// On machines without an operating system
         #[arg(long, conflicts_with = "filter")]
@@ -202,8 +203,8 @@ pub enum Command {
     },
     /// Print how many bytes stackgate takes on machines without an operating system
     ///
-    /// And that the archives of stackgate and stackgate-arch want no symbol there that Rust's core and the
-    /// compiler do not bring.
+    /// With the current g in a CPU's slot and in one plain word. And that the archives of stackgate and
+    /// stackgate-arch want no symbol there that Rust's core and the compiler do not bring.
     Size,
 
     /// Judge everything that needs no guest: format, lints, documentation, dependencies, symbols

@@ -17,7 +17,7 @@ use object::{Object as _, ObjectSymbol as _};
 use crate::{
     context::{Context, Tally},
     process::{Cmd, find_program},
-    setup,
+    readme, setup,
     step::{Sight, View, compare, crossing_ranges, data_of, name_of, parse_expected, unreachable},
     symbols::Symbols,
     sysroot::{self, Library},
@@ -37,6 +37,9 @@ const UNPACKED: &str = "target/qemu-system";
 
 /// A machine that runs longer hangs.
 const TIME_LIMIT: Duration = Duration::from_secs(240);
+
+/// The machine of the program in `linker/README.md`.
+const OF_THE_README: &str = "thumb";
 
 /// What the host tool knows of one machine.
 #[derive(Debug)]
@@ -371,6 +374,20 @@ impl Ready {
         if form == Form::Word { cmd.args(["--features", "single-core"]) } else { cmd }
     }
 
+    /// The program of `linker/README.md`, with the same compiler, `core` and emulator.
+    fn readme(&self, context: &Context) -> Result<()> {
+        let mut variables = vec![(cargo_variable(self.machine.triple(), "RUSTFLAGS"), self.flags.clone())];
+        if !self.rustc.active {
+            variables.push(("RUSTC".to_owned(), self.rustc.path.to_string_lossy().into_owned()));
+        }
+        readme::program(
+            &context.root,
+            TARGET_DIRECTORY,
+            (self.machine.qemu, &self.emulator.command()),
+            &variables,
+        )
+    }
+
     /// The emulator with a program.
     fn run(&self, program: &str) -> Result<Cmd> {
         let image = if self.machine.flat {
@@ -441,6 +458,24 @@ pub fn test(context: &Context) -> Result<Tally> {
             ui::verdict(own.good()),
         ]);
         tally.merge(own);
+    }
+    if let Some(ready) = machines.iter().find(|ready| ready.machine.name == OF_THE_README) {
+        let start = Instant::now();
+        let result = ready.readme(context);
+        if let Err(error) = &result {
+            ui::say(&format!(
+                "{} {}, readme/the page alone: {error:#}",
+                ui::red("FAILED"),
+                ready.machine.name
+            ));
+        }
+        let counts = if result.is_ok() { ["1", "0"] } else { ["0", "1"] };
+        let mut row = vec!["readme".to_owned(), Form::Word.name().to_owned()];
+        row.extend(counts.map(str::to_owned));
+        row.extend(vec!["-".to_owned(); 4]);
+        row.extend([ui::seconds(start), ui::verdict(result.is_ok())]);
+        rows.push(row);
+        tally.add(result.is_ok());
     }
     ui::headline("machines without an operating system");
     ui::align(&rows).iter().for_each(|line| ui::say(line));
@@ -634,27 +669,30 @@ pub fn clippy(context: &Context) -> Result<()> {
     Ok(())
 }
 
-/// `cargo xtask size`: what of each machine's demonstration is stackgate's, and that its archive wants nothing
-/// that a machine without an operating system has not.
+/// `cargo xtask size`: what of each machine's demonstration is stackgate's, wherever the current g is kept, and that
+/// its archives want nothing that a machine without an operating system has not.
 pub fn size(context: &Context) -> Result<Tally> {
     let (machines, skipped) = ready(context)?;
     let mut tally = Tally::default();
-    let head = ["machine", "crossings", "arch and core", "program", "data", "unresolved", ""];
+    let head = ["machine", "g in", "crossings", "arch and core", "program", "data", "unresolved", ""];
     let mut rows = vec![head.map(str::to_owned).to_vec()];
-    for ready in &machines {
-        let result = size_one(ready);
+    for (ready, form) in
+        machines.iter().flat_map(|ready| ready.machine.forms.iter().map(move |&form| (ready, form)))
+    {
+        let result = size_one(ready, form);
         tally.add(result.is_ok());
-        rows.push(match result {
-            Ok(cells) => {
-                let cells =
-                    cells.into_iter().map(|n| n.to_string()).chain(["none".into(), ui::verdict(true)]);
-                std::iter::once(ready.machine.name.to_owned()).chain(cells).collect()
+        let mut row = vec![ready.machine.name.to_owned(), form.name().to_owned()];
+        match result {
+            Ok(sizes) => {
+                row.extend(sizes.map(|n| n.to_string()));
+                row.extend(["none".to_owned(), ui::verdict(true)]);
             }
             Err(error) => {
-                ui::say(&format!("{} {}: {error:#}", ui::red("FAILED"), ready.machine.name));
-                vec![ready.machine.name.to_owned(), ui::verdict(false)]
+                ui::say(&format!("{} {}, {}: {error:#}", ui::red("FAILED"), row[0], row[1]));
+                row.push(ui::verdict(false));
             }
-        });
+        }
+        rows.push(row);
     }
     ui::headline("bytes, release build");
     ui::align(&rows).iter().for_each(|line| ui::say(line));
@@ -664,16 +702,12 @@ pub fn size(context: &Context) -> Result<Tally> {
 }
 
 /// The section of the crossings; all code of the two packages in the program; all code; variables.
-fn size_one(ready: &Ready) -> Result<[u64; 4]> {
+fn size_one(ready: &Ready, form: Form) -> Result<[u64; 4]> {
     // Archives of the release profile hold no symbols: it is optimised when it is linked.
-    let cmd = ready.cargo("build", ready.machine.forms[0]).args([
-        "--bin",
-        "tests",
-        "--message-format",
-        "json-render-diagnostics",
-    ]);
+    let cmd =
+        ready.cargo("build", form).args(["--bin", "tests", "--message-format", "json-render-diagnostics"]);
     crate::check::nothing_foreign(&cmd.run_reading()?)?;
-    let program = ready.build("demo", true, ready.machine.forms[0])?;
+    let program = ready.build("demo", true, form)?;
     let bytes = fs::read(&program).with_context(|| format!("cannot read {program}"))?;
     let file = object::File::parse(&*bytes)?;
     let section = |name: &str| {

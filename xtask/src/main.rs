@@ -24,6 +24,7 @@ mod mutants;
 mod plugins;
 mod process;
 mod protocol;
+mod readme;
 mod rows;
 mod run;
 mod setup;

@@ -76,6 +76,7 @@ pub struct Cmd {
     args: Vec<String>,
     variables: Vec<(String, String)>,
     empty_environment: bool,
+    directory: Option<PathBuf>,
 }
 
 /// What became of a command whose output was captured.
@@ -111,7 +112,15 @@ impl Cmd {
             args: Vec::new(),
             variables: Vec::new(),
             empty_environment: false,
+            directory: None,
         }
+    }
+
+    /// Runs it there, and not in the workspace's root.
+    #[must_use]
+    pub fn directory(mut self, directory: impl Into<PathBuf>) -> Self {
+        self.directory = Some(directory.into());
+        self
     }
 
     #[must_use]
@@ -156,6 +165,9 @@ impl Cmd {
             }
         }
         command.args(&self.args).envs(self.variables.iter().map(|(n, v)| (n, v)));
+        if let Some(directory) = &self.directory {
+            command.current_dir(directory);
+        }
         command.stdin(Stdio::null()).process_group(0);
         command
     }
@@ -250,6 +262,9 @@ impl Cmd {
 /// The line as a shell takes it.
 impl fmt::Display for Cmd {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if let Some(directory) = &self.directory {
+            write!(f, "cd {} && ", quote(&directory.to_string_lossy()))?;
+        }
         for (name, value) in &self.variables {
             write!(f, "{name}={} ", quote(value))?;
         }

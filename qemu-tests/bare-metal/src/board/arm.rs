@@ -1,15 +1,23 @@
 //! arm: QEMU's `virt`, with a Cortex-A15.
 //!
 //! Documents: *Arm Architecture Reference Manual, ARMv7-A and ARMv7-R*, B1.3 (modes), B1.8 (exceptions), B3.5
-//! (short descriptors), B8 (generic timer); *GIC architecture specification*, version 2; QEMU `hw/arm/virt.c`.
+//! (short descriptors), B8 (generic timer);
 //!
 //! Programs run in System mode. An interrupt stores its return state on the SP of Supervisor mode, and its handler
 //! runs there: that is the signal stack, and a handler that is interrupted goes on below.
+
+#[path = "one_cpu.rs"]
+mod one_cpu;
+#[path = "virt.rs"]
+mod virt;
 
 use crate::memory;
 use core::arch::{asm, global_asm};
 use core::mem::offset_of;
 use stackgate::arch::unwind::Registers;
+
+pub use one_cpu::{cpu, relax, start_cpu};
+pub use virt::{acknowledge, console, timer_arm_in_handler};
 
 /// What a handler keeps of what it interrupted.
 #[repr(C)]
@@ -176,32 +184,14 @@ pub unsafe fn set_thread_pointer(pointer: usize) {
     unsafe { asm!("mcr p15, 0, {}, c13, c0, 3", in(reg) pointer, options(nostack, preserves_flags)) };
 }
 
-/// A device's register.
-fn device(address: usize) -> *mut u32 {
-    core::ptr::with_exposed_provenance_mut(address)
-}
-
-/// Writes to the PL011.
-pub fn console(text: &[u8]) {
-    for &byte in text {
-        // SAFETY: a register that only prints.
-        unsafe { device(0x0900_0000).write_volatile(byte.into()) };
-    }
-}
-
 /// Ends the machine by semihosting's `SYS_EXIT_EXTENDED`.
 pub fn exit(passed: bool) -> ! {
-    let block = [0x20026usize, usize::from(!passed)];
+    let block = virt::exit_block(passed);
     loop {
         // SAFETY: ends the machine.
         unsafe { asm!("svc #0x123456", in("r0") 0x20, in("r1") &block) };
     }
 }
-
-const DISTRIBUTOR: usize = 0x0800_0000;
-const CPU_INTERFACE: usize = 0x0801_0000;
-/// The virtual timer's interrupt.
-const TIMER: u32 = 27;
 
 /// Vectors, the signal stack, the interrupt controller, the timer.
 ///
@@ -209,16 +199,12 @@ const TIMER: u32 = 27;
 /// Once.
 pub unsafe fn init(cpu: usize) {
     let signal = memory::signal_stack(cpu).end;
-    // SAFETY: registers of this CPU, and of the controller that nobody else uses.
+    // SAFETY: registers of this CPU's own.
     unsafe {
         asm!("cps #0x13", "mov sp, {}", "cps #0x1f", in(reg) signal);
         asm!("mcr p15, 0, {}, c12, c0, 0", "isb", in(reg) &raw const board_vectors);
-        device(DISTRIBUTOR).write_volatile(1);
-        device(DISTRIBUTOR + 0x100).write_volatile(1 << TIMER);
-        device(CPU_INTERFACE + 4).write_volatile(0xff);
-        device(CPU_INTERFACE).write_volatile(1);
     }
-    timer_stop();
+    virt::init_interrupts();
 }
 
 /// One interrupt after `ticks` ticks of the generic timer, 16 ns each.
@@ -229,25 +215,10 @@ pub fn timer_arm(ticks: u32) {
     }
 }
 
-/// The same for a handler that lets itself be interrupted.
-pub fn timer_arm_in_handler(ticks: u32) {
-    timer_arm(ticks);
-}
-
 /// No interrupt; also not one that is under way.
 pub fn timer_stop() {
     // SAFETY: as above.
     unsafe { asm!("mcr p15, 0, {}, c14, c3, 1", "isb", in(reg) 0) };
-}
-
-/// The interrupt has been taken, and does not come again.
-pub fn acknowledge() {
-    timer_stop();
-    // SAFETY: the controller's registers.
-    unsafe {
-        let number = device(CPU_INTERFACE + 0xc).read_volatile();
-        device(CPU_INTERFACE + 0x10).write_volatile(number);
-    }
 }
 
 /// Keeps interrupts away; whether they were let in before.
@@ -275,22 +246,4 @@ pub unsafe fn restart(f: extern "C" fn() -> !) -> ! {
         asm!("cpsid i, #0x13", "mov sp, {signal}", "cps #0x1f", "mov sp, {top}", "mov r11, #0", "mov lr, #0",
             "bx {f}", signal = in(reg) signal, top = in(reg) top, f = in(reg) f, options(noreturn));
     }
-}
-
-/// There is one.
-pub fn cpu() -> usize {
-    0
-}
-
-/// There is no other.
-///
-/// # Safety
-/// None.
-pub unsafe fn start_cpu(_cpu: usize) -> bool {
-    false
-}
-
-/// Lets another CPU go first, for who waits for it.
-pub fn relax() {
-    core::hint::spin_loop();
 }

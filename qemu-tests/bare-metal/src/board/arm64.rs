@@ -1,16 +1,21 @@
 //! arm64: QEMU's `virt`.
 //!
 //! Documents: *Arm Architecture Reference Manual for A-profile*, D1.3 (stack pointer selection), D1.4 (vectors),
-//! D8 (translation), D12 (generic timer); *GIC architecture specification*, version 2; QEMU `hw/arm/virt.c`.
+//! D8 (translation), D12 (generic timer);
 //!
 //! Programs run with SP_EL0 as SP. An exception changes to SP_EL1, so that one is the signal stack, and a handler
 //! that is interrupted simply goes on below.
+
+#[path = "virt.rs"]
+mod virt;
 
 use crate::memory;
 use core::arch::{asm, global_asm};
 use core::mem::offset_of;
 use stackgate::arch::arm64::unwind::{RA as PC, SP};
 use stackgate::arch::unwind::Registers;
+
+pub use virt::{acknowledge, console, timer_arm_in_handler};
 
 /// What a handler keeps of what it interrupted.
 #[repr(C)]
@@ -266,32 +271,14 @@ pub unsafe fn set_thread_pointer(pointer: usize) {
     unsafe { asm!("msr tpidr_el0, {}", in(reg) pointer, options(nostack, preserves_flags)) };
 }
 
-/// A device's register.
-fn device(address: usize) -> *mut u32 {
-    core::ptr::with_exposed_provenance_mut(address)
-}
-
-/// Writes to the PL011.
-pub fn console(text: &[u8]) {
-    for &byte in text {
-        // SAFETY: a register that only prints.
-        unsafe { device(0x0900_0000).write_volatile(byte.into()) };
-    }
-}
-
 /// Ends the machine by semihosting's `SYS_EXIT`, with reason `ADP_Stopped_ApplicationExit` and a status.
 pub fn exit(passed: bool) -> ! {
-    let block = [0x20026usize, usize::from(!passed)];
+    let block = virt::exit_block(passed);
     loop {
         // SAFETY: ends the machine.
         unsafe { asm!("hlt #0xf000", in("x0") 0x18, in("x1") &block) };
     }
 }
-
-const DISTRIBUTOR: usize = 0x0800_0000;
-const CPU_INTERFACE: usize = 0x0801_0000;
-/// The virtual timer's interrupt.
-const TIMER: u32 = 27;
 
 /// Vectors, the signal stack, the interrupt controller, the timer of this CPU.
 ///
@@ -299,16 +286,12 @@ const TIMER: u32 = 27;
 /// Once for each CPU, on it.
 pub unsafe fn init(cpu: usize) {
     let signal = memory::signal_stack(cpu).end;
-    // SAFETY: registers of this CPU, and of the controller that nobody else uses.
+    // SAFETY: registers of this CPU's own.
     unsafe {
         asm!("msr daifset, #15", "msr spsel, #1", "mov sp, {}", "msr spsel, #0", in(reg) signal);
         asm!("msr vbar_el1, {}", "isb", in(reg) &raw const board_vectors);
-        device(DISTRIBUTOR).write_volatile(1);
-        device(DISTRIBUTOR + 0x100).write_volatile(1 << TIMER);
-        device(CPU_INTERFACE + 4).write_volatile(0xff);
-        device(CPU_INTERFACE).write_volatile(1);
     }
-    timer_stop();
+    virt::init_interrupts();
 }
 
 /// One interrupt after `ticks` ticks of the generic timer, 16 ns each.
@@ -317,25 +300,10 @@ pub fn timer_arm(ticks: u32) {
     unsafe { asm!("msr cntv_tval_el0, {:x}", "msr cntv_ctl_el0, {:x}", "isb", in(reg) ticks, in(reg) 1) };
 }
 
-/// The same for a handler that lets itself be interrupted.
-pub fn timer_arm_in_handler(ticks: u32) {
-    timer_arm(ticks);
-}
-
 /// No interrupt; also not one that is under way.
 pub fn timer_stop() {
     // SAFETY: as above.
     unsafe { asm!("msr cntv_ctl_el0, xzr", "isb") };
-}
-
-/// The interrupt has been taken, and does not come again.
-pub fn acknowledge() {
-    timer_stop();
-    // SAFETY: the controller's registers.
-    unsafe {
-        let number = device(CPU_INTERFACE + 0xc).read_volatile();
-        device(CPU_INTERFACE + 0x10).write_volatile(number);
-    }
 }
 
 /// Keeps interrupts away; whether they were let in before.

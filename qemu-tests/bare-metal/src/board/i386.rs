@@ -1,20 +1,46 @@
 //! i386: QEMU's `pc`.
 //!
-//! Documents: *Intel 64 and IA-32 Architectures Software Developer's Manual*, volume 3: 6.12 (interrupts), 11 (local
-//! APIC; 10 in older editions); *Multiboot Specification* 0.6.96.
+//! Documents: *Intel 64 and IA-32 Architectures Software Developer's Manual*, volume 3: 6.12 (interrupts);
+//! *Multiboot Specification* 0.6.96.
 //!
 //! This CPU has no stack of its own for interrupts: it pushes three words where SP is, and the handler one more
 //! before it goes to the signal stack. So every managed stack carries [`INTERRUPT_TAKES`] below what it uses.
 
+#[path = "one_cpu.rs"]
+mod one_cpu;
+#[path = "pc.rs"]
+mod pc;
+
 use crate::memory;
 use core::arch::{asm, global_asm};
+use core::mem::offset_of;
+use pc::{FloatingPoint, PER_HANDLER, Pointer, Shared};
+use stackgate::arch::i386::frame as registers;
+use stackgate::arch::unwind::Registers;
 
-/// How much of the signal stack one handler may use.
-const PER_HANDLER: usize = 64 << 10;
-/// The timer's vector.
-const TIMER: usize = 0x40;
-/// How far apart the entries for exceptions are.
-const STUB: usize = 16;
+pub use one_cpu::{cpu, relax, start_cpu};
+pub use pc::{acknowledge, console, exit, timer_arm, timer_arm_in_handler, timer_stop, unmask};
+
+/// What lies on the interrupted stack: a register of the handler's, and what the CPU pushes.
+#[repr(C)]
+struct Pushed {
+    eax: u32,
+    eip: u32,
+    cs: u32,
+    eflags: u32,
+}
+
+/// What the handler calls with: the argument, and behind it the state of the floating point unit.
+#[repr(C)]
+struct Call {
+    registers: *const Registers,
+    floating_point: FloatingPoint,
+}
+
+/// Where a register lies among the interrupted ones.
+const fn at(register: &stackgate::arch::frame::Register) -> usize {
+    Registers::offset(register.dwarf as usize)
+}
 
 // 32-bit mode, flat segments: multiboot's start.
 global_asm!(
@@ -49,7 +75,7 @@ global_asm!(
     "mov eax, [board_signal_sp]",
     "xchg eax, esp",
     "sub dword ptr [board_signal_sp], {per_handler}",
-    "push [eax + 4]",
+    "push [eax + {eip}]",
     "push edi",
     "push esi",
     "push ebp",
@@ -61,43 +87,32 @@ global_asm!(
     "push [eax]",
     "mov ebx, eax",
     "mov esi, esp",
-    "sub esp, 512 + 16",
+    "sub esp, {call}",
     "and esp, -16",
-    "fxsave [esp + 16]",
+    "fxsave [esp + {floating_point}]",
     "mov [esp], esi",
     "cld",
     "xor ebp, ebp",
     "call {interrupted}",
     "cli",
-    "fxrstor [esp + 16]",
+    "fxrstor [esp + {floating_point}]",
     "mov esp, esi",
-    "add esp, 4",
+    "add esp, {ecx}",
     "pop ecx",
     "pop edx",
     "mov eax, ebx",
     "mov ebx, [esp]",
-    "mov ebp, [esp + 8]",
-    "mov esi, [esp + 12]",
-    "mov edi, [esp + 16]",
+    "mov ebp, [esp + {ebp} - {ebx}]",
+    "mov esi, [esp + {esi} - {ebx}]",
+    "mov edi, [esp + {edi} - {ebx}]",
     "mov esp, eax",
     "add dword ptr [board_signal_sp], {per_handler}",
     "pop eax",
     "iretd",
-    // Exceptions: those without an error code push one.
-    ".balign {stub}",
-    ".globl board_exceptions",
-    "board_exceptions:",
-    ".set vector, 0",
-    ".rept 32",
-    ".balign {stub}",
-    ".if ((1 << vector) & 0x60227d00) == 0", // 8, 10 to 14, 17, 21, 29, 30
-    "push 0",
-    ".endif",
-    "push vector",
-    "jmp 2f",
-    ".set vector, vector + 1",
-    ".endr",
-    "2: pop eax",
+    // Behind the entries for exceptions: the vector, an error code, EIP.
+    ".globl board_exception",
+    "board_exception:",
+    "pop eax",
     "pop edx",
     "pop ecx",
     "mov esp, offset stackgate_boot_stack_top",
@@ -113,15 +128,20 @@ global_asm!(
     "board_signal_sp: .long 0",
     ".popsection",
     per_handler = const PER_HANDLER,
-    reserve = const INTERRUPT_TAKES,
-    stub = const STUB,
+    reserve = const size_of::<Pushed>(),
+    eip = const offset_of!(Pushed, eip),
+    call = const size_of::<Call>(),
+    floating_point = const offset_of!(Call, floating_point),
+    ecx = const at(&registers::ECX),
+    ebx = const at(&registers::EBX),
+    ebp = const at(&registers::EBP),
+    esi = const at(&registers::ESI),
+    edi = const at(&registers::EDI),
     interrupted = sym crate::signal::interrupted,
     fault = sym crate::runner::fault,
 );
 
 unsafe extern "C" {
-    static board_timer: [u8; 0];
-    static board_exceptions: [u8; 0];
     /// Where the next handler's frame ends.
     static mut board_signal_sp: usize;
 }
@@ -131,6 +151,7 @@ pub const NAME: &str = "i386 pc";
 
 /// EFLAGS, CS, EIP, and one register.
 pub const INTERRUPT_TAKES: usize = <stackgate::arch::Native as stackgate::arch::Cpu>::INTERRUPT_RESERVE;
+const _: () = assert!(INTERRUPT_TAKES == size_of::<Pushed>() && offset_of!(Call, registers) == 0);
 
 /// The variables end at the thread pointer. *ELF Handling For Thread-Local Storage* 3.4.2, variant II.
 pub fn thread_pointer(slot: usize, size: usize) -> (usize, usize) {
@@ -138,19 +159,10 @@ pub fn thread_pointer(slot: usize, size: usize) -> (usize, usize) {
     (slot, pointer)
 }
 
-/// Written by this CPU, the only one.
-struct Shared<T>(core::cell::UnsafeCell<T>);
-// SAFETY: one CPU.
-unsafe impl<T> Sync for Shared<T> {}
-
 /// Code, data, and a segment that begins at the slot.
 static GDT: Shared<[u64; 4]> =
     Shared(core::cell::UnsafeCell::new([0, 0x00cf_9a00_0000_ffff, 0x00cf_9200_0000_ffff, 0]));
 static IDT: Shared<[u64; 256]> = Shared(core::cell::UnsafeCell::new([0; 256]));
-
-/// A pointer to a table, as `lgdt` and `lidt` take it.
-#[repr(C, packed)]
-struct Pointer(u16, u32);
 
 /// Names this CPU's slot: the segment `gs` begins there.
 ///
@@ -162,7 +174,7 @@ pub unsafe fn set_thread_pointer(pointer: usize) {
     unsafe {
         let gdt = &mut *GDT.0.get();
         gdt[3] = 0x00cf_9200_0000_ffff | (base & 0xff_ffff) << 16 | (base >> 24) << 56;
-        let gdt = Pointer(size_of_val(gdt) as u16 - 1, (&raw const *gdt).addr() as u32);
+        let gdt = Pointer::to(gdt);
         asm!(
             "lgdt [{gdt}]",
             "push 8",
@@ -183,23 +195,6 @@ pub unsafe fn set_thread_pointer(pointer: usize) {
     }
 }
 
-/// Writes to the first serial port.
-pub fn console(text: &[u8]) {
-    for &byte in text {
-        // SAFETY: a port that only prints.
-        unsafe { asm!("out dx, al", in("dx") 0x3f8u16, in("al") byte, options(nostack, preserves_flags)) };
-    }
-}
-
-/// Ends the machine by QEMU's `isa-debug-exit`, whose status is twice the value and one.
-pub fn exit(passed: bool) -> ! {
-    let value: u32 = if passed { 0x10 } else { 0x20 };
-    loop {
-        // SAFETY: a port that ends the machine.
-        unsafe { asm!("out dx, eax", in("dx") 0xf4u16, in("eax") value, options(nostack)) };
-    }
-}
-
 /// A gate of the interrupt descriptor table: interrupts masked.
 fn gate(handler: usize) -> u64 {
     let at = handler as u64;
@@ -215,53 +210,11 @@ pub unsafe fn init(cpu: usize) {
     unsafe {
         board_signal_sp = memory::signal_stack(cpu).end;
         let idt = &mut *IDT.0.get();
-        for (vector, entry) in idt.iter_mut().enumerate().take(32) {
-            *entry = gate((&raw const board_exceptions).addr() + vector * STUB);
-        }
-        idt[TIMER] = gate((&raw const board_timer).addr());
-        let idt = Pointer(size_of_val(idt) as u16 - 1, (&raw const *idt).addr() as u32);
+        pc::vectors().for_each(|(vector, handler)| idt[vector] = gate(handler));
+        let idt = Pointer::to(idt);
         asm!("lidt [{}]", in(reg) &idt);
-        // The two old controllers are silent.
-        asm!("out 0x21, al", "out 0xa1, al", in("al") 0xffu8);
     }
-    apic(0xf0).store(0x1ff); // enabled; 0xff for spurious ones
-    apic(0x3e0).store(0xb); // ticks are not divided
-    apic(0x320).store(TIMER as u32); // one shot
-    apic(0x380).store(0);
-}
-
-/// A register of the local APIC.
-struct Apic(*mut u32);
-
-fn apic(register: usize) -> Apic {
-    Apic(core::ptr::with_exposed_provenance_mut(0xfee0_0000 + register))
-}
-
-impl Apic {
-    fn store(self, value: u32) {
-        // SAFETY: registers of this CPU's own.
-        unsafe { self.0.write_volatile(value) };
-    }
-}
-
-/// One interrupt after `ticks` nanoseconds.
-pub fn timer_arm(ticks: u32) {
-    apic(0x380).store(ticks);
-}
-
-/// The same for a handler that lets itself be interrupted.
-pub fn timer_arm_in_handler(ticks: u32) {
-    timer_arm(ticks);
-}
-
-/// No interrupt; also not one that is under way.
-pub fn timer_stop() {
-    apic(0x380).store(0);
-}
-
-/// The interrupt has been taken.
-pub fn acknowledge() {
-    apic(0xb0).store(0);
+    pc::init_interrupts();
 }
 
 /// Keeps interrupts away; whether they were let in before.
@@ -270,12 +223,6 @@ pub fn mask() -> bool {
     // SAFETY: changes the interrupt flag alone.
     unsafe { asm!("pushfd", "pop {}", "cli", out(reg) flags) };
     flags & 1 << 9 != 0
-}
-
-/// Lets interrupts in.
-pub fn unmask() {
-    // SAFETY: as above.
-    unsafe { asm!("sti") };
 }
 
 /// Leaves everything for `f` on the empty system stack, with interrupts masked.
@@ -292,22 +239,4 @@ pub unsafe fn restart(f: extern "C" fn() -> !) -> ! {
         asm!("fninit", "mov esp, {top}", "xor ebp, ebp", "push 0", "jmp {f}",
             top = in(reg) memory::system_stack(0).end, f = in(reg) f, options(noreturn));
     }
-}
-
-/// There is one.
-pub fn cpu() -> usize {
-    0
-}
-
-/// There is no other.
-///
-/// # Safety
-/// None.
-pub unsafe fn start_cpu(_cpu: usize) -> bool {
-    false
-}
-
-/// Lets another CPU go first, for who waits for it.
-pub fn relax() {
-    core::hint::spin_loop();
 }

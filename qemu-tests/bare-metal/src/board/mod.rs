@@ -1,4 +1,5 @@
-//! What is known of a machine. Each file defines the same names, in this order:
+//! What is known of a machine. Each CPU's file defines the same names, in this order; what machines of a kind share it
+//! takes from `pc.rs`, `virt.rs` or `one_cpu.rs`.
 //!
 //! | name | what it is |
 //! |---|---|

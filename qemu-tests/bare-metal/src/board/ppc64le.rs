@@ -6,20 +6,47 @@
 //! Interrupts exchange two registers for PC and MSR and store nothing. The handler goes to the signal stack first,
 //! below what a handler that it interrupts has there: 288 bytes below SP are in use (ELFv2 ABI 2.2.2.4).
 
+#[path = "one_cpu.rs"]
+mod one_cpu;
+
 use crate::memory;
 use core::arch::{asm, global_asm};
+use core::mem::offset_of;
 use stackgate::arch::ppc64le::frame as registers;
 use stackgate::arch::unwind::Registers;
+
+pub use one_cpu::{cpu, relax, start_cpu};
 
 /// How much of the signal stack one handler may use.
 const PER_HANDLER: usize = 64 << 10;
 /// Back chain, CR, LR and TOC save, eight arguments. ELFv2 ABI 2.2.3.
 const ABI_FRAME: usize = 96;
-/// Behind the interrupted registers: CR, XER, MSR, VSCR's vector, then vs0 to vs31 and v0 to v19.
-const SPECIAL: usize = (ABI_FRAME + size_of::<Registers>()).next_multiple_of(16);
-const VECTORS: usize = SPECIAL + 48;
+
 /// A handler's frame.
-const FRAME: usize = VECTORS + (32 + 20) * 16;
+#[repr(C, align(16))]
+struct Frame {
+    abi: [u8; ABI_FRAME],
+    registers: Registers,
+    kept: Kept,
+}
+
+/// What else it keeps.
+#[repr(C, align(16))]
+struct Kept {
+    cr: u64,
+    xer: u64,
+    msr: u64,
+    fpscr: u64,
+    vscr: u128,
+    /// vs0 to vs31, v0 to v19.
+    vectors: [u128; VECTORS],
+}
+const VECTORS: usize = 32 + 20;
+
+/// Where a register lies in the frame.
+const fn r(dwarf: u16) -> usize {
+    offset_of!(Frame, registers) + Registers::offset(dwarf as usize)
+}
 
 // The machine begins at 0x100 in big-endian mode; the other interrupts' entries follow. Nothing but these two
 // kinds of code may lie below 0x1000.
@@ -103,13 +130,13 @@ global_asm!(
     "addi %r1, %r1, -{frame}",
     "std %r0, {r0}(%r1)",
     "mfsprg %r0, 0",
-    "std %r0, {r0} + 8(%r1)",
-    "std %r2, {r0} + 16(%r1)",
+    "std %r0, {r1}(%r1)",
+    "std %r2, {r2}(%r1)",
     "mfsprg %r0, 1",
-    "std %r0, {r0} + 24(%r1)",
+    "std %r0, {r3}(%r1)",
     ".set register, 4",
     ".rept 28",
-    "std register, {r0} + 8 * register(%r1)",
+    "std register, {r0} + {word} * register(%r1)",
     ".set register, register + 1",
     ".endr",
     "mflr %r0",
@@ -119,11 +146,11 @@ global_asm!(
     "mfsrr0 %r0",
     "std %r0, {pc}(%r1)",
     "mfcr %r0",
-    "std %r0, {special}(%r1)",
+    "std %r0, {cr}(%r1)",
     "mfxer %r0",
-    "std %r0, {special} + 8(%r1)",
+    "std %r0, {xer}(%r1)",
     "mfsrr1 %r0",
-    "std %r0, {special} + 16(%r1)",
+    "std %r0, {msr}(%r1)",
     // Interrupts switch the floating point and vector units off.
     "mfmsr %r11",
     "ori %r11, %r11, 0x2002",
@@ -131,16 +158,16 @@ global_asm!(
     "mtmsrd %r11",
     "li %r4, {vectors}",
     ".set register, 0",
-    ".rept 52",
+    ".rept {n}",
     "stxvd2x register, %r1, %r4",
-    "addi %r4, %r4, 16",
+    "addi %r4, %r4, {vector}",
     ".set register, register + 1",
     ".endr",
     "mfvscr 0",
-    "li %r4, {special} + 32",
+    "li %r4, {vscr}",
     "stvx 0, %r1, %r4",
     "mffs 0",
-    "stfd 0, {special} + 24(%r1)",
+    "stfd 0, {fpscr}(%r1)",
     "li %r0, 0",
     "std %r0, 0(%r1)",
     "addi %r3, %r1, {r0}",
@@ -150,27 +177,27 @@ global_asm!(
     "nop",
     "li %r0, 2",
     "mtmsrd %r0, 1",
-    "lfd 0, {special} + 24(%r1)",
+    "lfd 0, {fpscr}(%r1)",
     "mtfsf 0xff, 0",
-    "li %r4, {special} + 32",
+    "li %r4, {vscr}",
     "lvx 0, %r1, %r4",
     "mtvscr 0",
     "li %r4, {vectors}",
     ".set register, 0",
-    ".rept 52",
+    ".rept {n}",
     "lxvd2x register, %r1, %r4",
-    "addi %r4, %r4, 16",
+    "addi %r4, %r4, {vector}",
     ".set register, register + 1",
     ".endr",
     "lis %r3, board_signal_sp@ha",
     "ld %r4, board_signal_sp@l(%r3)",
     "addis %r4, %r4, {per_handler_high}",
     "std %r4, board_signal_sp@l(%r3)",
-    "ld %r0, {special} + 16(%r1)",
+    "ld %r0, {msr}(%r1)",
     "mtsrr1 %r0",
-    "ld %r0, {special} + 8(%r1)",
+    "ld %r0, {xer}(%r1)",
     "mtxer %r0",
-    "ld %r0, {special}(%r1)",
+    "ld %r0, {cr}(%r1)",
     "mtcr %r0",
     "ld %r0, {pc}(%r1)",
     "mtsrr0 %r0",
@@ -181,10 +208,10 @@ global_asm!(
     "ld %r0, {r0}(%r1)",
     ".set register, 2",
     ".rept 30",
-    "ld register, {r0} + 8 * register(%r1)",
+    "ld register, {r0} + {word} * register(%r1)",
     ".set register, register + 1",
     ".endr",
-    "ld %r1, {r0} + 8(%r1)",
+    "ld %r1, {r1}(%r1)",
     "rfid",
     ".popsection",
     ".pushsection .bss.board_signal_sp, \"aw\", @nobits",
@@ -193,14 +220,24 @@ global_asm!(
     "board_signal_sp: .quad 0",
     ".popsection",
     abi_frame = const ABI_FRAME,
-    frame = const FRAME,
+    frame = const size_of::<Frame>(),
     per_handler_high = const PER_HANDLER >> 16,
-    special = const SPECIAL,
-    vectors = const VECTORS,
-    r0 = const ABI_FRAME,
-    lr = const ABI_FRAME + Registers::offset(registers::LR.dwarf as usize),
-    ctr = const ABI_FRAME + Registers::offset(registers::CTR.dwarf as usize),
-    pc = const ABI_FRAME + Registers::offset(registers::PC.dwarf as usize),
+    cr = const offset_of!(Frame, kept.cr),
+    xer = const offset_of!(Frame, kept.xer),
+    msr = const offset_of!(Frame, kept.msr),
+    fpscr = const offset_of!(Frame, kept.fpscr),
+    vscr = const offset_of!(Frame, kept.vscr),
+    vectors = const offset_of!(Frame, kept.vectors),
+    vector = const size_of::<u128>(),
+    n = const VECTORS,
+    word = const size_of::<u64>(),
+    r0 = const r(0),
+    r1 = const r(1),
+    r2 = const r(2),
+    r3 = const r(3),
+    lr = const r(registers::LR.dwarf),
+    ctr = const r(registers::CTR.dwarf),
+    pc = const r(registers::PC.dwarf),
     begin = sym crate::start::begin,
     fault = sym crate::runner::fault,
     interrupted = sym crate::signal::interrupted,
@@ -332,22 +369,4 @@ pub unsafe fn restart(f: extern "C" fn() -> !) -> ! {
             "b board_root", top = in(reg_nonzero) memory::system_stack(0).end - ABI_FRAME,
             zero = in(freg) 0.0f64, f = in(reg) f, options(noreturn));
     }
-}
-
-/// There is one.
-pub fn cpu() -> usize {
-    0
-}
-
-/// There is no other.
-///
-/// # Safety
-/// None.
-pub unsafe fn start_cpu(_cpu: usize) -> bool {
-    false
-}
-
-/// Lets another CPU go first, for who waits for it.
-pub fn relax() {
-    core::hint::spin_loop();
 }

@@ -6,24 +6,35 @@
 //! This CPU stores no register anywhere: an interruption exchanges PSWs. The handler keeps the registers in the
 //! CPU's own page until it has gone to the signal stack, and copies them there, so that it may be interrupted.
 
+#[path = "one_cpu.rs"]
+mod one_cpu;
+
 use crate::memory;
 use core::arch::{asm, global_asm};
+use core::mem::offset_of;
 use stackgate::arch::s390x::frame as registers;
 use stackgate::arch::unwind::Registers;
+
+pub use one_cpu::{cpu, relax, start_cpu};
 
 /// How much of the signal stack one handler may use.
 const PER_HANDLER: usize = 64 << 10;
 /// What a function expects its caller to have at SP. *s390x ELF ABI supplement* 1.6.1, 1.2.2.2.
 const ABI_FRAME: usize = 160;
-/// A handler's frame: that, the interrupted registers, the PSW and the floating point control.
-const FRAME: usize = ABI_FRAME + size_of::<Registers>() + 16 + 8 + 8;
-/// Its parts.
-const PSW: usize = ABI_FRAME + size_of::<Registers>();
-const FPC: usize = PSW + 16;
 
-/// Where a floating point register is kept.
-const fn fp(dwarf: u16) -> usize {
-    ABI_FRAME + Registers::offset(dwarf as usize)
+/// A handler's frame.
+#[repr(C)]
+struct Frame {
+    abi: [u8; ABI_FRAME],
+    registers: Registers,
+    psw: [u64; 2],
+    fpc: u32,
+    _reserved: [u32; 3],
+}
+
+/// Where a register lies in the frame.
+const fn r(dwarf: u16) -> usize {
+    offset_of!(Frame, registers) + Registers::offset(dwarf as usize)
 }
 
 global_asm!(
@@ -31,7 +42,7 @@ global_asm!(
     ".globl _start",
     "_start:",
     "larl %r15, stackgate_boot_stack_top",
-    "aghi %r15, -160",
+    "aghi %r15, -{abi_frame}",
     "xc 0(8,%r15), 0(%r15)",
     // Control register 0: floating point and vector registers, and the clock comparator's interrupt alone.
     "llilf %r1, 0x60800",
@@ -40,6 +51,7 @@ global_asm!(
     "brasl %r14, {begin}",
     "j .",
     ".popsection",
+    abi_frame = const ABI_FRAME,
     begin = sym crate::start::begin,
 );
 
@@ -55,7 +67,7 @@ global_asm!(
     "lay %r2, -{per_handler}(%r15)",
     "stg %r2, 0(%r1)",
     "aghi %r15, -{frame}",
-    "mvc {regs}(128,%r15), 0x200",
+    "mvc {regs}({general},%r15), 0x200",
     "std %f0, {f0}(%r15)",
     "std %f1, {f1}(%r15)",
     "std %f2, {f2}(%r15)",
@@ -108,7 +120,7 @@ global_asm!(
     ".globl board_program",
     "board_program:",
     "larl %r15, stackgate_boot_stack_top",
-    "aghi %r15, -160",
+    "aghi %r15, -{abi_frame}",
     "llgh %r2, 0x8e",
     "lg %r3, 0x158",
     "lghi %r4, 0",
@@ -120,27 +132,29 @@ global_asm!(
     "board_signal_sp: .quad 0",
     ".popsection",
     per_handler = const PER_HANDLER,
-    frame = const FRAME,
-    regs = const ABI_FRAME,
-    psw = const PSW,
-    fpc = const FPC,
-    pc = const ABI_FRAME + Registers::offset(registers::PSWA.dwarf as usize),
-    f0 = const fp(registers::F0.dwarf),
-    f1 = const fp(registers::F1.dwarf),
-    f2 = const fp(registers::F2.dwarf),
-    f3 = const fp(registers::F3.dwarf),
-    f4 = const fp(registers::F4.dwarf),
-    f5 = const fp(registers::F5.dwarf),
-    f6 = const fp(registers::F6.dwarf),
-    f7 = const fp(registers::F7.dwarf),
-    f8 = const fp(registers::F8.dwarf),
-    f9 = const fp(registers::F9.dwarf),
-    f10 = const fp(registers::F10.dwarf),
-    f11 = const fp(registers::F11.dwarf),
-    f12 = const fp(registers::F12.dwarf),
-    f13 = const fp(registers::F13.dwarf),
-    f14 = const fp(registers::F14.dwarf),
-    f15 = const fp(registers::F15.dwarf),
+    abi_frame = const ABI_FRAME,
+    frame = const size_of::<Frame>(),
+    regs = const offset_of!(Frame, registers),
+    general = const 16 * size_of::<u64>(),
+    psw = const offset_of!(Frame, psw),
+    fpc = const offset_of!(Frame, fpc),
+    pc = const r(registers::PSWA.dwarf),
+    f0 = const r(registers::F0.dwarf),
+    f1 = const r(registers::F1.dwarf),
+    f2 = const r(registers::F2.dwarf),
+    f3 = const r(registers::F3.dwarf),
+    f4 = const r(registers::F4.dwarf),
+    f5 = const r(registers::F5.dwarf),
+    f6 = const r(registers::F6.dwarf),
+    f7 = const r(registers::F7.dwarf),
+    f8 = const r(registers::F8.dwarf),
+    f9 = const r(registers::F9.dwarf),
+    f10 = const r(registers::F10.dwarf),
+    f11 = const r(registers::F11.dwarf),
+    f12 = const r(registers::F12.dwarf),
+    f13 = const r(registers::F13.dwarf),
+    f14 = const r(registers::F14.dwarf),
+    f15 = const r(registers::F15.dwarf),
     interrupted = sym crate::signal::interrupted,
     fault = sym crate::runner::fault,
 );
@@ -307,22 +321,4 @@ pub unsafe fn restart(f: extern "C" fn() -> !) -> ! {
             zero = in(reg_addr) &zero, top = in(reg_addr) memory::system_stack(0).end - ABI_FRAME,
             in("r1") f, options(noreturn));
     }
-}
-
-/// There is one.
-pub fn cpu() -> usize {
-    0
-}
-
-/// There is no other.
-///
-/// # Safety
-/// None.
-pub unsafe fn start_cpu(_cpu: usize) -> bool {
-    false
-}
-
-/// Lets another CPU go first, for who waits for it.
-pub fn relax() {
-    core::hint::spin_loop();
 }

@@ -11,10 +11,15 @@
 //!
 //! An exception is not interrupted by one of its own priority. A handler's own timer is a second one, above.
 
+#[path = "one_cpu.rs"]
+mod one_cpu;
+
 use crate::memory;
 use core::arch::{asm, global_asm};
 use core::mem::offset_of;
 use stackgate::arch::unwind::Registers;
+
+pub use one_cpu::{cpu, relax, start_cpu};
 
 /// What the CPU stores where SP is (B1.5.6, without floating point).
 #[repr(C)]
@@ -291,22 +296,4 @@ pub unsafe fn restart(f: extern "C" fn() -> !) -> ! {
         asm!("msr psp, {frame}", "mov sp, {signal}", "mov r7, #0", "ldr lr, =0xfffffffd", "bx lr",
             frame = in(reg) frame, signal = in(reg) signal, options(noreturn));
     }
-}
-
-/// There is one.
-pub fn cpu() -> usize {
-    0
-}
-
-/// There is no other.
-///
-/// # Safety
-/// None.
-pub unsafe fn start_cpu(_cpu: usize) -> bool {
-    false
-}
-
-/// Lets another CPU go first, for who waits for it.
-pub fn relax() {
-    core::hint::spin_loop();
 }

@@ -1,24 +1,56 @@
 //! x86_64: QEMU's `pc`.
 //!
 //! Documents: *Intel 64 and IA-32 Architectures Software Developer's Manual*, volume 3: 4.5 (paging), 6.14.5
-//! (interrupt stack table), 11 (local APIC; 10 in older editions); *x86/HVM direct boot ABI* of Xen (PVH).
+//! (interrupt stack table), 7.7 (task state segment); *x86/HVM direct boot ABI* of Xen (PVH).
 //!
 //! Interrupts come on the signal stack by the interrupt stack table, because the 128 bytes below SP are in use
 //! (psABI 3.2.2). A handler that is interrupted must not be overwritten: it lowers the table's entry meanwhile.
 
+#[path = "pc.rs"]
+mod pc;
+
 use crate::memory;
 use core::arch::{asm, global_asm};
+use core::mem::offset_of;
+use pc::{FloatingPoint, PER_HANDLER, Pointer, Shared, apic, set_apic};
+use stackgate::arch::unwind::Registers;
+use stackgate::arch::x86_64::frame as registers;
 
-/// How much of the signal stack one handler may use.
-const PER_HANDLER: usize = 64 << 10;
-/// Where the table's first entry lies in a task state segment.
-const IST1: usize = 36;
+pub use pc::{acknowledge, console, exit, timer_arm, timer_arm_in_handler, timer_stop, unmask};
+
+/// What the CPU pushes.
+#[repr(C)]
+struct Pushed {
+    rip: u64,
+    cs: u64,
+    rflags: u64,
+    rsp: u64,
+    ss: u64,
+}
+
+/// A task state segment: the stacks that interrupts come on.
+#[repr(C, packed(4))]
+struct Tss {
+    _reserved0: u32,
+    rsp: [u64; 3],
+    _reserved1: u64,
+    ist: [u64; 7],
+    _reserved2: [u16; 5],
+    /// Where a map of ports would be: behind the segment's end for none.
+    io_map: u16,
+}
+
+impl Tss {
+    const EMPTY: Self =
+        Self { _reserved0: 0, rsp: [0; 3], _reserved1: 0, ist: [0; 7], _reserved2: [0; 5], io_map: 0 };
+}
+
+/// Where the interrupt stack table's first entry lies in it.
+const IST1: usize = offset_of!(Tss, ist);
 /// Where other CPUs begin: a page below 1 MiB that nothing else uses.
 const LOW: usize = 0x8000;
-/// The timer's vector.
-const TIMER: usize = 0x40;
-/// How far apart the entries for exceptions are.
-const STUB: usize = 16;
+/// Where the pointer to the table lies in it.
+const LOW_GDTR: usize = 8;
 
 // 32-bit mode, flat segments: PVH's start. Four 1-GiB pages map what lies below 4 GiB to itself.
 global_asm!(
@@ -92,13 +124,13 @@ global_asm!(
     "board_trampoline:",
     ".code16",
     "jmp 3f",
-    ".balign 8",
-    ".word 31", // at 8: a pointer to the table
+    ".balign {low_gdtr}",
+    ".word 31",
     ".long board_gdt",
     "3: cli",
     "xor ax, ax",
     "mov ds, ax",
-    "lgdt [{low} + 8]",
+    "lgdt [{low} + {low_gdtr}]",
     "mov eax, cr0",
     "or al, 1",
     "mov cr0, eax",
@@ -130,6 +162,7 @@ global_asm!(
     begin = sym crate::start::begin,
     join = sym crate::start::join,
     low = const LOW,
+    low_gdtr = const LOW_GDTR,
 );
 
 // The timer's interrupt. Pushed from the upper end: what the CPU pushes, the interrupted registers by their
@@ -147,7 +180,7 @@ global_asm!(
     "push r10",
     "push r9",
     "push r8",
-    "push [rsp + 96]", // SP, above which lie nine words and three of the CPU's
+    "push [rsp + {registers} - {r8} + {rsp}]", // SP, above r8 and what has been pushed before it
     "push rbp",
     "push rdi",
     "push rsi",
@@ -157,7 +190,7 @@ global_asm!(
     "push rax",
     "mov rbx, rsp",
     "mov rdi, rsp",
-    "sub rsp, 512",
+    "sub rsp, {floating_point}",
     "and rsp, -16",
     "fxsave [rsp]",
     "cld",
@@ -185,21 +218,10 @@ global_asm!(
     "add rsp, 8",
     "add qword ptr gs:[{ist1}], {per_handler}",
     "iretq",
-    // Exceptions: those without an error code push one.
-    ".balign {stub}",
-    ".globl board_exceptions",
-    "board_exceptions:",
-    ".set vector, 0",
-    ".rept 32",
-    ".balign {stub}",
-    ".if ((1 << vector) & 0x60227d00) == 0", // 8, 10 to 14, 17, 21, 29, 30
-    "push 0",
-    ".endif",
-    "push vector",
-    "jmp 2f",
-    ".set vector, vector + 1",
-    ".endr",
-    "2: pop rdi",
+    // Behind the entries for exceptions: the vector, an error code, RIP.
+    ".globl board_exception",
+    "board_exception:",
+    "pop rdi",
     "pop rdx",
     "pop rsi",
     "and rsp, -16",
@@ -207,14 +229,15 @@ global_asm!(
     "ud2",
     ist1 = const IST1,
     per_handler = const PER_HANDLER,
-    stub = const STUB,
+    registers = const size_of::<Registers>(),
+    r8 = const Registers::offset(registers::R8.dwarf as usize),
+    rsp = const offset_of!(Pushed, rsp),
+    floating_point = const size_of::<FloatingPoint>(),
     interrupted = sym crate::signal::interrupted,
     fault = sym crate::runner::fault,
 );
 
 unsafe extern "C" {
-    static board_timer: [u8; 0];
-    static board_exceptions: [u8; 0];
     static board_trampoline: [u8; 0];
     static board_trampoline_end: [u8; 0];
     static mut board_second_stack: usize;
@@ -251,37 +274,15 @@ fn write_msr(number: u32, value: u64) {
     }
 }
 
-/// Writes to the first serial port.
-pub fn console(text: &[u8]) {
-    for &byte in text {
-        // SAFETY: a port that only prints.
-        unsafe { asm!("out dx, al", in("dx") 0x3f8u16, in("al") byte, options(nostack, preserves_flags)) };
-    }
-}
-
-/// Ends the machine by QEMU's `isa-debug-exit`, whose status is twice the value and one.
-pub fn exit(passed: bool) -> ! {
-    let value: u32 = if passed { 0x10 } else { 0x20 };
-    loop {
-        // SAFETY: a port that ends the machine.
-        unsafe { asm!("out dx, eax", in("dx") 0xf4u16, in("eax") value, options(nostack)) };
-    }
-}
-
 /// What a CPU has of its own: descriptors, and the state segment with the signal stack's address.
 #[repr(C, align(64))]
 struct Tables {
-    tss: [u32; 28],
+    tss: Tss,
     gdt: [u64; 6],
 }
 
-/// Written by `init` alone.
-struct Shared<T>(core::cell::UnsafeCell<T>);
-// SAFETY: each CPU writes its own, before it is used.
-unsafe impl<T> Sync for Shared<T> {}
-
 static TABLES: Shared<[Tables; CPUS]> =
-    Shared(core::cell::UnsafeCell::new([const { Tables { tss: [0; 28], gdt: [0; 6] } }; CPUS]));
+    Shared(core::cell::UnsafeCell::new([const { Tables { tss: Tss::EMPTY, gdt: [0; 6] } }; CPUS]));
 static IDT: Shared<[[u64; 2]; 256]> = Shared(core::cell::UnsafeCell::new([[0; 2]; 256]));
 
 /// How many CPUs this file can start.
@@ -294,10 +295,6 @@ fn gate(handler: usize, ist: u64) -> [u64; 2] {
     [low, at >> 32]
 }
 
-/// A pointer to a table, as `lgdt` and `lidt` take it.
-#[repr(C, packed)]
-struct Pointer(u16, u64);
-
 /// Descriptors, interrupt vectors, the timer of this CPU.
 ///
 /// # Safety
@@ -308,75 +305,28 @@ pub unsafe fn init(cpu: usize) {
     unsafe {
         let tables = &mut (*TABLES.0.get())[cpu];
         let top = memory::signal_stack(cpu).end as u64;
-        tables.tss[IST1 / 4] = top as u32;
-        tables.tss[IST1 / 4 + 1] = (top >> 32) as u32;
-        // A second one for exceptions, far below.
-        tables.tss[IST1 / 4 + 2] = top as u32 - (PER_HANDLER as u32) * 3;
-        tables.tss[25] = 104 << 16;
+        // The second one is for exceptions, far below.
+        tables.tss.ist = [top, top - PER_HANDLER as u64 * 3, 0, 0, 0, 0, 0];
+        tables.tss.io_map = size_of::<Tss>() as u16;
         let base = (&raw const tables.tss).addr() as u64;
         tables.gdt = [
             0,
             0x00af_9a00_0000_ffff,
             0x00cf_9200_0000_ffff,
-            103 | (base & 0xff_ffff) << 16 | 0x89 << 40 | (base >> 24 & 0xff) << 56,
+            (size_of::<Tss>() as u64 - 1) | (base & 0xff_ffff) << 16 | 0x89 << 40 | (base >> 24 & 0xff) << 56,
             base >> 32,
             0,
         ];
         let idt = &mut *IDT.0.get();
-        for (vector, entry) in idt.iter_mut().enumerate().take(32) {
-            *entry = gate((&raw const board_exceptions).addr() + vector * STUB, 2);
-        }
-        idt[TIMER] = gate((&raw const board_timer).addr(), 1);
-        let gdt = Pointer(size_of_val(&tables.gdt) as u16 - 1, (&raw const tables.gdt).addr() as u64);
-        let idt = Pointer(size_of_val(idt) as u16 - 1, (&raw const *idt).addr() as u64);
+        pc::vectors().for_each(|(vector, handler)| {
+            idt[vector] = gate(handler, if vector < pc::EXCEPTIONS { 2 } else { 1 })
+        });
+        let (gdt, idt) = (Pointer::to(&tables.gdt), Pointer::to(idt));
         asm!("lgdt [{}]", "lidt [{}]", "ltr {:x}", in(reg) &gdt, in(reg) &idt, in(reg) 24u16);
         // The handler finds the table by gs.
         write_msr(GS_BASE, base);
-        // The two old controllers are silent.
-        asm!("out 0x21, al", "out 0xa1, al", in("al") 0xffu8);
     }
-    apic(0xf0).store(0x1ff); // enabled; 0xff for spurious ones
-    apic(0x3e0).store(0xb); // ticks are not divided
-    apic(0x320).store(TIMER as u32); // one shot
-    apic(0x380).store(0);
-}
-
-/// A register of the local APIC.
-struct Apic(*mut u32);
-
-fn apic(register: usize) -> Apic {
-    Apic(core::ptr::with_exposed_provenance_mut(0xfee0_0000 + register))
-}
-
-impl Apic {
-    fn store(self, value: u32) {
-        // SAFETY: registers of this CPU's own.
-        unsafe { self.0.write_volatile(value) };
-    }
-    fn load(self) -> u32 {
-        // SAFETY: as above.
-        unsafe { self.0.read_volatile() }
-    }
-}
-
-/// One interrupt after `ticks` nanoseconds.
-pub fn timer_arm(ticks: u32) {
-    apic(0x380).store(ticks);
-}
-
-/// The same for a handler that lets itself be interrupted.
-pub fn timer_arm_in_handler(ticks: u32) {
-    timer_arm(ticks);
-}
-
-/// No interrupt; also not one that is under way.
-pub fn timer_stop() {
-    apic(0x380).store(0);
-}
-
-/// The interrupt has been taken.
-pub fn acknowledge() {
-    apic(0xb0).store(0);
+    pc::init_interrupts();
 }
 
 /// Keeps interrupts away; whether they were let in before.
@@ -385,12 +335,6 @@ pub fn mask() -> bool {
     // SAFETY: changes the interrupt flag alone.
     unsafe { asm!("pushfq", "pop {}", "cli", out(reg) flags) };
     flags & 1 << 9 != 0
-}
-
-/// Lets interrupts in.
-pub fn unmask() {
-    // SAFETY: as above.
-    unsafe { asm!("sti") };
 }
 
 /// Leaves everything for `f` on this CPU's empty system stack, with interrupts masked.
@@ -410,7 +354,8 @@ pub unsafe fn restart(f: extern "C" fn() -> !) -> ! {
 
 /// CPUs are numbered by their local APICs.
 pub fn cpu() -> usize {
-    (apic(0x20).load() >> 24) as usize
+    // SAFETY: a register of this CPU's own.
+    (unsafe { apic(0x20).read_volatile() } >> 24) as usize
 }
 
 /// Starts another CPU by the local APIC: reset, then start at a page. Manual, volume 3, 9.4.4.
@@ -432,8 +377,8 @@ pub unsafe fn start_cpu(cpu: usize) -> bool {
         core::ptr::with_exposed_provenance_mut::<u8>(LOW).copy_from_nonoverlapping(code.cast(), length);
     }
     for command in [RESET, START | (LOW >> 12) as u32] {
-        apic(0x310).store((cpu as u32) << 24);
-        apic(0x300).store(command);
+        set_apic(0x310, (cpu as u32) << 24);
+        set_apic(0x300, command);
         for _ in 0..10_000 {
             core::hint::spin_loop();
         }
