@@ -120,7 +120,7 @@ pub fn managed_stack(i: usize) -> Range<usize> {
 const GUARD: usize = 0xdead_beef;
 
 /// Every guard.
-fn guards() -> impl Iterator<Item = Range<usize>> {
+pub fn guards() -> impl Iterator<Item = Range<usize>> {
     let of = |stack: Range<usize>| stack.start - guard_size()..stack.start;
     let system = (0..cpus()).map(move |cpu| of(system_stack(cpu)));
     let signal = (0..cpus()).map(move |cpu| of(signal_stack(cpu)));
@@ -132,10 +132,12 @@ fn words(range: Range<usize>) -> impl Iterator<Item = *mut usize> {
     range.step_by(size_of::<usize>()).map(core::ptr::with_exposed_provenance_mut)
 }
 
-/// Fills every guard.
+/// Fills every guard, but for what is as it should be: the machine may let nobody write there.
 pub fn fill_guards() {
     // SAFETY: the linker script keeps these words for this.
-    guards().flat_map(words).for_each(|word| unsafe { word.write_volatile(GUARD) });
+    let written = guards().flat_map(words).filter(|word| unsafe { word.read_volatile() } != GUARD);
+    // SAFETY: as above.
+    written.for_each(|word| unsafe { word.write_volatile(GUARD) });
 }
 
 /// The first guard's word that somebody has written to, if anybody has.

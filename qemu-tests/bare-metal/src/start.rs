@@ -22,10 +22,10 @@ pub unsafe extern "C" fn begin() -> ! {
         if initial != data.start {
             to(data.start).copy_from_nonoverlapping(to(initial), data.len());
         }
+        memory::fill_guards();
         take_slot(0);
         board::init(0);
     }
-    memory::fill_guards();
     platform::set();
     trio::install();
     machine_main()

@@ -170,6 +170,9 @@ pub const NAME: &str = "arm virt";
 /// An interrupt changes to another mode's SP.
 pub const INTERRUPT_TAKES: usize = 0;
 
+/// Memory is the same for everybody.
+pub const PROTECTED_GUARDS: usize = 0;
+
 /// The variables begin 8 bytes above the thread pointer, aligned. *ELF for the Arm Architecture*, variant I.
 pub fn thread_pointer(slot: usize, _size: usize) -> (usize, usize) {
     (slot + 16, slot)

@@ -257,6 +257,9 @@ pub const NAME: &str = "arm64 virt";
 /// An interrupt changes to SP_EL1.
 pub const INTERRUPT_TAKES: usize = 0;
 
+/// Memory is the same for everybody.
+pub const PROTECTED_GUARDS: usize = 0;
+
 /// The variables begin 16 bytes above the thread pointer. *ELF for the Arm 64-bit Architecture*, variant I.
 pub fn thread_pointer(slot: usize, _size: usize) -> (usize, usize) {
     (slot + 16, slot)

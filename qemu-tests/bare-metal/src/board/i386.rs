@@ -153,6 +153,9 @@ pub const NAME: &str = "i386 pc";
 pub const INTERRUPT_TAKES: usize = <stackgate::arch::Native as stackgate::arch::Cpu>::INTERRUPT_RESERVE;
 const _: () = assert!(INTERRUPT_TAKES == size_of::<Pushed>() && offset_of!(Call, registers) == 0);
 
+/// Memory is the same for everybody.
+pub const PROTECTED_GUARDS: usize = 0;
+
 /// The variables end at the thread pointer. *ELF Handling For Thread-Local Storage* 3.4.2, variant II.
 pub fn thread_pointer(slot: usize, size: usize) -> (usize, usize) {
     let pointer = slot + size.next_multiple_of(16);

@@ -6,6 +6,7 @@
 //! | `_start` | where the machine begins: a stack, floating point, then [`start::begin`](crate::start::begin) |
 //! | `NAME` | the machine's name |
 //! | `INTERRUPT_TAKES` | what an interrupt takes at most of the stack that SP is on |
+//! | `PROTECTED_GUARDS` | how many guards, from the first, nobody can write to |
 //! | `thread_pointer` | where a slot's variables and the thread pointer belong, by the ABI |
 //! | `set_thread_pointer` | names this CPU's slot |
 //! | `console` | writes to the console |
@@ -41,6 +42,7 @@ mod contract {
 
     const _: &str = native::NAME;
     const _: usize = native::INTERRUPT_TAKES;
+    const _: usize = native::PROTECTED_GUARDS;
     const _: fn(usize, usize) -> (usize, usize) = native::thread_pointer;
     const _: unsafe fn(usize) = native::set_thread_pointer;
     const _: fn(&[u8]) = native::console;

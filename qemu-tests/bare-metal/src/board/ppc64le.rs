@@ -254,6 +254,9 @@ pub const NAME: &str = "ppc64le pseries";
 /// Nothing is stored before SP is on the signal stack.
 pub const INTERRUPT_TAKES: usize = 0;
 
+/// Memory is the same for everybody.
+pub const PROTECTED_GUARDS: usize = 0;
+
 /// The variables begin 0x7000 bytes below the thread pointer. ELFv2 ABI 3.7.2.
 pub fn thread_pointer(slot: usize, _size: usize) -> (usize, usize) {
     (slot, slot + 0x7000)

@@ -172,6 +172,9 @@ pub const NAME: &str = "s390x ccw-virtio";
 /// Nothing is stored before SP is on the signal stack.
 pub const INTERRUPT_TAKES: usize = 0;
 
+/// Memory is the same for everybody.
+pub const PROTECTED_GUARDS: usize = 0;
+
 /// The variables end at the thread pointer. *ELF Handling For Thread-Local Storage* 3.4.5, variant II.
 pub fn thread_pointer(slot: usize, size: usize) -> (usize, usize) {
     let pointer = slot + size.next_multiple_of(16);

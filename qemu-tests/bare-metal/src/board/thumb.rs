@@ -135,7 +135,7 @@ global_asm!(
     "ldr r1, [r2, #{stored_pc}]",
     "ldr r2, =stackgate_boot_signal_top",
     "mov sp, r2",
-    "ldr r2, =0xe000ed28", // CFSR
+    "ldr r2, =0xe000ed34", // MMFAR
     "ldr r2, [r2]",
     "b {fault}",
     ".ltorg",
@@ -160,6 +160,9 @@ pub const NAME: &str = "thumb mps2";
 
 /// Eight words, and perhaps one to align them.
 pub const INTERRUPT_TAKES: usize = <stackgate::arch::Native as stackgate::arch::Cpu>::INTERRUPT_RESERVE;
+
+/// As many as the MPU has regions.
+pub const PROTECTED_GUARDS: usize = 8;
 
 /// There is no thread pointer: the current g is a plain word.
 pub fn thread_pointer(slot: usize, _size: usize) -> (usize, usize) {
@@ -203,6 +206,32 @@ pub fn exit(passed: bool) -> ! {
     }
 }
 
+/// Has the MPU let nobody write to guards, one a region. *Manual*, B3.5: a region's size is a power of two, and its
+/// address a multiple of that.
+fn protect_guards() {
+    const MPU: usize = 0xe000_ed90;
+    const ENABLED: u32 = 1;
+    const READ_ONLY: u32 = 6 << 24;
+    const NEVER_EXECUTED: u32 = 1 << 28;
+    /// What no region covers is as it is without an MPU.
+    const OTHERS_AS_BEFORE: u32 = 1 << 2;
+    for (region, guard) in memory::guards().take(PROTECTED_GUARDS).enumerate() {
+        let size = guard.len();
+        assert!(size.is_power_of_two() && guard.start.is_multiple_of(size), "a guard that is no region");
+        // SAFETY: nothing but a guard.
+        unsafe {
+            device(MPU + 8).write_volatile(region as u32);
+            device(MPU + 12).write_volatile(guard.start as u32);
+            device(MPU + 16).write_volatile(NEVER_EXECUTED | READ_ONLY | (size.ilog2() - 1) << 1 | ENABLED);
+        }
+    }
+    // SAFETY: everything else stays as it is.
+    unsafe {
+        device(MPU + 4).write_volatile(OTHERS_AS_BEFORE | ENABLED);
+        asm!("dsb", "isb");
+    }
+}
+
 /// The UART, both timers and their priorities.
 ///
 /// # Safety
@@ -220,6 +249,7 @@ pub unsafe fn init(_cpu: usize) {
         let ccr = device(0xe000_ed14);
         ccr.write_volatile(ccr.read_volatile() | 1);
     }
+    protect_guards();
     timer_stop();
 }
 

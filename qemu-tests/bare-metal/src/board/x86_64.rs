@@ -250,6 +250,9 @@ pub const NAME: &str = "x86_64 pc";
 /// The signal stack is the interrupt stack table's.
 pub const INTERRUPT_TAKES: usize = 0;
 
+/// Memory is the same for everybody.
+pub const PROTECTED_GUARDS: usize = 0;
+
 /// The variables end at the thread pointer. *ELF Handling For Thread-Local Storage* 3.4.6, variant II; the word
 /// that the thread pointer designates is its own address.
 pub fn thread_pointer(slot: usize, size: usize) -> (usize, usize) {

@@ -108,8 +108,17 @@ fn callback_before_initialisation() {
     in_task(|| in_c(|| in_callback(|| ())));
 }
 
+/// A task writes below its stack: a machine that protects guards ends it there, others find the guard changed.
+fn a_stack_runs_over() {
+    let guard = memory::managed_stack(0).start - size_of::<usize>();
+    // SAFETY: nobody keeps anything there.
+    unsafe { core::ptr::with_exposed_provenance_mut::<usize>(guard).write_volatile(0) };
+    assert!(board::PROTECTED_GUARDS == 0, "the machine has let it be written");
+}
+
 cases! {
     "misuse";
+    "a stack runs over" (fatal "a stack has run over") => a_stack_runs_over;
     "errors" => errors_where_a_caller_can_take_them;
     "callback without an m" (fatal "callback on a thread without an m") => callback_without_an_m;
     "callback with an extra m" => callback_with_an_extra_m;
