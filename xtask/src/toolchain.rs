@@ -323,6 +323,12 @@ mod tests {
         assert!(!release_will_do("1.85.0+dfsg3-1~deb12u3"));
     }
 
+    #[test]
+    fn settings_of_cargo_are_in_capitals() {
+        let name = cargo_variable("armv7-unknown-linux-gnueabihf", "LINKER");
+        assert_eq!(name, "CARGO_TARGET_ARMV7_UNKNOWN_LINUX_GNUEABIHF_LINKER");
+    }
+
     fn compiler(directory: &str, files: &[&str]) -> Rustc {
         let sysroot = std::env::temp_dir().join(format!("xtask-test-{}-{directory}", std::process::id()));
         for file in files {
