@@ -8,7 +8,7 @@ use std::{
 use anyhow::{Context as _, Result, bail};
 
 use crate::{
-    setup,
+    setup, sysroot,
     targets::Target,
     toolchain::{Kit, Missing},
     ui,
@@ -82,7 +82,8 @@ impl Context {
     /// The tools of the chosen CPUs, as [`Context::tools`], and standard libraries to go with them.
     pub fn kits(&self) -> Result<Kits> {
         let mut found = self.tools()?;
-        found.kits.iter_mut().try_for_each(Kit::build_library)?;
+        sysroot::build(&found.kits.iter().filter_map(Kit::wanted).collect::<Vec<_>>())?;
+        found.kits.iter_mut().try_for_each(Kit::use_library)?;
         Ok(found)
     }
 

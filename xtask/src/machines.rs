@@ -20,7 +20,7 @@ use crate::{
     readme, setup,
     step::{Sight, View, compare, crossing_ranges, data_of, name_of, parse_expected, unreachable},
     symbols::Symbols,
-    sysroot::{self, Library},
+    sysroot::{self, Library, Wanted},
     targets::{self, Target},
     toolchain::{Compilers, Kit, Missing, Rustc, cargo_variable},
     ui,
@@ -295,22 +295,20 @@ fn ready(context: &Context) -> Result<(Vec<Ready>, Vec<String>)> {
                 let rustc = compilers.with_sources().context(
                     "no compiler has the sources of its library; add them: rustup component add rust-src, \
                      or apt-get install rustc-web rust-web-src",
-                )?.clone();
-                let flags = machine.rustflags();
-                let sysroot = sysroot::option(&rustc, machine.triple(), &flags, Library::Core)?;
-                machines.push(Ready {
-                    machine,
-                    kit: kit.clone(),
-                    rustc,
-                    flags: format!("{flags} {sysroot}"),
-                    emulator,
-                });
+                )?;
+                let (kit, rustc, flags) = (kit.clone(), rustc.clone(), machine.rustflags());
+                machines.push(Ready { machine, kit, rustc, flags, emulator });
             }
             None if context.allow_missing => {
                 skipped.push(format!("{}: missing {}", machine.name, machine.qemu));
             }
             None => bail!("{} is still missing after the set-up", machine.qemu),
         }
+    }
+    sysroot::build(&machines.iter().map(Ready::wanted).collect::<Vec<_>>())?;
+    for ready in &mut machines {
+        let option = ready.wanted().option()?;
+        ready.flags = format!("{} {option}", ready.flags);
     }
     if machines.is_empty() {
         bail!(
@@ -338,6 +336,16 @@ impl Machine {
 }
 
 impl Ready {
+    /// The library that its programs are compiled against.
+    fn wanted(&self) -> Wanted<'_> {
+        Wanted {
+            rustc: &self.rustc,
+            triple: self.machine.triple(),
+            flags: self.machine.rustflags(),
+            library: Library::Core,
+        }
+    }
+
     /// Builds a program of the package and returns its path.
     fn build(&self, program: &str, release: bool, form: Form) -> Result<String> {
         let mut cmd = self.cargo("build", form).args(["--bin", program]);

@@ -6,7 +6,9 @@
 
 use std::{
     env, fs,
-    path::{Path, PathBuf},
+    path::PathBuf,
+    sync::atomic::{AtomicUsize, Ordering},
+    thread,
 };
 
 use anyhow::{Context as _, Result, bail};
@@ -49,27 +51,74 @@ impl Library {
 const EMPTY_MANIFEST: &str = "[package]\nname = \"empty\"\nedition = \"2024\"\n\n[workspace]\n\n[lib]\npath = \"lib.rs\"\n\n\
      [profile.release]\ndebug = \"line-tables-only\"\n";
 
-/// Builds the library for a target with these flags, if that has not been done, and returns the option by which rustc
-/// finds it.
-pub fn option(rustc: &Rustc, triple: &str, flags: &str, library: Library) -> Result<String> {
-    let root = env::current_dir()?.join("target/sysroots").join(library.name());
-    let at = root.join("lib/rustlib").join(triple);
-    // What it was built by and how: anything else makes it another.
-    let stamp =
-        format!("{} {}\n{flags}\n{}\n", rustc.release, rustc.path.display(), library.options().join(" "));
-    if !fs::read_to_string(at.join("stamp")).is_ok_and(|there| there == stamp) {
-        ui::say(&format!("the {} library for {triple} is built once from its sources", library.name()));
-        build(rustc, triple, flags, library, &at)?;
-        fs::write(at.join("stamp"), stamp)?;
-    }
-    let root = root.to_string_lossy();
-    if root.contains(char::is_whitespace) {
-        bail!("cargo splits flags at spaces, and the workspace's path has one: move it, {root}");
-    }
-    Ok(format!("--sysroot={root}"))
+/// A library for a target.
+pub struct Wanted<'a> {
+    pub rustc: &'a Rustc,
+    pub triple: &'static str,
+    pub flags: String,
+    pub library: Library,
 }
 
-fn build(rustc: &Rustc, triple: &str, flags: &str, library: Library, at: &Path) -> Result<()> {
+impl Wanted<'_> {
+    /// The directory for `--sysroot`. Absolute: cargo compiles each package where that is.
+    fn root(&self) -> Result<PathBuf> {
+        let root = env::current_dir()?.join("target/sysroots").join(self.library.name());
+        if root.to_string_lossy().contains(char::is_whitespace) {
+            bail!(
+                "cargo splits flags at spaces, and the workspace's path has one: move it, {}",
+                root.display()
+            );
+        }
+        Ok(root)
+    }
+
+    /// The option by which rustc finds the library.
+    pub fn option(&self) -> Result<String> {
+        Ok(format!("--sysroot={}", self.root()?.display()))
+    }
+
+    /// Where the library's files belong.
+    fn place(&self) -> Result<PathBuf> {
+        Ok(self.root()?.join("lib/rustlib").join(self.triple))
+    }
+
+    /// What it is built by and how: anything else makes it another.
+    fn stamp(&self) -> String {
+        let options = self.library.options().join(" ");
+        format!("{} {}\n{}\n{options}\n", self.rustc.release, self.rustc.path.display(), self.flags)
+    }
+
+    fn is_there(&self) -> Result<bool> {
+        Ok(fs::read_to_string(self.place()?.join("stamp")).is_ok_and(|there| there == self.stamp()))
+    }
+}
+
+/// Builds those that are not there, several at once: most of the time of one is a single crate.
+pub fn build(wanted: &[Wanted<'_>]) -> Result<()> {
+    let mut missing = Vec::new();
+    for one in wanted {
+        if !one.is_there()? {
+            missing.push(one);
+        }
+    }
+    let next = AtomicUsize::new(0);
+    let workers = thread::available_parallelism().map_or(1, usize::from).min(missing.len());
+    thread::scope(|scope| {
+        let work = || -> Result<()> {
+            while let Some(one) = missing.get(next.fetch_add(1, Ordering::Relaxed)) {
+                build_one(one)?;
+            }
+            Ok(())
+        };
+        let workers: Vec<_> = (0..workers).map(|_| scope.spawn(work)).collect();
+        workers.into_iter().try_for_each(|worker| worker.join().expect("a worker does not panic"))
+    })
+}
+
+fn build_one(wanted: &Wanted<'_>) -> Result<()> {
+    let Wanted { rustc, triple, flags, library } = wanted;
+    let at = wanted.place()?;
+    ui::say(&format!("the {} library for {triple} is built once from its sources", library.name()));
     let work = PathBuf::from(format!("target/sysroots/{}-{triple}", library.name()));
     fs::create_dir_all(&work)?;
     fs::write(work.join("Cargo.toml"), EMPTY_MANIFEST)?;
@@ -78,7 +127,7 @@ fn build(rustc: &Rustc, triple: &str, flags: &str, library: Library, at: &Path) 
     if !rustc.active {
         cmd = cmd.env("RUSTC", rustc.path.to_string_lossy());
     }
-    cmd.env(cargo_variable(triple, "RUSTFLAGS"), flags)
+    cmd.env(cargo_variable(triple, "RUSTFLAGS"), flags.as_str())
         .args(["build", "--release", "--target", triple, "--manifest-path"])
         .arg(work.join("Cargo.toml"))
         .arg("--target-dir")
@@ -86,19 +135,20 @@ fn build(rustc: &Rustc, triple: &str, flags: &str, library: Library, at: &Path) 
         .args(library.options())
         .run()?;
     let built = work.join("target").join(triple).join("release/deps");
-    let library = at.join("lib");
     // Nothing of an older one may stay: rustc would find two of each.
     if at.exists() {
-        fs::remove_dir_all(at)?;
+        fs::remove_dir_all(&at)?;
     }
-    fs::create_dir_all(&library)?;
+    let files = at.join("lib");
+    fs::create_dir_all(&files)?;
     for file in fs::read_dir(&built).with_context(|| format!("nothing in {}", built.display()))? {
         let file = file?.path();
         let name = file.file_name().unwrap_or_default().to_string_lossy().into_owned();
         if name.ends_with(".rlib") && !name.starts_with("libempty-") {
-            fs::copy(&file, library.join(name))?;
+            fs::copy(&file, files.join(name))?;
         }
     }
     fs::remove_dir_all(&work)?;
+    fs::write(at.join("stamp"), wanted.stamp())?;
     Ok(())
 }

@@ -13,7 +13,7 @@ use anyhow::{Context as _, Result, bail};
 
 use crate::{
     process::{Cmd, find_program, find_programs},
-    sysroot::{self, Library},
+    sysroot::{Library, Wanted},
     targets::Target,
 };
 
@@ -115,7 +115,7 @@ pub struct Kit {
     pub std: Std,
     pub linker: String,
     pub runner: PathBuf,
-    /// Where rustc finds a library that was built, once [`Kit::build_library`] has seen to it.
+    /// Where rustc finds a library that was built, once [`Kit::use_library`] has been called.
     sysroot: Option<String>,
 }
 
@@ -245,12 +245,15 @@ pub fn cargo_variable(triple: &str, setting: &str) -> String {
 }
 
 impl Kit {
-    /// Builds the standard library if the compiler has none for this CPU. Quick where that was done.
-    pub fn build_library(&mut self) -> Result<()> {
-        if self.std == Std::Built {
-            let (triple, flags) = (self.target.triple, self.target.rustflags());
-            self.sysroot = Some(sysroot::option(&self.rustc, triple, &flags, Library::Std)?);
-        }
+    /// The standard library that the compiler has not, if it has none for this CPU.
+    pub fn wanted(&self) -> Option<Wanted<'_>> {
+        let (rustc, triple, flags) = (&self.rustc, self.target.triple, self.target.rustflags());
+        (self.std == Std::Built).then_some(Wanted { rustc, triple, flags, library: Library::Std })
+    }
+
+    /// Compiles against the library that has been built.
+    pub fn use_library(&mut self) -> Result<()> {
+        self.sysroot = self.wanted().map(|wanted| wanted.option()).transpose()?;
         Ok(())
     }
 
