@@ -365,7 +365,7 @@ impl Ready {
             "clippy" => self.rustc.sysroot.join("bin/cargo-clippy"),
             _ => "cargo".into(),
         };
-        let mut cmd = Cmd::new(program);
+        let mut cmd = Cmd::new(program).env("RUSTC_BOOTSTRAP", "1");
         if !self.rustc.active {
             cmd = cmd.env("RUSTC", self.rustc.path.to_string_lossy());
         }

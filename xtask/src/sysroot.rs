@@ -36,6 +36,14 @@ impl Library {
         }
     }
 
+    /// The manifest of the package for which it is built.
+    fn manifest(self) -> String {
+        match self {
+            Self::Std => EMPTY_MANIFEST.to_owned(),
+            Self::Core => format!("{EMPTY_MANIFEST}{ABORT}"),
+        }
+    }
+
     /// Cargo's options that build it.
     fn options(self) -> &'static [&'static str] {
         match self {
@@ -50,6 +58,9 @@ impl Library {
 /// A package with nothing in it, so that cargo builds the library and nothing else.
 const EMPTY_MANIFEST: &str = "[package]\nname = \"empty\"\nedition = \"2024\"\n\n[workspace]\n\n[lib]\npath = \"lib.rs\"\n\n\
      [profile.release]\ndebug = \"line-tables-only\"\n";
+
+/// What is added where nobody can catch a panic: otherwise arm's tables name functions that nobody brings.
+const ABORT: &str = "panic = \"abort\"\n";
 
 /// A library for a target.
 pub struct Wanted<'a> {
@@ -85,7 +96,8 @@ impl Wanted<'_> {
     /// What it is built by and how: anything else makes it another.
     fn stamp(&self) -> String {
         let options = self.library.options().join(" ");
-        format!("{} {}\n{}\n{options}\n", self.rustc.release, self.rustc.path.display(), self.flags)
+        let (rustc, flags, manifest) = (self.rustc, &self.flags, self.library.manifest());
+        format!("{} {}\n{flags}\n{options}\n{manifest}", rustc.release, rustc.path.display())
     }
 
     fn is_there(&self) -> Result<bool> {
@@ -121,7 +133,7 @@ fn build_one(wanted: &Wanted<'_>) -> Result<()> {
     ui::say(&format!("the {} library for {triple} is built once from its sources", library.name()));
     let work = PathBuf::from(format!("target/sysroots/{}-{triple}", library.name()));
     fs::create_dir_all(&work)?;
-    fs::write(work.join("Cargo.toml"), EMPTY_MANIFEST)?;
+    fs::write(work.join("Cargo.toml"), library.manifest())?;
     fs::write(work.join("lib.rs"), "#![no_std]\n")?;
     let mut cmd = Cmd::new("cargo").env("RUSTC_BOOTSTRAP", "1");
     if !rustc.active {

@@ -267,6 +267,10 @@ impl Kit {
     pub fn variables(&self) -> Vec<(String, String)> {
         let target = self.target;
         let mut all = Vec::new();
+        // As the library was built: so symbols are mangled alike, with what tells instances of generics apart.
+        if self.std == Std::Built {
+            all.push(("RUSTC_BOOTSTRAP".to_owned(), "1".to_owned()));
+        }
         if !self.rustc.active {
             all.push(("RUSTC".to_owned(), self.rustc.path.to_string_lossy().into_owned()));
         }
