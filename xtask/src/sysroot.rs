@@ -6,6 +6,7 @@
 
 use std::{
     env, fs,
+    hash::{DefaultHasher, Hash as _, Hasher as _},
     path::PathBuf,
     sync::atomic::{AtomicUsize, Ordering},
     thread,
@@ -71,9 +72,13 @@ pub struct Wanted<'a> {
 }
 
 impl Wanted<'_> {
-    /// The directory for `--sysroot`. Absolute: cargo compiles each package where that is.
+    /// The directory for `--sysroot`. Its name says all that the library depends on: cargo does not look into it, but
+    /// builds anew for another name. Absolute: cargo compiles each package where that is.
     fn root(&self) -> Result<PathBuf> {
-        let root = env::current_dir()?.join("target/sysroots").join(self.library.name());
+        let mut hasher = DefaultHasher::new();
+        self.stamp().hash(&mut hasher);
+        let name = format!("{}-{}-{:016x}", self.library.name(), self.triple, hasher.finish());
+        let root = env::current_dir()?.join("target/sysroots").join(name);
         if root.to_string_lossy().contains(char::is_whitespace) {
             bail!(
                 "cargo splits flags at spaces, and the workspace's path has one: move it, {}",
@@ -101,7 +106,7 @@ impl Wanted<'_> {
     }
 
     fn is_there(&self) -> Result<bool> {
-        Ok(fs::read_to_string(self.place()?.join("stamp")).is_ok_and(|there| there == self.stamp()))
+        Ok(self.place()?.join("stamp").exists())
     }
 }
 
@@ -147,7 +152,7 @@ fn build_one(wanted: &Wanted<'_>) -> Result<()> {
         .args(library.options())
         .run()?;
     let built = work.join("target").join(triple).join("release/deps");
-    // Nothing of an older one may stay: rustc would find two of each.
+    // One that was not finished: rustc would find two of each.
     if at.exists() {
         fs::remove_dir_all(&at)?;
     }

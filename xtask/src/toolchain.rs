@@ -239,6 +239,9 @@ fn runner(target: &Target) -> Result<PathBuf, Missing> {
         })
 }
 
+/// Names that tell instances of generics apart, whichever the compiler would choose.
+const MANGLING: &str = "-C symbol-mangling-version=v0";
+
 /// Name of one of cargo's per-target settings, for example `CARGO_TARGET_S390X_UNKNOWN_LINUX_GNU_LINKER`.
 pub fn cargo_variable(triple: &str, setting: &str) -> String {
     format!("CARGO_TARGET_{}_{setting}", triple.to_uppercase().replace('-', "_"))
@@ -267,14 +270,11 @@ impl Kit {
     pub fn variables(&self) -> Vec<(String, String)> {
         let target = self.target;
         let mut all = Vec::new();
-        // As the library was built: so symbols are mangled alike, with what tells instances of generics apart.
-        if self.std == Std::Built {
-            all.push(("RUSTC_BOOTSTRAP".to_owned(), "1".to_owned()));
-        }
         if !self.rustc.active {
             all.push(("RUSTC".to_owned(), self.rustc.path.to_string_lossy().into_owned()));
         }
-        let flags: Vec<_> = [target.rustflags()].into_iter().chain(self.sysroot.clone()).collect();
+        let flags = [target.rustflags(), MANGLING.to_owned()];
+        let flags: Vec<_> = flags.into_iter().chain(self.sysroot.clone()).collect();
         let mut own = |setting, value| all.push((cargo_variable(target.triple, setting), value));
         own("RUSTFLAGS", flags.join(" "));
         own("LINKER", self.linker.clone());
