@@ -112,6 +112,13 @@ impl Wanted<'_> {
 
 /// Builds those that are not there, several at once: most of the time of one is a single crate.
 pub fn build(wanted: &[Wanted<'_>]) -> Result<()> {
+    // One command at a time: another may be about to build the same.
+    fs::create_dir_all("target/sysroots")?;
+    let lock = fs::File::create("target/sysroots/lock")?;
+    if lock.try_lock().is_err() {
+        ui::say("waiting for another `cargo xtask`, which builds libraries");
+        lock.lock()?;
+    }
     let mut missing = Vec::new();
     for one in wanted {
         if !one.is_there()? {
