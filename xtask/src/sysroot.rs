@@ -60,8 +60,9 @@ impl Library {
 const EMPTY_MANIFEST: &str = "[package]\nname = \"empty\"\nedition = \"2024\"\n\n[workspace]\n\n[lib]\npath = \"lib.rs\"\n\n\
      [profile.release]\ndebug = \"line-tables-only\"\n";
 
-/// What is added where nobody can catch a panic: otherwise arm's tables name functions that nobody brings.
-const ABORT: &str = "panic = \"abort\"\n";
+/// What is added where there is no operating system. Nobody can catch a panic: otherwise arm's tables name functions
+/// that nobody brings. And it is small, like the demonstration.
+const ABORT: &str = "panic = \"abort\"\nopt-level = \"s\"\n";
 
 /// A library for a target.
 pub struct Wanted<'a> {
@@ -98,10 +99,18 @@ impl Wanted<'_> {
         Ok(self.root()?.join("lib/rustlib").join(self.triple))
     }
 
+    /// The flags that it is built with: those of the programs, and what their link-time optimisation reads.
+    fn flags(&self) -> String {
+        match self.library {
+            Library::Std => self.flags.clone(),
+            Library::Core => format!("{} -C embed-bitcode=yes", self.flags),
+        }
+    }
+
     /// What it is built by and how: anything else makes it another.
     fn stamp(&self) -> String {
         let options = self.library.options().join(" ");
-        let (rustc, flags, manifest) = (self.rustc, &self.flags, self.library.manifest());
+        let (rustc, flags, manifest) = (self.rustc, self.flags(), self.library.manifest());
         format!("{} {}\n{flags}\n{options}\n{manifest}", rustc.release, rustc.path.display())
     }
 
@@ -140,7 +149,7 @@ pub fn build(wanted: &[Wanted<'_>]) -> Result<()> {
 }
 
 fn build_one(wanted: &Wanted<'_>) -> Result<()> {
-    let Wanted { rustc, triple, flags, library } = wanted;
+    let Wanted { rustc, triple, library, .. } = wanted;
     let at = wanted.place()?;
     ui::say(&format!("the {} library for {triple} is built once from its sources", library.name()));
     let work = PathBuf::from(format!("target/sysroots/{}-{triple}", library.name()));
@@ -151,7 +160,7 @@ fn build_one(wanted: &Wanted<'_>) -> Result<()> {
     if !rustc.active {
         cmd = cmd.env("RUSTC", rustc.path.to_string_lossy());
     }
-    cmd.env(cargo_variable(triple, "RUSTFLAGS"), flags.as_str())
+    cmd.env(cargo_variable(triple, "RUSTFLAGS"), wanted.flags())
         .args(["build", "--release", "--target", triple, "--manifest-path"])
         .arg(work.join("Cargo.toml"))
         .arg("--target-dir")
