@@ -7,7 +7,9 @@
  * `ADDRESS COUNT` (hexadecimal, decimal) for each instruction that ran.
  *
  * A translation block is entered at its head only. It counts as a whole each time it is entered,
- * which is right unless the guest leaves it in the middle by a fault or a signal.
+ * which is right unless the guest leaves it in the middle by a fault or a signal. Its last
+ * instruction is counted for itself: where that of an x86 goes over the end of a page, QEMU gives it
+ * a block of its own, but still names it here.
  *
  * The plugin interface is QEMU's version 1. Debian packages no header for it, and what is used of
  * it is this little:
@@ -37,6 +39,8 @@ void qemu_plugin_register_vcpu_tb_trans_cb(plugin_id id,
         void (*translated)(plugin_id, struct qemu_plugin_tb *));
 void qemu_plugin_register_vcpu_tb_exec_cb(struct qemu_plugin_tb *block,
         void (*entered)(unsigned vcpu, void *data), int registers, void *data);
+void qemu_plugin_register_vcpu_insn_exec_cb(struct qemu_plugin_insn *instruction,
+        void (*executed)(unsigned vcpu, void *data), int registers, void *data);
 void qemu_plugin_register_atexit_cb(plugin_id id, void (*ended)(plugin_id, void *), void *data);
 
 PLUGIN_API int qemu_plugin_version = 1;
@@ -45,6 +49,7 @@ PLUGIN_API int qemu_plugin_version = 1;
 struct block {
     struct block *next;
     uint64_t entered;
+    uint64_t ended;
     size_t length;
     uint64_t address[];
 };
@@ -61,6 +66,14 @@ static void on_entry(unsigned vcpu, void *data)
     (void)vcpu;
     /* Guest threads are host threads. */
     __atomic_fetch_add(&block->entered, 1, __ATOMIC_RELAXED);
+}
+
+static void on_last(unsigned vcpu, void *data)
+{
+    struct block *block = data;
+
+    (void)vcpu;
+    __atomic_fetch_add(&block->ended, 1, __ATOMIC_RELAXED);
 }
 
 static void on_translation(plugin_id id, struct qemu_plugin_tb *translated)
@@ -81,6 +94,8 @@ static void on_translation(plugin_id id, struct qemu_plugin_tb *translated)
     blocks = block;
     pthread_mutex_unlock(&blocks_lock);
     qemu_plugin_register_vcpu_tb_exec_cb(translated, on_entry, NO_REGISTERS, block);
+    qemu_plugin_register_vcpu_insn_exec_cb(qemu_plugin_tb_get_insn(translated, length - 1), on_last, NO_REGISTERS,
+            block);
 }
 
 static void on_end(plugin_id id, void *data)
@@ -96,11 +111,15 @@ static void on_end(plugin_id id, void *data)
     }
     pthread_mutex_lock(&blocks_lock);
     for (struct block *block = blocks; block; block = block->next)
-        total += block->entered * block->length;
+        total += block->entered * (block->length - 1) + block->ended;
     fprintf(file, "total %" PRIu64 "\n", total);
     for (struct block *block = profile ? blocks : NULL; block; block = block->next)
-        for (size_t i = 0; block->entered && i < block->length; i++)
-            fprintf(file, "%" PRIx64 " %" PRIu64 "\n", block->address[i], block->entered);
+        for (size_t i = 0; i < block->length; i++) {
+            uint64_t times = i == block->length - 1 ? block->ended : block->entered;
+
+            if (times)
+                fprintf(file, "%" PRIx64 " %" PRIu64 "\n", block->address[i], times);
+        }
     pthread_mutex_unlock(&blocks_lock);
     fclose(file);
 }
