@@ -20,7 +20,8 @@ pub struct Figure {
     /// True if `count --check` fails where the limit is exceeded or the operation not counted.
     pub enforced: bool,
     /// Largest fraction by which two counts of the same program may differ. Zero for programs
-    /// with one thread; where threads wait for each other, some waits spin and some sleep.
+    /// with one thread; where threads wait for each other, some waits spin and some sleep, and
+    /// what `malloc` does for a new thread depends on what it did before (seen: 1.2 %).
     pub noise: f64,
 }
 
@@ -114,7 +115,7 @@ pub const FIGURES: &[Figure] = &[
         go119: [4524.0, 3862.0, 6065.0, 4812.0, 4583.0, 4150.0],
         limit: Some(0.5),
         enforced: false,
-        noise: 0.01,
+        noise: 0.03,
     },
     Figure {
         op: "nesting to 16, per level",
