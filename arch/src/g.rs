@@ -6,7 +6,7 @@
 
 use crate::frame::{Layout, Ptr, Register, Word};
 use crate::{CallbackFn, Native};
-use core::ffi::c_void;
+use core::ffi::{c_int, c_void};
 use core::fmt::Debug;
 use core::mem::MaybeUninit;
 use core::sync::atomic::AtomicPtr;
@@ -75,7 +75,10 @@ crate::frames! {
         /// The g that runs on this m; null when none does.
         curg: Ptr<G<C>, C::Word>, "`resume`, `gogo`, `park`, `mcall`" => "`cgocallback`, `ccall`, tracebacks";
         /// The signal stack, as a g.
-        gsignal: G<C>, "`m_adopt`, signal trampolines" => "signal trampolines, tracebacks";
+        gsignal: G<C>, "`m_adopt`, `sigtramp`'s callee" => "`sigtramp`, tracebacks";
+        /// The g that was current when the signal came whose handler runs. Nobody reads it but while gsignal is
+        /// current.
+        interrupted: Ptr<G<C>, C::Word>, "`sigtramp`'s callee" => "tracebacks";
         /// What stands for the call into C on a thread that C made and that calls in: where its g begins.
         /// g0's `sched` points behind it while no callback runs.
         root: C::AsmcgocallFrame, "attaching a foreign thread" => "`cgocallback`, tracebacks";
@@ -127,6 +130,16 @@ unsafe impl Sync for NoG {}
 /// is a mistake. Takes what `cgocallback` takes, on the stack that C called on; core puts its function here.
 #[unsafe(export_name = "stackgate_callback_elsewhere")]
 pub static CALLBACK_ELSEWHERE: AtomicPtr<c_void> = AtomicPtr::new(without_runtime as *mut c_void);
+
+/// What `sigtramp` calls while gsignal is current, with what the kernel passed and the g that was current before,
+/// the one that stands for none included; core puts its function here.
+#[unsafe(export_name = "stackgate_signal_handler")]
+pub static SIGNAL_HANDLER: AtomicPtr<c_void> = AtomicPtr::new(without_handler as *mut c_void);
+
+/// Stops a program that was linked without core.
+unsafe extern "C" fn without_handler(_: c_int, _: *mut c_void, _: *mut c_void, _: *mut G<Native>) {
+    panic!("stackgate-arch: a signal, and no runtime to handle it");
+}
 
 /// Stops a program that has not told core its platform.
 unsafe extern "C" fn without_runtime(_: CallbackFn, _: *mut c_void, _: usize, _: usize) {

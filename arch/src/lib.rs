@@ -29,12 +29,14 @@
 //! | [`crosscall2`] | a system stack | the same, for managed code without callee-saved registers |
 //! | [`crosscall2_panic`] | a system stack | the three-argument form of it, without a context |
 //! | [`crosscall1`] | a system stack | a thread's entry: runs managed code as a g0 |
+//! | [`sigtramp`] | any stack | a signal handler: calls the embedder's as gsignal |
 //! | `crosscall2_win64` | a system stack | `crosscall2` for callers of the Windows convention (x86_64) |
 //!
 //! # What holds at every instruction
 //!
 //! * The current g is g0 whenever anything below `g0.sched.sp` on the system stack is in use: a crossing
-//!   makes g0 current before it moves SP there, and gives up g0 only after SP has left.
+//!   makes g0 current before it moves SP there, and gives up g0 only after SP has left. In a handler that runs
+//!   there it is gsignal, which calls C where it stands as g0 does.
 //! * While curg is in C, an `AsmcgocallFrame` lies directly below `g0.sched.sp`.
 //! * While a callback runs, `g0.sched.sp` is the address of its `CallbackFrame`. One store publishes the
 //!   frame when it is complete; one store takes it back before anything of it is given up.
@@ -67,7 +69,7 @@ mod g;
 pub mod lineage;
 pub mod unwind;
 
-pub use g::{CALLBACK_ELSEWHERE, Cpu, G, GState, M, Stack};
+pub use g::{CALLBACK_ELSEWHERE, Cpu, G, GState, M, SIGNAL_HANDLER, Stack};
 
 /// Asserts that pushing these fields, in this order, builds the frame from its upper end down.
 #[allow(unused_macros, reason = "frames are pushed on x86 only")]
@@ -116,7 +118,8 @@ pub type NativeWord = <Native as Cpu>::Word;
 
 pub use native::asm::{
     asmcgocall, asmcgocall_catch, callback_return, ccall, cgocallback, crosscall1, crosscall2,
-    crosscall2_panic, current, g_begin, getg, gogo, mcall, park, resume, setg, systemstack, throw_to,
+    crosscall2_panic, current, g_begin, getg, gogo, mcall, park, resume, setg, sigtramp, systemstack,
+    throw_to,
 };
 pub use native::frame::{
     AsmcgocallFrame, BaseFrame, CallbackEntry, CallbackFrame, CalleeSaved, CatchFrame, Crosscall2Frame,
@@ -141,6 +144,12 @@ pub type McallFn = unsafe extern "C" fn(g: *mut G<Native>) -> !;
 pub type CallbackFn = unsafe extern "C" fn(frame: *mut core::ffi::c_void, n: usize, ctxt: usize);
 /// A task's first function: the word of the first `resume` in, the word for the last one out.
 pub type EntryFn = unsafe extern "C" fn(value: usize) -> usize;
+/// A signal handler as the kernel calls it: the signal's number, its `siginfo_t` and its `ucontext_t`.
+pub type SignalFn = unsafe extern "C" fn(
+    signal: core::ffi::c_int,
+    info: *mut core::ffi::c_void,
+    ucontext: *mut core::ffi::c_void,
+);
 /// What `crosscall1` runs.
 pub type ThreadFn = unsafe extern "C" fn(g: *mut G<Native>);
 
@@ -168,6 +177,7 @@ mod contract {
     const _: unsafe extern "C" fn(CallbackFn, *mut c_void, c_int, usize) = asm::crosscall2;
     const _: unsafe extern "C" fn(CallbackFn, *mut c_void, c_int) = asm::crosscall2_panic;
     const _: unsafe extern "C" fn(ThreadFn, *mut G<Native>) = asm::crosscall1;
+    const _: super::SignalFn = asm::sigtramp;
     const _: fn(usize, usize) -> super::Gobuf = super::native::frame::gobuf;
     const _: unsafe fn(&super::AsmcgocallFrame) -> super::unwind::Start = unwind::start_of_call;
     const _: fn(&super::AsmcgocallFrame) -> *mut super::CallbackEntry = unwind::entry_below;

@@ -161,6 +161,7 @@ crossings! {
     Crosscall2 = crosscall2,
     Crosscall2Panic = crosscall2_panic,
     Crosscall1 = crosscall1,
+    Sigtramp = sigtramp,
     #[cfg(target_arch = "x86_64")]
     Crosscall2Win64 = crosscall2_win64,
 }

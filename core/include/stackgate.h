@@ -146,6 +146,7 @@ struct stackgate_m {
 	struct stackgate_g g0;
 	struct stackgate_g *curg;
 	struct stackgate_g gsignal;
+	struct stackgate_g *interrupted;
 	struct stackgate_asmcgocall_frame root;
 	uintptr_t ncgo;
 	uintptr_t ncgocall;
@@ -153,16 +154,17 @@ struct stackgate_m {
 	struct stackgate_word *hooked;
 	uintptr_t user;
 };
-STACKGATE_ASSERT(sizeof(struct stackgate_m) == 120);
+STACKGATE_ASSERT(sizeof(struct stackgate_m) == 124);
 STACKGATE_ASSERT(offsetof(struct stackgate_m, g0) == 0);
 STACKGATE_ASSERT(offsetof(struct stackgate_m, curg) == 40);
 STACKGATE_ASSERT(offsetof(struct stackgate_m, gsignal) == 44);
-STACKGATE_ASSERT(offsetof(struct stackgate_m, root) == 84);
-STACKGATE_ASSERT(offsetof(struct stackgate_m, ncgo) == 100);
-STACKGATE_ASSERT(offsetof(struct stackgate_m, ncgocall) == 104);
-STACKGATE_ASSERT(offsetof(struct stackgate_m, hook) == 108);
-STACKGATE_ASSERT(offsetof(struct stackgate_m, hooked) == 112);
-STACKGATE_ASSERT(offsetof(struct stackgate_m, user) == 116);
+STACKGATE_ASSERT(offsetof(struct stackgate_m, interrupted) == 84);
+STACKGATE_ASSERT(offsetof(struct stackgate_m, root) == 88);
+STACKGATE_ASSERT(offsetof(struct stackgate_m, ncgo) == 104);
+STACKGATE_ASSERT(offsetof(struct stackgate_m, ncgocall) == 108);
+STACKGATE_ASSERT(offsetof(struct stackgate_m, hook) == 112);
+STACKGATE_ASSERT(offsetof(struct stackgate_m, hooked) == 116);
+STACKGATE_ASSERT(offsetof(struct stackgate_m, user) == 120);
 
 /* Where a throw lands. SP is its address when `asmcgocall` is called, and when that returns. */
 struct stackgate_catch_frame {
@@ -351,6 +353,7 @@ struct stackgate_m {
 	struct stackgate_g g0;
 	struct stackgate_g *curg;
 	struct stackgate_g gsignal;
+	struct stackgate_g *interrupted;
 	struct stackgate_asmcgocall_frame root;
 	uintptr_t ncgo;
 	uintptr_t ncgocall;
@@ -358,16 +361,17 @@ struct stackgate_m {
 	struct stackgate_word *hooked;
 	uintptr_t user;
 };
-STACKGATE_ASSERT(sizeof(struct stackgate_m) == 240);
+STACKGATE_ASSERT(sizeof(struct stackgate_m) == 248);
 STACKGATE_ASSERT(offsetof(struct stackgate_m, g0) == 0);
 STACKGATE_ASSERT(offsetof(struct stackgate_m, curg) == 80);
 STACKGATE_ASSERT(offsetof(struct stackgate_m, gsignal) == 88);
-STACKGATE_ASSERT(offsetof(struct stackgate_m, root) == 168);
-STACKGATE_ASSERT(offsetof(struct stackgate_m, ncgo) == 200);
-STACKGATE_ASSERT(offsetof(struct stackgate_m, ncgocall) == 208);
-STACKGATE_ASSERT(offsetof(struct stackgate_m, hook) == 216);
-STACKGATE_ASSERT(offsetof(struct stackgate_m, hooked) == 224);
-STACKGATE_ASSERT(offsetof(struct stackgate_m, user) == 232);
+STACKGATE_ASSERT(offsetof(struct stackgate_m, interrupted) == 168);
+STACKGATE_ASSERT(offsetof(struct stackgate_m, root) == 176);
+STACKGATE_ASSERT(offsetof(struct stackgate_m, ncgo) == 208);
+STACKGATE_ASSERT(offsetof(struct stackgate_m, ncgocall) == 216);
+STACKGATE_ASSERT(offsetof(struct stackgate_m, hook) == 224);
+STACKGATE_ASSERT(offsetof(struct stackgate_m, hooked) == 232);
+STACKGATE_ASSERT(offsetof(struct stackgate_m, user) == 240);
 
 /* Where a throw lands. */
 struct stackgate_catch_frame {
@@ -616,6 +620,7 @@ struct stackgate_m {
 	struct stackgate_g g0;
 	struct stackgate_g *curg;
 	struct stackgate_g gsignal;
+	struct stackgate_g *interrupted;
 	struct stackgate_asmcgocall_frame root;
 	uintptr_t ncgo;
 	uintptr_t ncgocall;
@@ -623,16 +628,17 @@ struct stackgate_m {
 	struct stackgate_word *hooked;
 	uintptr_t user;
 };
-STACKGATE_ASSERT(sizeof(struct stackgate_m) == 128);
+STACKGATE_ASSERT(sizeof(struct stackgate_m) == 132);
 STACKGATE_ASSERT(offsetof(struct stackgate_m, g0) == 0);
 STACKGATE_ASSERT(offsetof(struct stackgate_m, curg) == 40);
 STACKGATE_ASSERT(offsetof(struct stackgate_m, gsignal) == 44);
-STACKGATE_ASSERT(offsetof(struct stackgate_m, root) == 84);
-STACKGATE_ASSERT(offsetof(struct stackgate_m, ncgo) == 108);
-STACKGATE_ASSERT(offsetof(struct stackgate_m, ncgocall) == 112);
-STACKGATE_ASSERT(offsetof(struct stackgate_m, hook) == 116);
-STACKGATE_ASSERT(offsetof(struct stackgate_m, hooked) == 120);
-STACKGATE_ASSERT(offsetof(struct stackgate_m, user) == 124);
+STACKGATE_ASSERT(offsetof(struct stackgate_m, interrupted) == 84);
+STACKGATE_ASSERT(offsetof(struct stackgate_m, root) == 88);
+STACKGATE_ASSERT(offsetof(struct stackgate_m, ncgo) == 112);
+STACKGATE_ASSERT(offsetof(struct stackgate_m, ncgocall) == 116);
+STACKGATE_ASSERT(offsetof(struct stackgate_m, hook) == 120);
+STACKGATE_ASSERT(offsetof(struct stackgate_m, hooked) == 124);
+STACKGATE_ASSERT(offsetof(struct stackgate_m, user) == 128);
 
 /* Where a throw lands. */
 struct stackgate_catch_frame {
@@ -835,6 +841,7 @@ struct stackgate_m {
 	struct stackgate_g g0;
 	struct stackgate_g *curg;
 	struct stackgate_g gsignal;
+	struct stackgate_g *interrupted;
 	struct stackgate_asmcgocall_frame root;
 	uintptr_t ncgo;
 	uintptr_t ncgocall;
@@ -842,16 +849,17 @@ struct stackgate_m {
 	struct stackgate_word *hooked;
 	uintptr_t user;
 };
-STACKGATE_ASSERT(sizeof(struct stackgate_m) == 240);
+STACKGATE_ASSERT(sizeof(struct stackgate_m) == 248);
 STACKGATE_ASSERT(offsetof(struct stackgate_m, g0) == 0);
 STACKGATE_ASSERT(offsetof(struct stackgate_m, curg) == 80);
 STACKGATE_ASSERT(offsetof(struct stackgate_m, gsignal) == 88);
-STACKGATE_ASSERT(offsetof(struct stackgate_m, root) == 168);
-STACKGATE_ASSERT(offsetof(struct stackgate_m, ncgo) == 200);
-STACKGATE_ASSERT(offsetof(struct stackgate_m, ncgocall) == 208);
-STACKGATE_ASSERT(offsetof(struct stackgate_m, hook) == 216);
-STACKGATE_ASSERT(offsetof(struct stackgate_m, hooked) == 224);
-STACKGATE_ASSERT(offsetof(struct stackgate_m, user) == 232);
+STACKGATE_ASSERT(offsetof(struct stackgate_m, interrupted) == 168);
+STACKGATE_ASSERT(offsetof(struct stackgate_m, root) == 176);
+STACKGATE_ASSERT(offsetof(struct stackgate_m, ncgo) == 208);
+STACKGATE_ASSERT(offsetof(struct stackgate_m, ncgocall) == 216);
+STACKGATE_ASSERT(offsetof(struct stackgate_m, hook) == 224);
+STACKGATE_ASSERT(offsetof(struct stackgate_m, hooked) == 232);
+STACKGATE_ASSERT(offsetof(struct stackgate_m, user) == 240);
 
 /* Where a throw lands. */
 struct stackgate_catch_frame {
@@ -1142,6 +1150,7 @@ struct stackgate_m {
 	struct stackgate_g g0;
 	struct stackgate_g *curg;
 	struct stackgate_g gsignal;
+	struct stackgate_g *interrupted;
 	struct stackgate_asmcgocall_frame root;
 	uintptr_t ncgo;
 	uintptr_t ncgocall;
@@ -1149,16 +1158,17 @@ struct stackgate_m {
 	struct stackgate_word *hooked;
 	uintptr_t user;
 };
-STACKGATE_ASSERT(sizeof(struct stackgate_m) == 240);
+STACKGATE_ASSERT(sizeof(struct stackgate_m) == 248);
 STACKGATE_ASSERT(offsetof(struct stackgate_m, g0) == 0);
 STACKGATE_ASSERT(offsetof(struct stackgate_m, curg) == 72);
 STACKGATE_ASSERT(offsetof(struct stackgate_m, gsignal) == 80);
-STACKGATE_ASSERT(offsetof(struct stackgate_m, root) == 152);
-STACKGATE_ASSERT(offsetof(struct stackgate_m, ncgo) == 200);
-STACKGATE_ASSERT(offsetof(struct stackgate_m, ncgocall) == 208);
-STACKGATE_ASSERT(offsetof(struct stackgate_m, hook) == 216);
-STACKGATE_ASSERT(offsetof(struct stackgate_m, hooked) == 224);
-STACKGATE_ASSERT(offsetof(struct stackgate_m, user) == 232);
+STACKGATE_ASSERT(offsetof(struct stackgate_m, interrupted) == 152);
+STACKGATE_ASSERT(offsetof(struct stackgate_m, root) == 160);
+STACKGATE_ASSERT(offsetof(struct stackgate_m, ncgo) == 208);
+STACKGATE_ASSERT(offsetof(struct stackgate_m, ncgocall) == 216);
+STACKGATE_ASSERT(offsetof(struct stackgate_m, hook) == 224);
+STACKGATE_ASSERT(offsetof(struct stackgate_m, hooked) == 232);
+STACKGATE_ASSERT(offsetof(struct stackgate_m, user) == 240);
 
 /* Where a throw lands. The return address and the condition register of `asmcgocall_catch` lie in the frame that `link` designates. */
 struct stackgate_catch_frame {
@@ -1407,6 +1417,7 @@ struct stackgate_m {
 	struct stackgate_g g0;
 	struct stackgate_g *curg;
 	struct stackgate_g gsignal;
+	struct stackgate_g *interrupted;
 	struct stackgate_asmcgocall_frame root;
 	uintptr_t ncgo;
 	uintptr_t ncgocall;
@@ -1414,16 +1425,17 @@ struct stackgate_m {
 	struct stackgate_word *hooked;
 	uintptr_t user;
 };
-STACKGATE_ASSERT(sizeof(struct stackgate_m) == 360);
+STACKGATE_ASSERT(sizeof(struct stackgate_m) == 368);
 STACKGATE_ASSERT(offsetof(struct stackgate_m, g0) == 0);
 STACKGATE_ASSERT(offsetof(struct stackgate_m, curg) == 72);
 STACKGATE_ASSERT(offsetof(struct stackgate_m, gsignal) == 80);
-STACKGATE_ASSERT(offsetof(struct stackgate_m, root) == 152);
-STACKGATE_ASSERT(offsetof(struct stackgate_m, ncgo) == 320);
-STACKGATE_ASSERT(offsetof(struct stackgate_m, ncgocall) == 328);
-STACKGATE_ASSERT(offsetof(struct stackgate_m, hook) == 336);
-STACKGATE_ASSERT(offsetof(struct stackgate_m, hooked) == 344);
-STACKGATE_ASSERT(offsetof(struct stackgate_m, user) == 352);
+STACKGATE_ASSERT(offsetof(struct stackgate_m, interrupted) == 152);
+STACKGATE_ASSERT(offsetof(struct stackgate_m, root) == 160);
+STACKGATE_ASSERT(offsetof(struct stackgate_m, ncgo) == 328);
+STACKGATE_ASSERT(offsetof(struct stackgate_m, ncgocall) == 336);
+STACKGATE_ASSERT(offsetof(struct stackgate_m, hook) == 344);
+STACKGATE_ASSERT(offsetof(struct stackgate_m, hooked) == 352);
+STACKGATE_ASSERT(offsetof(struct stackgate_m, user) == 360);
 
 /* Where a throw lands: the frame that `asmcgocall_catch` opens, and above it the one it was passed. */
 struct stackgate_catch_frame {
@@ -1523,6 +1535,7 @@ enum {
 	STACKGATE_ETRACEBACK = -17, /* other traceback functions are set: set one set, once in a process */
 	STACKGATE_EAGAIN = -18, /* another thread is setting its traceback functions: call again */
 	STACKGATE_EHOOKS = -19, /* hooks are set already: set one set, once in a process */
+	STACKGATE_ESIGNALS = -20, /* a signal handler is set already: set one for all signals */
 	STACKGATE_ENULL = -15, /* a null function: pass one that can be called */
 };
 
@@ -1565,6 +1578,11 @@ struct stackgate_hooks {
          */
         void (*leaving_managed)(uintptr_t);
 };
+
+/*
+ A signal handler as the kernel calls it: the signal's number, its siginfo_t and its ucontext_t.
+ */
+typedef void (*stackgate_signal_fn)(int signal, void *info, void *ucontext);
 
 /*
  Managed code as a callback runs it.
@@ -1749,6 +1767,12 @@ void stackgate_panic(const char *message);
  stack; safe in a signal handler. In Rust: set_hooks.
  */
 int stackgate_set_hooks(const struct stackgate_hooks *hooks);
+
+/*
+ Sets what runs for every signal whose action is stackgate_sigtramp, once in a process. Runs on any stack; safe in
+ a signal handler. In Rust: set_signal_handler.
+ */
+int stackgate_set_signal_handler(stackgate_signal_fn handler);
 
 /*
  The way in for a function that C calls and that is to run on the stack of the task that called C: waits for
@@ -2016,6 +2040,26 @@ void stackgate_crosscall2_panic(stackgate_callback_fn func, void *a, int n);
  */
 void stackgate_crosscall1(stackgate_thread_fn func,
                           stackgate_g *g);
+
+/*
+ A signal handler for sigaction with SA_SIGINFO: makes the m's gsignal the current g, calls what
+ SIGNAL_HANDLER says with the same arguments and the former g, and makes that current again.
+
+ A handler that interrupts a handler finds gsignal current and leaves it so; a thread without an m stays
+ without a g. The kernel wants no register back, but C code that has replaced this handler may call it as a
+ plain function: all that C expects back is kept. What SP is a multiple of does not matter.
+
+ Runs on any stack, of which it uses at most 96 bytes: on a signal stack where the thread has one, also on one that C
+ has set. It is a signal handler. Go: sigtramp.
+
+ Contract:
+ info and ucontext are what the kernel passed for signal. What is called returns: a jump out of it
+ would leave gsignal current.
+
+ */
+void stackgate_sigtramp(int signal,
+                        void *info,
+                        void *ucontext);
 
 #ifdef __cplusplus
 }

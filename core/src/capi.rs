@@ -12,7 +12,7 @@ use crate::platform::fatal;
 use crate::traceback::{self, ContextFn, SetTracebackError, SymbolizerFn, TracebackFn};
 use crate::{
     AdoptError, CFn, CallbackFn, EntryFn, G, Hooks, HooksError, InitError, M, ParkError, ReleaseError,
-    ResumeError, Resumed, StackError,
+    ResumeError, Resumed, SignalError, SignalFn, StackError,
 };
 use core::ffi::{c_char, c_int, c_void};
 use core::num::NonZeroUsize;
@@ -64,6 +64,7 @@ errors! {
     STACKGATE_ETRACEBACK = -17, SetTracebackError::AlreadySet, "other traceback functions are set: set one set, once in a process";
     STACKGATE_EAGAIN = -18, SetTracebackError::Busy, "another thread is setting its traceback functions: call again";
     STACKGATE_EHOOKS = -19, HooksError::AlreadySet, "hooks are set already: set one set, once in a process";
+    STACKGATE_ESIGNALS = -20, SignalError::AlreadySet, "a signal handler is set already: set one for all signals";
     STACKGATE_ENULL = -15, core::option::Option::<()>::None, "a null function: pass one that can be called";
 }
 
@@ -246,6 +247,17 @@ pub unsafe extern "C" fn stackgate_set_hooks(hooks: *const Hooks) -> c_int {
     // SAFETY: by the caller.
     code(unsafe { crate::set_hooks(hooks) }, |error| match error {
         HooksError::AlreadySet => STACKGATE_EHOOKS,
+    })
+}
+
+/// Sets what runs for every signal whose action is `stackgate_sigtramp`, once in a process. Runs on any stack; safe in
+/// a signal handler. In Rust: [`set_signal_handler`](crate::set_signal_handler).
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn stackgate_set_signal_handler(handler: Option<SignalFn>) -> c_int {
+    let Some(handler) = handler else { return STACKGATE_ENULL };
+    // SAFETY: by the caller.
+    code(unsafe { crate::set_signal_handler(handler) }, |error| match error {
+        SignalError::AlreadySet => STACKGATE_ESIGNALS,
     })
 }
 

@@ -60,6 +60,7 @@ mod hooks;
 mod once;
 mod platform;
 mod pool;
+mod signals;
 mod sync;
 mod task;
 pub mod throw;
@@ -75,9 +76,10 @@ pub use platform::{
     ErrnoFn, ExitHook, Platform, PlatformError, ServiceError, SignalMask, StackBounds, ThreadRun, fatal,
     platform, set_platform,
 };
+pub use signals::{SignalError, set_signal_handler};
 pub use stackgate_arch as arch;
 pub use stackgate_arch::{
-    CFn, CallbackFn, EntryFn, GState, asmcgocall, cgocallback, crosscall2, systemstack,
+    CFn, CallbackFn, EntryFn, GState, SignalFn, asmcgocall, cgocallback, crosscall2, systemstack,
 };
 pub use task::{
     AdoptError, MIN_STACK, ParkError, ReleaseError, ResumeError, Resumed, STACK_ALIGN, StackError, current_g,

@@ -8,8 +8,8 @@
 //! glibc 2.34 or later: on 32-bit CPUs the functions that take 64-bit times are used.
 //!
 //! Beside that there is what a runtime on Linux needs and what rests on any platform: managed stacks
-//! ([`Stacks`]), threads that are m's before a signal can find them ([`start_thread`]), and stack overflows that
-//! are named ([`handle_overflow`]).
+//! ([`Stacks`]), threads that are m's before a signal can find them ([`start_thread`]), signal handlers beside those
+//! of C ([`handle_signal`]), and stack overflows that are named ([`handle_overflow`]).
 //!
 //! Where there is no C library, the feature `libc-names` imports each function as `libc_` and its name. A CPU without
 //! atomic operations on 64 bits, a microcontroller, has no [`Stacks`] and no [`handle_overflow`].
@@ -24,6 +24,7 @@ pub mod abi;
 mod errno;
 mod fatal;
 mod files;
+mod handlers;
 mod memory;
 #[cfg(target_has_atomic = "64")]
 mod overflow;
@@ -42,6 +43,7 @@ mod time;
 pub use abi::{Itimerspec, Itimerval, PollFd, SigAction, SigEvent, SigSet, SigStack, Timespec, Timeval};
 pub use errno::Errno;
 pub use files::{OwnedFd, close, open, poll, read, write};
+pub use handlers::{SignalHandler, Verdict, handle_signal};
 pub use memory::{madvise, mmap, mprotect, munmap};
 #[cfg(target_has_atomic = "64")]
 pub use overflow::handle_overflow;

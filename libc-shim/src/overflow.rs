@@ -16,8 +16,8 @@
 //!     stack 0x7f3a1c403000 to 0x7f3a1c407fc0, 20416 bytes, guard from 0x7f3a1c402000
 //! ```
 
-use crate::stacks;
 use crate::sys::{self, SigAction, SigSet, Siginfo};
+use crate::{handlers, stacks};
 use core::cell::UnsafeCell;
 use core::ffi::{c_int, c_void};
 use core::fmt::{self, Write};
@@ -228,7 +228,13 @@ fn describe(
         }
         None => write!(out, "    no task on the m {m:p}")?,
     }
-    let on = current_g().is_some_and(|current| core::ptr::eq(current, g));
+    // A handler of ours may have come first, which runs as gsignal.
+    let on = current_g().is_some_and(|current| {
+        // SAFETY: this thread's m.
+        let m: Option<&M> = unsafe { m.as_ref() };
+        let before = m.filter(|m| core::ptr::eq(current, &m.gsignal)).map(|m| m.interrupted.get());
+        core::ptr::eq(before.unwrap_or(current), g)
+    });
     writeln!(out, "{}", if g.is_null() || on { "" } else { ", in C" })?;
     let Range { start, end } = overflow.stack;
     write!(out, "    stack {start:#x} to {end:#x}, {} bytes", end - start)?;
@@ -290,7 +296,7 @@ unsafe fn pass_on(signal: c_int, sent: bool, info: *mut Siginfo, ucontext: *mut 
                     sys::raise(signal);
                 }
             }
-            handler => {
+            _ => {
                 if former.flags & sys::SA_RESETHAND != 0 {
                     sys::sigaction(
                         signal,
@@ -298,22 +304,7 @@ unsafe fn pass_on(signal: c_int, sent: bool, info: *mut Siginfo, ucontext: *mut 
                         core::ptr::null_mut(),
                     );
                 }
-                if former.flags & sys::SA_NODEFER != 0 {
-                    sys::pthread_sigmask(
-                        sys::SIG_UNBLOCK,
-                        &SigSet::EMPTY.with(signal),
-                        core::ptr::null_mut(),
-                    );
-                }
-                if former.flags & sys::SA_SIGINFO != 0 {
-                    let handler = core::mem::transmute::<
-                        usize,
-                        unsafe extern "C" fn(c_int, *mut Siginfo, *mut c_void),
-                    >(handler);
-                    handler(signal, info, ucontext);
-                } else {
-                    core::mem::transmute::<usize, unsafe extern "C" fn(c_int)>(handler)(signal);
-                }
+                handlers::call(&former, signal, info, ucontext);
             }
         }
     }

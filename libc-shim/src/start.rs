@@ -39,7 +39,8 @@ pub const SIGNAL_STACK: usize = 32 << 10;
 const _: () = assert!(SIGNAL_STACK >= HANDLER_USE, "a traceback does not fit on a signal stack");
 
 /// Bytes of the smallest signal stack on which a handler may take a traceback: what that uses, and what the
-/// kernel puts there (`AT_MINSIGSTKSZ`). A handler's own frames come on top.
+/// kernel puts there (`AT_MINSIGSTKSZ`). A handler's own frames come on top, and those of
+/// [`sigtramp`](stackgate::arch::sigtramp).
 ///
 /// Runs on any stack; safe in a signal handler.
 pub fn least_signal_stack() -> usize {

@@ -157,6 +157,7 @@ macro_rules! constants {
             SIGABRT: c_int = 6; SIGBUS: c_int = 7; SIGFPE: c_int = 8; SIGKILL: c_int = 9; SIGUSR1: c_int = 10;
             SIGSEGV: c_int = 11; SIGUSR2: c_int = 12; SIGPIPE: c_int = 13; SIGALRM: c_int = 14;
             SIGTERM: c_int = 15; SIGCHLD: c_int = 17; SIGCONT: c_int = 18; SIGSTOP: c_int = 19;
+            SIGTSTP: c_int = 20; SIGTTIN: c_int = 21; SIGTTOU: c_int = 22; SIGWINCH: c_int = 28;
             SIGURG: c_int = 23; SIGVTALRM: c_int = 26; SIGPROF: c_int = 27;
             SIG_DFL: usize = 0; SIG_IGN: usize = 1;
             SA_SIGINFO: c_int = 4; SA_ONSTACK: c_int = 0x0800_0000; SA_RESTART: c_int = 0x1000_0000;

@@ -73,6 +73,9 @@ macro_rules! begins {
     }};
 }
 
+/// Nothing sends one.
+unsafe extern "C" fn depth_no_signal(_: c_int, _: *mut c_void, _: *mut c_void) {}
+
 unsafe extern "C" {
     safe fn depth_user_c(arg: *mut c_void) -> c_int;
     fn depth_user_system(arg: *mut c_void);
@@ -354,6 +357,9 @@ const PATHS: &[Path] = &[
         &["stackgate_set_hooks"],
         stackgate::capi::stackgate_set_hooks(&raw const HOOKS)
     ),
+    call!("stackgate_set_signal_handler", &["stackgate_set_signal_handler"], {
+        stackgate::capi::stackgate_set_signal_handler(Some(depth_no_signal))
+    }),
     call!("stackgate_set_cgo_traceback", &["stackgate_set_cgo_traceback"], {
         stackgate::capi::stackgate_set_cgo_traceback(0, None, None, None)
     }),

@@ -11,7 +11,7 @@ use core::fmt::{self, Write as _};
 use core::hint::black_box;
 use core::sync::atomic::{AtomicBool, AtomicPtr, AtomicUsize, Ordering};
 use stackgate::arch::frame::Word;
-use stackgate::arch::{self, CALLBACK_ELSEWHERE, NativeWord, Stack};
+use stackgate::arch::{self, CALLBACK_ELSEWHERE, NativeWord, SIGNAL_HANDLER, Stack};
 use stackgate::traceback::{Traceback, TracebackArg};
 use stackgate::{CFn, CallbackFn, EntryFn, G, GState, M, m_adopt, m_release, stack_moved};
 
@@ -438,6 +438,21 @@ pub const SCENARIOS: &[Scenario] = &[
             step("crosscall1", "crosscall1 enters_thread main", ""),
         ],
     },
+    Scenario {
+        name: "a handler on a g",
+        way: Way::Task(step_signalled),
+        steps: &[step("sigtramp", task!("sigtramp signalled"), "signalled")],
+    },
+    Scenario {
+        name: "a handler on g0",
+        way: Way::G0(step_signalled_here),
+        steps: &[step("sigtramp", "sigtramp signalled_here main", "signalled_here main")],
+    },
+    Scenario {
+        name: "a handler without a g",
+        way: Way::Bare(step_signalled_here),
+        steps: &[step("sigtramp", "sigtramp signalled_here main", "")],
+    },
 ];
 
 /// The word that a task gives back at its end; others are parked with.
@@ -503,6 +518,11 @@ macro_rules! both {
 
 both!(step_calls, step_calls_here, any(arch::asmcgocall as Asmcgocall)(step_c_leaf, NULL));
 both!(step_ccalls, step_ccalls_here, ccall_one(step_c_leaf, NULL));
+both!(
+    step_signalled,
+    step_signalled_here,
+    any(arch::sigtramp as unsafe extern "C" fn(c_int, *mut c_void, *mut c_void))(1, NULL, NULL)
+);
 both!(step_system, step_system_here, any(arch::systemstack as Systemstack)(step_system_leaf, NULL));
 
 const NULL: *mut c_void = core::ptr::null_mut();
@@ -702,6 +722,11 @@ unsafe extern "C" fn step_calls_back_here() {
     black_box(());
 }
 
+/// Signals end here.
+#[unsafe(no_mangle)]
+#[inline(never)]
+unsafe extern "C" fn step_handler(_: c_int, _: *mut c_void, _: *mut c_void, _: *mut G) {}
+
 /// Callbacks that cannot run end here.
 #[unsafe(no_mangle)]
 #[inline(never)]
@@ -852,6 +877,7 @@ unsafe fn set(g: *mut G, state: GState) {
 #[inline(always)]
 pub unsafe fn run(scenario: &Scenario, m: *mut M, g: *mut G, begin: extern "C" fn(), end: extern "C" fn()) {
     CALLBACK_ELSEWHERE.store(step_elsewhere as *const () as *mut c_void, Ordering::Release);
+    SIGNAL_HANDLER.store(step_handler as *const () as *mut c_void, Ordering::Release);
     // SAFETY: by the caller.
     unsafe {
         match scenario.way {
@@ -912,6 +938,7 @@ unsafe fn adopt(m: *mut M) {
         with_bounds(&mut *m);
     }
     CALLBACK_ELSEWHERE.store(step_elsewhere as *const () as *mut c_void, Ordering::Release);
+    SIGNAL_HANDLER.store(step_handler as *const () as *mut c_void, Ordering::Release);
 }
 
 /// One line a stretch: scenario, function, physical list, logical list, with tabs between.

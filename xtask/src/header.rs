@@ -251,6 +251,7 @@ const NAMES: &[(&str, &str)] = &[
     ("CallbackFn", "stackgate_callback_fn"),
     ("EntryFn", "stackgate_entry_fn"),
     ("ThreadFn", "stackgate_thread_fn"),
+    ("SignalFn", "stackgate_signal_fn"),
     ("TracebackFn", "stackgate_traceback_fn"),
     ("ContextFn", "stackgate_context_fn"),
     ("SymbolizerFn", "stackgate_symbolizer_fn"),

@@ -75,6 +75,7 @@ const CROSSINGS: &[&str] = &[
     "crosscall2",
     "crosscall2_panic",
     "crosscall1",
+    "sigtramp",
 ];
 
 /// Functions that one CPU has beyond those.

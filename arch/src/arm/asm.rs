@@ -15,7 +15,7 @@
 use super::frame::*;
 use crate::dwarf::*;
 use crate::g::NO_G;
-use crate::{CALLBACK_ELSEWHERE, CFn, CallbackFn, G, M, McallFn, Stack, SystemFn, ThreadFn};
+use crate::{CALLBACK_ELSEWHERE, CFn, CallbackFn, G, M, McallFn, SIGNAL_HANDLER, Stack, SystemFn, ThreadFn};
 use core::arch::{global_asm, naked_asm};
 use core::ffi::{c_int, c_void};
 use core::mem::offset_of;
@@ -1314,6 +1314,98 @@ pub unsafe extern "C" fn crosscall1(func: ThreadFn /* r0 */, g: *mut G<Arm> /* r
         g_literal!(),
         ends!(),
         ahead = const PC_AHEAD,
+        r4 = const offset_of!(Crosscall2Frame, saved.r4),
+        r5 = const offset_of!(Crosscall2Frame, saved.r5),
+        r6 = const offset_of!(Crosscall2Frame, saved.r6),
+        ofp = const offset_of!(Crosscall2Frame, saved) + SAVED_OFP,
+        r8 = const offset_of!(Crosscall2Frame, saved.r8),
+        r9 = const offset_of!(Crosscall2Frame, saved.r9),
+        r10 = const offset_of!(Crosscall2Frame, saved.r10),
+        d8 = const offset_of!(Crosscall2Frame, saved.d8),
+        link = const offset_of!(Crosscall2Frame, saved.link),
+        pc = const offset_of!(Crosscall2Frame, pc),
+        size = const size_of::<Crosscall2Frame>(),
+    )
+}
+
+/// A signal handler for `sigaction` with `SA_SIGINFO`: makes the m's gsignal the current g, calls what
+/// `SIGNAL_HANDLER` says with the same arguments and the former g, and makes that current again.
+///
+/// A handler that interrupts a handler finds gsignal current and leaves it so; a thread without an m stays
+/// without a g. The kernel wants no register back, but C code that has replaced this handler may call it as a
+/// plain function: all that C expects back is kept.
+///
+/// Runs on any stack, of which it uses 112 bytes: on a signal stack where the thread has one, also on one that C
+/// has set. It is a signal handler. Go: `sigtramp`.
+///
+/// # Safety
+/// `info` and `ucontext` are what the kernel passed for `signal`. What is called returns: a jump out of it
+/// would leave gsignal current.
+///
+/// # Registers
+/// In: `r0` signal, `r1` info, `r2` ucontext. Clobbered: what a C call clobbers.
+#[unsafe(naked)]
+#[unsafe(link_section = "stackgate_text")]
+#[unsafe(export_name = "stackgate_sigtramp")]
+pub unsafe extern "C" fn sigtramp(
+    signal: c_int,         /* r0 */
+    info: *mut c_void,     /* r1 */
+    ucontext: *mut c_void, /* r2 */
+) {
+    naked_asm!(
+        begins!(),
+        // r2 and r3 fill the two words for the former g and its place.
+        "push {{rfp, lr}}",                    ".cfi_adjust_cfa_offset {size} - {link}", record_saved!(),
+        goes_on!(".save {{rfp, lr}}"),
+        "vpush {{d8-d15}}",                    ".cfi_adjust_cfa_offset {link} - {d8}", doubles_saved!(),
+        goes_on!(".save {{rfp, lr}}" ".vsave {{d8-d15}}"),
+        "push {{r2-r11}}",                     ".cfi_adjust_cfa_offset {d8}", general_saved!(),
+        goes_on!(".save {{rfp, lr}}" ".vsave {{d8-d15}}" ".save {{r4-r11}}" ".pad #{r4}"),
+        "add rfp, sp, #{link}",
+
+        // Whose signal stack? The m's of the g that was interrupted, or of the g0. gsignal stays current, and
+        // so does the g that stands for none.
+        g_place!("r5", "r4"),
+        "add r5, r5, r4",
+        "ldr r3, [r5]",
+        "str r3, [sp, #{former}]",
+        "str r5, [sp, #{place}]",
+        "ldr r6, [r3, #{m_out}]",
+        "cmp r6, #0",
+        "bne 2f",
+        "ldr r6, [r3, #{state}]",
+        "cmp r6, #{is_g0}",
+        "bne 3f",
+        "mov r6, r3",
+        "2:",
+        "add r6, r6, #{gsignal}",
+        "str r6, [r5]",
+
+        // The former g is the fourth argument.
+        "3:",
+        "ldr r12, 5f",
+        "4: add r12, pc",
+        "ldr r12, [r12]",
+        "blx r12",
+
+        "pop {{r2-r11}}",                      ".cfi_adjust_cfa_offset -{d8}", general_restored!(),
+        goes_on!(".save {{rfp, lr}}" ".vsave {{d8-d15}}"),
+        "str r2, [r3]",
+        "vpop {{d8-d15}}",                     ".cfi_adjust_cfa_offset {d8} - {link}", doubles_restored!(),
+        goes_on!(".save {{rfp, lr}}"),
+        "pop {{rfp, pc}}",
+        ".balign 4",
+        g_literal!(),
+        "5: .word {handler} - (4b + {ahead})",
+        ends!(),
+        handler = sym SIGNAL_HANDLER,
+        ahead = const PC_AHEAD,
+        m_out = const offset_of!(G<Arm>, m_out),
+        state = const offset_of!(G<Arm>, state),
+        is_g0 = const crate::GState::G0 as usize,
+        gsignal = const offset_of!(M<Arm>, gsignal),
+        former = const offset_of!(Crosscall2Frame, former),
+        place = const offset_of!(Crosscall2Frame, place),
         r4 = const offset_of!(Crosscall2Frame, saved.r4),
         r5 = const offset_of!(Crosscall2Frame, saved.r5),
         r6 = const offset_of!(Crosscall2Frame, saved.r6),

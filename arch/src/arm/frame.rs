@@ -210,14 +210,14 @@ crate::frames! {
 
     /// What `crosscall2` keeps for C while managed code without callee-saved registers runs.
     System frame Crosscall2Frame {
-        /// The g that was current before `crosscall1`; `crosscall2` does not use it.
-        former: W32, "`crosscall1`" => "its end";
-        /// The address of this thread's current g in `crosscall1`; keeps SP aligned.
-        place: W32, "`crosscall1`" => "its end";
+        /// The g that was current before `crosscall1` or `sigtramp`; `crosscall2` does not use it.
+        former: W32, "`crosscall1`, `sigtramp`" => "their end";
+        /// The address of this thread's current g in `crosscall1` and `sigtramp`; keeps SP aligned.
+        place: W32, "`crosscall1`, `sigtramp`" => "their end";
         /// Everything that C expects back.
-        saved: CalleeSaved, "`crosscall2`, `crosscall1`" => "their end";
+        saved: CalleeSaved, "`crosscall2`, `crosscall1`, `sigtramp`" => "their end";
         /// Return address into C.
-        pc: W32, [LR] "`crosscall2`, `crosscall1`" => "their end";
+        pc: W32, [LR] "`crosscall2`, `crosscall1`, `sigtramp`" => "their end";
     }
 }
 

@@ -12,7 +12,7 @@ use super::frame::*;
 use crate::dwarf::*;
 use crate::frame::W64;
 use crate::g::NO_G;
-use crate::{CALLBACK_ELSEWHERE, CFn, CallbackFn, G, M, McallFn, Stack, SystemFn, ThreadFn};
+use crate::{CALLBACK_ELSEWHERE, CFn, CallbackFn, G, M, McallFn, SIGNAL_HANDLER, Stack, SystemFn, ThreadFn};
 use core::arch::{asm, global_asm, naked_asm};
 use core::ffi::{c_int, c_void};
 use core::mem::offset_of;
@@ -1338,6 +1338,115 @@ pub unsafe extern "C" fn crosscall1(func: ThreadFn /* x0 */, g: *mut G<Arm64> /*
         "add sp, sp, {size}",                  ".cfi_def_cfa_offset 0",
         "ret",
         ".cfi_endproc",
+        former = const offset_of!(Crosscall2Frame, former),
+        x19 = const offset_of!(Crosscall2Frame, saved.x19),
+        x20 = const offset_of!(Crosscall2Frame, saved.x20),
+        x21 = const offset_of!(Crosscall2Frame, saved.x21),
+        x22 = const offset_of!(Crosscall2Frame, saved.x22),
+        x23 = const offset_of!(Crosscall2Frame, saved.x23),
+        x24 = const offset_of!(Crosscall2Frame, saved.x24),
+        x25 = const offset_of!(Crosscall2Frame, saved.x25),
+        x26 = const offset_of!(Crosscall2Frame, saved.x26),
+        x27 = const offset_of!(Crosscall2Frame, saved.x27),
+        x28 = const offset_of!(Crosscall2Frame, saved.x28),
+        d8 = const offset_of!(Crosscall2Frame, saved.d8),
+        d9 = const offset_of!(Crosscall2Frame, saved.d9),
+        d10 = const offset_of!(Crosscall2Frame, saved.d10),
+        d11 = const offset_of!(Crosscall2Frame, saved.d11),
+        d12 = const offset_of!(Crosscall2Frame, saved.d12),
+        d13 = const offset_of!(Crosscall2Frame, saved.d13),
+        d14 = const offset_of!(Crosscall2Frame, saved.d14),
+        d15 = const offset_of!(Crosscall2Frame, saved.d15),
+        x29 = const offset_of!(Crosscall2Frame, saved.x29),
+        pc = const offset_of!(Crosscall2Frame, pc),
+        size = const size_of::<Crosscall2Frame>(),
+    )
+}
+
+/// A signal handler for `sigaction` with `SA_SIGINFO`: makes the m's gsignal the current g, calls what
+/// `SIGNAL_HANDLER` says with the same arguments and the former g, and makes that current again.
+///
+/// A handler that interrupts a handler finds gsignal current and leaves it so; a thread without an m stays
+/// without a g. The kernel wants no register back, but C code that has replaced this handler may call it as a
+/// plain function: all that C expects back is kept.
+///
+/// Runs on any stack, of which it uses 176 bytes: on a signal stack where the thread has one, also on one that C
+/// has set. It is a signal handler. Go: `sigtramp`.
+///
+/// # Safety
+/// `info` and `ucontext` are what the kernel passed for `signal`. What is called returns: a jump out of it
+/// would leave gsignal current.
+///
+/// # Registers
+/// In: `w0` signal, `x1` info, `x2` ucontext. Clobbered: what a C call clobbers.
+#[unsafe(naked)]
+#[unsafe(link_section = "stackgate_text")]
+#[unsafe(export_name = "stackgate_sigtramp")]
+pub unsafe extern "C" fn sigtramp(
+    signal: c_int,         /* w0 */
+    info: *mut c_void,     /* x1 */
+    ucontext: *mut c_void, /* x2 */
+) {
+    naked_asm!(
+        ".cfi_startproc",
+        landing_pad!(),
+        "sub sp, sp, {size}",                  ".cfi_def_cfa_offset {size}",
+        "stp x19, x20, [sp, {x19}]",           ".cfi_rel_offset x19, {x19}", ".cfi_rel_offset x20, {x20}",
+        "stp x21, x22, [sp, {x21}]",           ".cfi_rel_offset x21, {x21}", ".cfi_rel_offset x22, {x22}",
+        "stp x23, x24, [sp, {x23}]",           ".cfi_rel_offset x23, {x23}", ".cfi_rel_offset x24, {x24}",
+        "stp x25, x26, [sp, {x25}]",           ".cfi_rel_offset x25, {x25}", ".cfi_rel_offset x26, {x26}",
+        "stp x27, x28, [sp, {x27}]",           ".cfi_rel_offset x27, {x27}", ".cfi_rel_offset x28, {x28}",
+        "stp d8, d9, [sp, {d8}]",              ".cfi_rel_offset d8, {d8}", ".cfi_rel_offset d9, {d9}",
+        "stp d10, d11, [sp, {d10}]",           ".cfi_rel_offset d10, {d10}", ".cfi_rel_offset d11, {d11}",
+        "stp d12, d13, [sp, {d12}]",           ".cfi_rel_offset d12, {d12}", ".cfi_rel_offset d13, {d13}",
+        "stp d14, d15, [sp, {d14}]",           ".cfi_rel_offset d14, {d14}", ".cfi_rel_offset d15, {d15}",
+        "stp x29, x30, [sp, {x29}]",           ".cfi_rel_offset x29, {x29}", ".cfi_rel_offset x30, {pc}",
+        "add x29, sp, {x29}",
+
+        // Whose signal stack? The m's of the g that was interrupted, or of the g0. gsignal stays current, and
+        // so does the g that stands for none.
+        g_place!("x10", "x11"),
+        "ldr x3, [x10, x11]",
+        "str x3, [sp, {former}]",
+        "ldr x13, [x3, {m_out}]",
+        "cbnz x13, 2f",
+        "ldr x13, [x3, {state}]",
+        "cmp x13, {is_g0}",
+        "b.ne 3f",
+        "mov x13, x3",
+        "2:",
+        "add x13, x13, {gsignal}",
+        "str x13, [x10, x11]",
+
+        // The former g is the fourth argument.
+        "3:",
+        "adrp x16, :got:{handler}",
+        "ldr x16, [x16, :got_lo12:{handler}]",
+        "ldr x16, [x16]",
+        "blr x16",
+
+        g_place!("x10", "x11"),
+        "ldr x12, [sp, {former}]",
+        "str x12, [x10, x11]",
+
+        "ldp x19, x20, [sp, {x19}]",           ".cfi_restore x19", ".cfi_restore x20",
+        "ldp x21, x22, [sp, {x21}]",           ".cfi_restore x21", ".cfi_restore x22",
+        "ldp x23, x24, [sp, {x23}]",           ".cfi_restore x23", ".cfi_restore x24",
+        "ldp x25, x26, [sp, {x25}]",           ".cfi_restore x25", ".cfi_restore x26",
+        "ldp x27, x28, [sp, {x27}]",           ".cfi_restore x27", ".cfi_restore x28",
+        "ldp d8, d9, [sp, {d8}]",              ".cfi_restore d8", ".cfi_restore d9",
+        "ldp d10, d11, [sp, {d10}]",           ".cfi_restore d10", ".cfi_restore d11",
+        "ldp d12, d13, [sp, {d12}]",           ".cfi_restore d12", ".cfi_restore d13",
+        "ldp d14, d15, [sp, {d14}]",           ".cfi_restore d14", ".cfi_restore d15",
+        "ldp x29, x30, [sp, {x29}]",           ".cfi_restore x29", ".cfi_restore x30",
+        "add sp, sp, {size}",                  ".cfi_def_cfa_offset 0",
+        "ret",
+        ".cfi_endproc",
+        handler = sym SIGNAL_HANDLER,
+        m_out = const offset_of!(G<Arm64>, m_out),
+        state = const offset_of!(G<Arm64>, state),
+        is_g0 = const crate::GState::G0 as usize,
+        gsignal = const offset_of!(M<Arm64>, gsignal),
         former = const offset_of!(Crosscall2Frame, former),
         x19 = const offset_of!(Crosscall2Frame, saved.x19),
         x20 = const offset_of!(Crosscall2Frame, saved.x20),

@@ -205,12 +205,12 @@ crate::frames! {
     System frame Crosscall2Frame {
         /// Keeps SP aligned.
         _reserved: W64, "nobody" => "nobody";
-        /// The g that was current before `crosscall1`.
-        former: W64, "`crosscall1`" => "its end";
+        /// The g that was current before `crosscall1` or `sigtramp`.
+        former: W64, "`crosscall1`, `sigtramp`" => "their end";
         /// Everything that C expects back.
-        saved: CalleeSaved, "`crosscall2`, `crosscall1`" => "their end";
+        saved: CalleeSaved, "`crosscall2`, `crosscall1`, `sigtramp`" => "their end";
         /// Return address into C.
-        pc: W64, [X30] "`crosscall2`, `crosscall1`" => "their end, tracebacks of C";
+        pc: W64, [X30] "`crosscall2`, `crosscall1`, `sigtramp`" => "their end, tracebacks of C";
     }
 }
 

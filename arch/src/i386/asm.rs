@@ -9,7 +9,7 @@ use super::frame::*;
 use crate::dwarf::*;
 use crate::frame::W32;
 use crate::g::NO_G;
-use crate::{CALLBACK_ELSEWHERE, CFn, CallbackFn, G, M, McallFn, Stack, SystemFn, ThreadFn};
+use crate::{CALLBACK_ELSEWHERE, CFn, CallbackFn, G, M, McallFn, SIGNAL_HANDLER, Stack, SystemFn, ThreadFn};
 #[cfg(stackgate_static)]
 use core::arch::asm;
 use core::arch::{global_asm, naked_asm};
@@ -1326,5 +1326,107 @@ pub unsafe extern "C" fn crosscall1(func: ThreadFn /* first */, g: *mut G<I386> 
         edi = const offset_of!(Crosscall2Frame, saved.edi),
         ebp = const offset_of!(Crosscall2Frame, saved.ebp),
         pc = const offset_of!(Crosscall2Frame, pc),
+    )
+}
+
+/// A signal handler for `sigaction` with `SA_SIGINFO`: makes the m's gsignal the current g, calls what
+/// `SIGNAL_HANDLER` says with the same arguments and the former g, and makes that current again.
+///
+/// A handler that interrupts a handler finds gsignal current and leaves it so; a thread without an m stays
+/// without a g. The kernel wants no register back, but C code that has replaced this handler may call it as a
+/// plain function: all that C expects back is kept. What SP is a multiple of does not matter.
+///
+/// Runs on any stack, of which it uses at most 80 bytes: on a signal stack where the thread has one, also on one that C
+/// has set. It is a signal handler. Go: `sigtramp`.
+///
+/// # Safety
+/// `info` and `ucontext` are what the kernel passed for `signal`. What is called returns: a jump out of it
+/// would leave gsignal current.
+///
+/// # Registers
+/// In: on the stack, signal, info and ucontext. Clobbered: what a C call clobbers.
+#[unsafe(naked)]
+#[unsafe(link_section = "stackgate_text")]
+#[unsafe(export_name = "stackgate_sigtramp")]
+pub unsafe extern "C" fn sigtramp(
+    signal: c_int,         /* first */
+    info: *mut c_void,     /* second */
+    ucontext: *mut c_void, /* third */
+) {
+    naked_asm!(
+        ".cfi_startproc",
+        landing_pad!(),
+        "sub esp, {pc}",                       ".cfi_adjust_cfa_offset {pc}",
+        "mov [esp + {ebx}], ebx",              ".cfi_rel_offset ebx, {ebx}",
+        "mov [esp + {esi}], esi",              ".cfi_rel_offset esi, {esi}",
+        "mov [esp + {edi}], edi",              ".cfi_rel_offset edi, {edi}",
+        "mov [esp + {ebp}], ebp",              ".cfi_rel_offset ebp, {ebp}",
+        "lea ebp, [esp + {ebp}]",
+
+        g_place!("ecx"),
+        address!("edx", "{handler}"),
+        // Whose signal stack? The m's of the g that was interrupted, or of the g0. gsignal stays current, and
+        // so does the g that stands for none.
+        concat!("mov eax, ", current_g!("ecx")),
+        "mov [esp + {former}], eax",
+        "mov ebx, [eax + {m_out}]",
+        "test ebx, ebx",
+        "jnz 4f",
+        "cmp dword ptr [eax + {state}], {is_g0}",
+        "jne 3f",
+        "mov ebx, eax",
+        "4:",
+        "add ebx, {gsignal}",
+        concat!("mov ", current_g!("ecx"), ", ebx"),
+
+        // The arguments once more, where SP is a multiple of 16, and the former g. Above them this SP, by which
+        // the frame is found again.
+        "3:",
+        "mov ecx, esp",                        ".cfi_def_cfa ecx, {size}",
+        "and esp, -{align}",
+        "sub esp, {align} - {word}",
+        "push ecx",
+        "push eax",
+        "push dword ptr [ecx + {pc} + {in_ucontext}]",
+        "push dword ptr [ecx + {pc} + {in_info}]",
+        "push dword ptr [ecx + {pc} + {in_signal}]",
+        ".cfi_escape {cfa_is}, {cfa_len}, {breg_esp}, {kept_lo}, {kept_hi}, {deref}, {plus}, {size_lo}, {size_hi}",
+        "call dword ptr [edx]",
+        "mov esp, [esp + {outgoing}]",         ".cfi_def_cfa esp, {size}",
+
+        g_place!("ecx"),
+        "mov eax, [esp + {former}]",
+        concat!("mov ", current_g!("ecx"), ", eax"),
+
+        "mov ebx, [esp + {ebx}]",              ".cfi_restore ebx",
+        "mov esi, [esp + {esi}]",              ".cfi_restore esi",
+        "mov edi, [esp + {edi}]",              ".cfi_restore edi",
+        "mov ebp, [esp + {ebp}]",              ".cfi_restore ebp",
+        "add esp, {pc}",                       ".cfi_adjust_cfa_offset -{pc}",
+        "ret",
+        ".cfi_endproc",
+        handler = sym SIGNAL_HANDLER,
+        word = const WORD,
+        outgoing = const OUTGOING,
+        align = const ALIGN,
+        in_signal = const offset_of!(Arguments, first),
+        in_info = const offset_of!(Arguments, second),
+        in_ucontext = const offset_of!(Arguments, third),
+        m_out = const offset_of!(G<I386>, m_out),
+        state = const offset_of!(G<I386>, state),
+        is_g0 = const crate::GState::G0 as usize,
+        gsignal = const offset_of!(M<I386>, gsignal),
+        former = const offset_of!(Crosscall2Frame, former),
+        ebx = const offset_of!(Crosscall2Frame, saved.ebx),
+        esi = const offset_of!(Crosscall2Frame, saved.esi),
+        edi = const offset_of!(Crosscall2Frame, saved.edi),
+        ebp = const offset_of!(Crosscall2Frame, saved.ebp),
+        pc = const offset_of!(Crosscall2Frame, pc),
+        size = const size_of::<Crosscall2Frame>(),
+        cfa_is = const DW_CFA_DEF_CFA_EXPRESSION, cfa_len = const CFA_DEREF_LEN,
+        deref = const DW_OP_DEREF, plus = const DW_OP_PLUS_UCONST, breg_esp = const breg(ESP.dwarf),
+        kept_lo = const leb_lo(OUTGOING as i64), kept_hi = const leb_hi(OUTGOING as i64),
+        size_lo = const leb_lo(size_of::<Crosscall2Frame>() as i64),
+        size_hi = const leb_hi(size_of::<Crosscall2Frame>() as i64),
     )
 }

@@ -174,12 +174,12 @@ crate::frames! {
 
     /// What `crosscall2` keeps for C while managed code without callee-saved registers runs.
     System frame Crosscall2Frame {
-        /// The g that was current before `crosscall1`.
-        former: W32, "`crosscall1`" => "its end";
+        /// The g that was current before `crosscall1` or `sigtramp`.
+        former: W32, "`crosscall1`, `sigtramp`" => "their end";
         /// Keeps SP aligned.
         _reserved: [W32; 2], "nobody" => "nobody";
         /// Everything that C expects back.
-        saved: CalleeSaved, "`crosscall2`, `crosscall1`" => "their end";
+        saved: CalleeSaved, "`crosscall2`, `crosscall1`, `sigtramp`" => "their end";
         /// Return address into C.
         pc: W32, [EIP] "C's call instruction" => "their end";
     }

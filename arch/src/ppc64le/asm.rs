@@ -20,7 +20,7 @@
 use super::frame::*;
 use crate::dwarf::*;
 use crate::g::NO_G;
-use crate::{CALLBACK_ELSEWHERE, CFn, CallbackFn, G, M, McallFn, Stack, SystemFn, ThreadFn};
+use crate::{CALLBACK_ELSEWHERE, CFn, CallbackFn, G, M, McallFn, SIGNAL_HANDLER, Stack, SystemFn, ThreadFn};
 use core::arch::{asm, global_asm, naked_asm};
 use core::ffi::{c_int, c_void};
 use core::mem::offset_of;
@@ -1944,6 +1944,197 @@ pub unsafe extern "C" fn crosscall1(func: ThreadFn /* r3 */, g: *mut G<Ppc64le> 
         "mtlr %r0",
         "blr",
         ".cfi_endproc",
+        former = const offset_of!(Crosscall2Frame, former),
+        toc = const offset_of!(Crosscall2Frame, linkage.toc),
+    )
+}
+
+/// A signal handler for `sigaction` with `SA_SIGINFO`: makes the m's gsignal the current g, calls what
+/// `SIGNAL_HANDLER` says with the same arguments and the former g, and makes that current again.
+///
+/// A handler that interrupts a handler finds gsignal current and leaves it so; a thread without an m stays
+/// without a g. The kernel wants no register back, but C code that has replaced this handler may call it as a
+/// plain function: all that C expects back is kept.
+///
+/// Runs on any stack, of which it uses 528 bytes: on a signal stack where the thread has one, also on one that C
+/// has set. It is a signal handler. Go: `sigtramp`.
+///
+/// # Safety
+/// `info` and `ucontext` are what the kernel passed for `signal`. What is called returns: a jump out of it
+/// would leave gsignal current.
+///
+/// # Registers
+/// In: `r3` signal, `r4` info, `r5` ucontext. Clobbered: what a C call clobbers.
+#[unsafe(naked)]
+#[unsafe(link_section = "stackgate_text")]
+#[unsafe(export_name = "stackgate_sigtramp")]
+pub unsafe extern "C" fn sigtramp(
+    signal: c_int,         /* r3 */
+    info: *mut c_void,     /* r4 */
+    ucontext: *mut c_void, /* r5 */
+) {
+    naked_asm_saved!(Crosscall2Frame:
+        ".cfi_startproc",
+        global_entry!("stackgate_sigtramp"),
+        "mflr %r0",
+        "std %r0, {caller_lr}(%r1)",            ".cfi_offset lr, {caller_lr}",
+        "mfcr %r12",
+        "stw %r12, {caller_cr}(%r1)",           ".cfi_offset cr2, {caller_cr}", ".cfi_offset cr3, {caller_cr}", ".cfi_offset cr4, {caller_cr}",
+        "stdu %r1, -{size}(%r1)",               ".cfi_def_cfa_offset {size}",
+        "std %r14, {r14}(%r1)",                 ".cfi_rel_offset %r14, {r14}",
+        "std %r15, {r15}(%r1)",                 ".cfi_rel_offset %r15, {r15}",
+        "std %r16, {r16}(%r1)",                 ".cfi_rel_offset %r16, {r16}",
+        "std %r17, {r17}(%r1)",                 ".cfi_rel_offset %r17, {r17}",
+        "std %r18, {r18}(%r1)",                 ".cfi_rel_offset %r18, {r18}",
+        "std %r19, {r19}(%r1)",                 ".cfi_rel_offset %r19, {r19}",
+        "std %r20, {r20}(%r1)",                 ".cfi_rel_offset %r20, {r20}",
+        "std %r21, {r21}(%r1)",                 ".cfi_rel_offset %r21, {r21}",
+        "std %r22, {r22}(%r1)",                 ".cfi_rel_offset %r22, {r22}",
+        "std %r23, {r23}(%r1)",                 ".cfi_rel_offset %r23, {r23}",
+        "std %r24, {r24}(%r1)",                 ".cfi_rel_offset %r24, {r24}",
+        "std %r25, {r25}(%r1)",                 ".cfi_rel_offset %r25, {r25}",
+        "std %r26, {r26}(%r1)",                 ".cfi_rel_offset %r26, {r26}",
+        "std %r27, {r27}(%r1)",                 ".cfi_rel_offset %r27, {r27}",
+        "std %r28, {r28}(%r1)",                 ".cfi_rel_offset %r28, {r28}",
+        "std %r29, {r29}(%r1)",                 ".cfi_rel_offset %r29, {r29}",
+        "std %r30, {r30}(%r1)",                 ".cfi_rel_offset %r30, {r30}",
+        "std %r31, {r31}(%r1)",                 ".cfi_rel_offset %r31, {r31}",
+        "stfd %f14, {f14}(%r1)",                ".cfi_rel_offset %f14, {f14}",
+        "stfd %f15, {f15}(%r1)",                ".cfi_rel_offset %f15, {f15}",
+        "stfd %f16, {f16}(%r1)",                ".cfi_rel_offset %f16, {f16}",
+        "stfd %f17, {f17}(%r1)",                ".cfi_rel_offset %f17, {f17}",
+        "stfd %f18, {f18}(%r1)",                ".cfi_rel_offset %f18, {f18}",
+        "stfd %f19, {f19}(%r1)",                ".cfi_rel_offset %f19, {f19}",
+        "stfd %f20, {f20}(%r1)",                ".cfi_rel_offset %f20, {f20}",
+        "stfd %f21, {f21}(%r1)",                ".cfi_rel_offset %f21, {f21}",
+        "stfd %f22, {f22}(%r1)",                ".cfi_rel_offset %f22, {f22}",
+        "stfd %f23, {f23}(%r1)",                ".cfi_rel_offset %f23, {f23}",
+        "stfd %f24, {f24}(%r1)",                ".cfi_rel_offset %f24, {f24}",
+        "stfd %f25, {f25}(%r1)",                ".cfi_rel_offset %f25, {f25}",
+        "stfd %f26, {f26}(%r1)",                ".cfi_rel_offset %f26, {f26}",
+        "stfd %f27, {f27}(%r1)",                ".cfi_rel_offset %f27, {f27}",
+        "stfd %f28, {f28}(%r1)",                ".cfi_rel_offset %f28, {f28}",
+        "stfd %f29, {f29}(%r1)",                ".cfi_rel_offset %f29, {f29}",
+        "stfd %f30, {f30}(%r1)",                ".cfi_rel_offset %f30, {f30}",
+        "stfd %f31, {f31}(%r1)",                ".cfi_rel_offset %f31, {f31}",
+        "li %r7, {v20}",
+        "li %r8, {v21}",
+        "li %r9, {v22}",
+        "li %r10, {v23}",
+        "li %r11, {v24}",
+        "li %r0, {v25}",
+        "addi %r12, %r1, {six}",
+        "stvx %v20, %r1, %r7",                  ".cfi_rel_offset %v20, {v20}",
+        "stvx %v21, %r1, %r8",                  ".cfi_rel_offset %v21, {v21}",
+        "stvx %v22, %r1, %r9",                  ".cfi_rel_offset %v22, {v22}",
+        "stvx %v23, %r1, %r10",                 ".cfi_rel_offset %v23, {v23}",
+        "stvx %v24, %r1, %r11",                 ".cfi_rel_offset %v24, {v24}",
+        "stvx %v25, %r1, %r0",                  ".cfi_rel_offset %v25, {v25}",
+        "stvx %v26, %r12, %r7",                 ".cfi_rel_offset %v26, {v26}",
+        "stvx %v27, %r12, %r8",                 ".cfi_rel_offset %v27, {v27}",
+        "stvx %v28, %r12, %r9",                 ".cfi_rel_offset %v28, {v28}",
+        "stvx %v29, %r12, %r10",                ".cfi_rel_offset %v29, {v29}",
+        "stvx %v30, %r12, %r11",                ".cfi_rel_offset %v30, {v30}",
+        "stvx %v31, %r12, %r0",                 ".cfi_rel_offset %v31, {v31}",
+
+        // Whose signal stack? The m's of the g that was interrupted, or of the g0. gsignal stays current, and
+        // so does the g that stands for none.
+        g_place!("%r9"),
+        concat!("ldx %r6, ", current_g!("%r9")),
+        "std %r6, {former}(%r1)",
+        "ld %r11, {m_out}(%r6)",
+        "cmpdi %r11, 0",
+        "bne 2f",
+        "ld %r11, {state}(%r6)",
+        "cmpdi %r11, {is_g0}",
+        "bne 3f",
+        "mr %r11, %r6",
+        "2:",
+        "addi %r11, %r11, {gsignal}",
+        concat!("stdx %r11, ", current_g!("%r9")),
+
+        // The former g is the fourth argument.
+        "3:",
+        "addis %r12, %r2, {handler}@got@ha",
+        "ld %r12, {handler}@got@l(%r12)",
+        "ld %r12, 0(%r12)",
+        "mtctr %r12",
+        "std %r2, {toc}(%r1)",
+        "bctrl",
+        "ld %r2, {toc}(%r1)",
+        g_place!("%r9"),
+        "ld %r10, {former}(%r1)",
+        concat!("stdx %r10, ", current_g!("%r9")),
+
+        "ld %r14, {r14}(%r1)",                  ".cfi_restore %r14",
+        "ld %r15, {r15}(%r1)",                  ".cfi_restore %r15",
+        "ld %r16, {r16}(%r1)",                  ".cfi_restore %r16",
+        "ld %r17, {r17}(%r1)",                  ".cfi_restore %r17",
+        "ld %r18, {r18}(%r1)",                  ".cfi_restore %r18",
+        "ld %r19, {r19}(%r1)",                  ".cfi_restore %r19",
+        "ld %r20, {r20}(%r1)",                  ".cfi_restore %r20",
+        "ld %r21, {r21}(%r1)",                  ".cfi_restore %r21",
+        "ld %r22, {r22}(%r1)",                  ".cfi_restore %r22",
+        "ld %r23, {r23}(%r1)",                  ".cfi_restore %r23",
+        "ld %r24, {r24}(%r1)",                  ".cfi_restore %r24",
+        "ld %r25, {r25}(%r1)",                  ".cfi_restore %r25",
+        "ld %r26, {r26}(%r1)",                  ".cfi_restore %r26",
+        "ld %r27, {r27}(%r1)",                  ".cfi_restore %r27",
+        "ld %r28, {r28}(%r1)",                  ".cfi_restore %r28",
+        "ld %r29, {r29}(%r1)",                  ".cfi_restore %r29",
+        "ld %r30, {r30}(%r1)",                  ".cfi_restore %r30",
+        "ld %r31, {r31}(%r1)",                  ".cfi_restore %r31",
+        "lfd %f14, {f14}(%r1)",                 ".cfi_restore %f14",
+        "lfd %f15, {f15}(%r1)",                 ".cfi_restore %f15",
+        "lfd %f16, {f16}(%r1)",                 ".cfi_restore %f16",
+        "lfd %f17, {f17}(%r1)",                 ".cfi_restore %f17",
+        "lfd %f18, {f18}(%r1)",                 ".cfi_restore %f18",
+        "lfd %f19, {f19}(%r1)",                 ".cfi_restore %f19",
+        "lfd %f20, {f20}(%r1)",                 ".cfi_restore %f20",
+        "lfd %f21, {f21}(%r1)",                 ".cfi_restore %f21",
+        "lfd %f22, {f22}(%r1)",                 ".cfi_restore %f22",
+        "lfd %f23, {f23}(%r1)",                 ".cfi_restore %f23",
+        "lfd %f24, {f24}(%r1)",                 ".cfi_restore %f24",
+        "lfd %f25, {f25}(%r1)",                 ".cfi_restore %f25",
+        "lfd %f26, {f26}(%r1)",                 ".cfi_restore %f26",
+        "lfd %f27, {f27}(%r1)",                 ".cfi_restore %f27",
+        "lfd %f28, {f28}(%r1)",                 ".cfi_restore %f28",
+        "lfd %f29, {f29}(%r1)",                 ".cfi_restore %f29",
+        "lfd %f30, {f30}(%r1)",                 ".cfi_restore %f30",
+        "lfd %f31, {f31}(%r1)",                 ".cfi_restore %f31",
+        "li %r7, {v20}",
+        "li %r8, {v21}",
+        "li %r9, {v22}",
+        "li %r10, {v23}",
+        "li %r11, {v24}",
+        "li %r0, {v25}",
+        "addi %r12, %r1, {six}",
+        "lvx %v20, %r1, %r7",                   ".cfi_restore %v20",
+        "lvx %v21, %r1, %r8",                   ".cfi_restore %v21",
+        "lvx %v22, %r1, %r9",                   ".cfi_restore %v22",
+        "lvx %v23, %r1, %r10",                  ".cfi_restore %v23",
+        "lvx %v24, %r1, %r11",                  ".cfi_restore %v24",
+        "lvx %v25, %r1, %r0",                   ".cfi_restore %v25",
+        "lvx %v26, %r12, %r7",                  ".cfi_restore %v26",
+        "lvx %v27, %r12, %r8",                  ".cfi_restore %v27",
+        "lvx %v28, %r12, %r9",                  ".cfi_restore %v28",
+        "lvx %v29, %r12, %r10",                 ".cfi_restore %v29",
+        "lvx %v30, %r12, %r11",                 ".cfi_restore %v30",
+        "lvx %v31, %r12, %r0",                  ".cfi_restore %v31",
+        "addi %r1, %r1, {size}",                ".cfi_def_cfa_offset 0",
+        "lwz %r12, {caller_cr}(%r1)",
+        "mtocrf 0x20, %r12",                    ".cfi_restore cr2",
+        "mtocrf 0x10, %r12",                    ".cfi_restore cr3",
+        "mtocrf 0x08, %r12",                    ".cfi_restore cr4",
+        "ld %r0, {caller_lr}(%r1)",
+        "mtlr %r0",
+        "blr",
+        ".cfi_endproc",
+        handler = sym SIGNAL_HANDLER,
+        m_out = const offset_of!(G<Ppc64le>, m_out),
+        state = const offset_of!(G<Ppc64le>, state),
+        is_g0 = const crate::GState::G0 as usize,
+        gsignal = const offset_of!(M<Ppc64le>, gsignal),
         former = const offset_of!(Crosscall2Frame, former),
         toc = const offset_of!(Crosscall2Frame, linkage.toc),
     )

@@ -333,15 +333,15 @@ crate::frames! {
     /// address and condition register lie in the frame that `link` designates.
     System frame Crosscall2Frame {
         /// Back chain: C's frame.
-        link: W64, [R1] "`crosscall2`, `crosscall1`" => "tracebacks of C";
+        link: W64, [R1] "`crosscall2`, `crosscall1`, `sigtramp`" => "tracebacks of C";
         /// What belongs to `cgocallback`, or to the thread's function.
-        linkage: Linkage, "`crosscall1`, and what is called" => "the same";
-        /// The g that was current before `crosscall1`.
-        former: W64, "`crosscall1`" => "its end";
+        linkage: Linkage, "`crosscall1`, `sigtramp`, and what is called" => "the same";
+        /// The g that was current before `crosscall1` or `sigtramp`.
+        former: W64, "`crosscall1`, `sigtramp`" => "their end";
         /// Keeps the vector registers aligned.
         _reserved: W64, "nobody" => "nobody";
         /// Everything that C expects back.
-        saved: CalleeSaved, "`crosscall2`, `crosscall1`" => "their end";
+        saved: CalleeSaved, "`crosscall2`, `crosscall1`, `sigtramp`" => "their end";
     }
 }
 

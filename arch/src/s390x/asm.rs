@@ -20,7 +20,7 @@
 use super::frame::*;
 use crate::dwarf::*;
 use crate::g::NO_G;
-use crate::{CALLBACK_ELSEWHERE, CFn, CallbackFn, G, M, McallFn, Stack, SystemFn, ThreadFn};
+use crate::{CALLBACK_ELSEWHERE, CFn, CallbackFn, G, M, McallFn, SIGNAL_HANDLER, Stack, SystemFn, ThreadFn};
 use core::arch::{asm, global_asm, naked_asm};
 use core::ffi::{c_int, c_void};
 use core::mem::offset_of;
@@ -1302,6 +1302,121 @@ pub unsafe extern "C" fn crosscall1(func: ThreadFn /* r2 */, g: *mut G<S390x> /*
         ".cfi_restore %r11", ".cfi_restore %r12", ".cfi_restore %r13", ".cfi_restore %r14",
         "br %r14",
         ".cfi_endproc",
+        abi = const size_of::<AbiFrame>(),
+        former = const offset_of!(CalleeSaved, former),
+        link = const offset_of!(Crosscall2Frame, link),
+        caller = const offset_of!(Crosscall2Frame, saved),
+        f8 = const offset_of!(CalleeSaved, f8),
+        f9 = const offset_of!(CalleeSaved, f9),
+        f10 = const offset_of!(CalleeSaved, f10),
+        f11 = const offset_of!(CalleeSaved, f11),
+        r6 = const offset_of!(CalleeSaved, r6),
+        r7 = const offset_of!(CalleeSaved, r7),
+        r8 = const offset_of!(CalleeSaved, r8),
+        r9 = const offset_of!(CalleeSaved, r9),
+        r10 = const offset_of!(CalleeSaved, r10),
+        r11 = const offset_of!(CalleeSaved, r11),
+        r12 = const offset_of!(CalleeSaved, r12),
+        r13 = const offset_of!(CalleeSaved, r13),
+        pc = const offset_of!(CalleeSaved, pc),
+        f12 = const offset_of!(CalleeSaved, f12),
+        f13 = const offset_of!(CalleeSaved, f13),
+        f14 = const offset_of!(CalleeSaved, f14),
+        f15 = const offset_of!(CalleeSaved, f15),
+    )
+}
+
+/// A signal handler for `sigaction` with `SA_SIGINFO`: makes the m's gsignal the current g, calls what
+/// `SIGNAL_HANDLER` says with the same arguments and the former g, and makes that current again.
+///
+/// A handler that interrupts a handler finds gsignal current and leaves it so; a thread without an m stays
+/// without a g. The kernel wants no register back, but C code that has replaced this handler may call it as a
+/// plain function: all that C expects back is kept.
+///
+/// Runs on any stack, of which it uses 160 bytes: on a signal stack where the thread has one, also on one that C
+/// has set. It is a signal handler. Go: `sigtramp`.
+///
+/// # Safety
+/// `info` and `ucontext` are what the kernel passed for `signal`. What is called returns: a jump out of it
+/// would leave gsignal current.
+///
+/// # Registers
+/// In: `r2` signal, `r3` info, `r4` ucontext. Clobbered: what a C call clobbers.
+#[unsafe(naked)]
+#[unsafe(link_section = "stackgate_text")]
+#[unsafe(export_name = "stackgate_sigtramp")]
+pub unsafe extern "C" fn sigtramp(
+    signal: c_int,         /* r2 */
+    info: *mut c_void,     /* r3 */
+    ucontext: *mut c_void, /* r4 */
+) {
+    naked_asm!(
+        ".cfi_startproc", ".cfi_val_offset %r15, -{abi}",
+        "stmg %r6, %r15, {r6}(%r15)",
+        ".cfi_rel_offset %r6, {r6}", ".cfi_rel_offset %r7, {r7}", ".cfi_rel_offset %r8, {r8}",
+        ".cfi_rel_offset %r9, {r9}", ".cfi_rel_offset %r10, {r10}", ".cfi_rel_offset %r11, {r11}",
+        ".cfi_rel_offset %r12, {r12}", ".cfi_rel_offset %r13, {r13}", ".cfi_rel_offset %r14, {pc}",
+        "std %f8, {f8}(%r15)",                ".cfi_rel_offset %f8, {f8}",
+        "std %f9, {f9}(%r15)",                ".cfi_rel_offset %f9, {f9}",
+        "std %f10, {f10}(%r15)",              ".cfi_rel_offset %f10, {f10}",
+        "std %f11, {f11}(%r15)",              ".cfi_rel_offset %f11, {f11}",
+        "std %f12, {f12}(%r15)",              ".cfi_rel_offset %f12, {f12}",
+        "std %f13, {f13}(%r15)",              ".cfi_rel_offset %f13, {f13}",
+        "std %f14, {f14}(%r15)",              ".cfi_rel_offset %f14, {f14}",
+        "std %f15, {f15}(%r15)",              ".cfi_rel_offset %f15, {f15}",
+
+        // The former g lies in the word of the caller's frame that is left over.
+        g_place!("%r1", "%r5"),
+        "lg %r6, 0(%r5,%r1)",
+        "stg %r6, {former}(%r15)",
+
+        // Opened as asmcgocall_catch opens its frame.
+        "lgr %r0, %r15",
+        "stg %r0, {link} - {caller}(%r15)",
+        "lay %r15, -{caller}(%r15)",       ".cfi_adjust_cfa_offset {caller}",
+        "stg %r0, {link}(%r15)",
+
+        // Whose signal stack? The m's of the g that was interrupted, or of the g0. gsignal stays current, and
+        // so does the g that stands for none.
+        "ltg %r7, {m_out}(%r6)",
+        "jnz 2f",
+        "lg %r7, {state}(%r6)",
+        "cghi %r7, {is_g0}",
+        "jne 3f",
+        "lgr %r7, %r6",
+        "2:",
+        "aghi %r7, {gsignal}",
+        "stg %r7, 0(%r5,%r1)",
+
+        // The former g is the fourth argument.
+        "3:",
+        "lgr %r5, %r6",
+        "lgrl %r1, {handler}@GOTENT",
+        "lg %r1, 0(%r1)",
+        "basr %r14, %r1",
+
+        // Only SP is known.
+        g_place!("%r1", "%r5"),
+        "lg %r0, {caller} + {former}(%r15)",
+        "stg %r0, 0(%r5,%r1)",
+        "ld %f8, {caller} + {f8}(%r15)",      ".cfi_restore %f8",
+        "ld %f9, {caller} + {f9}(%r15)",      ".cfi_restore %f9",
+        "ld %f10, {caller} + {f10}(%r15)",    ".cfi_restore %f10",
+        "ld %f11, {caller} + {f11}(%r15)",    ".cfi_restore %f11",
+        "ld %f12, {caller} + {f12}(%r15)",    ".cfi_restore %f12",
+        "ld %f13, {caller} + {f13}(%r15)",    ".cfi_restore %f13",
+        "ld %f14, {caller} + {f14}(%r15)",    ".cfi_restore %f14",
+        "ld %f15, {caller} + {f15}(%r15)",    ".cfi_restore %f15",
+        "lmg %r6, %r15, {caller} + {r6}(%r15)", ".cfi_adjust_cfa_offset -{caller}",
+        ".cfi_restore %r6", ".cfi_restore %r7", ".cfi_restore %r8", ".cfi_restore %r9", ".cfi_restore %r10",
+        ".cfi_restore %r11", ".cfi_restore %r12", ".cfi_restore %r13", ".cfi_restore %r14",
+        "br %r14",
+        ".cfi_endproc",
+        handler = sym SIGNAL_HANDLER,
+        m_out = const offset_of!(G<S390x>, m_out),
+        state = const offset_of!(G<S390x>, state),
+        is_g0 = const crate::GState::G0 as usize,
+        gsignal = const offset_of!(M<S390x>, gsignal),
         abi = const size_of::<AbiFrame>(),
         former = const offset_of!(CalleeSaved, former),
         link = const offset_of!(Crosscall2Frame, link),

@@ -132,8 +132,8 @@ crate::frames! {
     Either frame CalleeSaved {
         /// The caller's own back chain: not written, and whatever the caller left there.
         link: W64, [R15] "the caller" => "tracebacks";
-        /// Left over; the g that was current before `crosscall1`.
-        former: W64, "`crosscall1`" => "its end";
+        /// Left over; the g that was current before `crosscall1` or `sigtramp`.
+        former: W64, "`crosscall1`, `sigtramp`" => "their end";
         /// Floating point.
         f8: W64, [F8] "who saves" => "the same, at its end";
         /// Floating point.
@@ -161,7 +161,7 @@ crate::frames! {
         /// Return address.
         pc: W64, [R14] "who saves" => "the same, at its end; tracebacks";
         /// The address of this frame.
-        sp: W64, [R15] "who saves, `stack_moved`" => "`crosscall2` and `crosscall1`, at their end";
+        sp: W64, [R15] "who saves, `stack_moved`" => "`crosscall2`, `crosscall1` and `sigtramp`, at their end";
         /// Floating point.
         f12: W64, [F12] "who saves" => "the same, at its end";
         /// Floating point.
@@ -271,11 +271,11 @@ crate::frames! {
     /// it opens, and above it the one that C passed.
     System frame Crosscall2Frame {
         /// Back chain: the address of `saved`.
-        link: W64, [R15] "`crosscall2`, `crosscall1`" => "tracebacks";
+        link: W64, [R15] "`crosscall2`, `crosscall1`, `sigtramp`" => "tracebacks";
         /// The frame's save area: `cgocallback` makes a [`CallbackFrame`] of it.
         _save: [W64; 19], "`cgocallback`" => "the same";
         /// Everything that C expects back.
-        saved: CalleeSaved, "`crosscall2`, `crosscall1`" => "their end";
+        saved: CalleeSaved, "`crosscall2`, `crosscall1`, `sigtramp`" => "their end";
     }
 }
 

@@ -8,7 +8,7 @@ use super::frame::*;
 use crate::dwarf::*;
 use crate::frame::W64;
 use crate::g::NO_G;
-use crate::{CALLBACK_ELSEWHERE, CFn, CallbackFn, G, M, McallFn, Stack, SystemFn, ThreadFn};
+use crate::{CALLBACK_ELSEWHERE, CFn, CallbackFn, G, M, McallFn, SIGNAL_HANDLER, Stack, SystemFn, ThreadFn};
 use core::arch::{asm, global_asm, naked_asm};
 use core::ffi::{c_int, c_void};
 use core::mem::offset_of;
@@ -1151,6 +1151,103 @@ pub unsafe extern "C" fn crosscall1(func: ThreadFn /* rdi */, g: *mut G<X86_64> 
         r15 = const offset_of!(Crosscall2Frame, saved.r15),
         rbp = const offset_of!(Crosscall2Frame, saved.rbp),
         pc = const offset_of!(Crosscall2Frame, pc),
+    )
+}
+
+/// A signal handler for `sigaction` with `SA_SIGINFO`: makes the m's gsignal the current g, calls what
+/// `SIGNAL_HANDLER` says with the same arguments and the former g, and makes that current again.
+///
+/// A handler that interrupts a handler finds gsignal current and leaves it so; a thread without an m stays
+/// without a g. The kernel wants no register back, but C code that has replaced this handler may call it as a
+/// plain function: all that C expects back is kept. What SP is a multiple of does not matter.
+///
+/// Runs on any stack, of which it uses at most 96 bytes: on a signal stack where the thread has one, also on one that C
+/// has set. It is a signal handler. Go: `sigtramp`.
+///
+/// # Safety
+/// `info` and `ucontext` are what the kernel passed for `signal`. What is called returns: a jump out of it
+/// would leave gsignal current.
+///
+/// # Registers
+/// In: `edi` signal, `rsi` info, `rdx` ucontext. Clobbered: what a C call clobbers.
+#[unsafe(naked)]
+#[unsafe(link_section = "stackgate_text")]
+#[unsafe(export_name = "stackgate_sigtramp")]
+pub unsafe extern "C" fn sigtramp(
+    signal: c_int,         /* edi */
+    info: *mut c_void,     /* rsi */
+    ucontext: *mut c_void, /* rdx */
+) {
+    naked_asm!(
+        ".cfi_startproc",
+        landing_pad!(),
+        "sub rsp, {pc}",                       ".cfi_adjust_cfa_offset {pc}",
+        "mov [rsp + {rbx}], rbx",              ".cfi_rel_offset rbx, {rbx}",
+        "mov [rsp + {r12}], r12",              ".cfi_rel_offset r12, {r12}",
+        "mov [rsp + {r13}], r13",              ".cfi_rel_offset r13, {r13}",
+        "mov [rsp + {r14}], r14",              ".cfi_rel_offset r14, {r14}",
+        "mov [rsp + {r15}], r15",              ".cfi_rel_offset r15, {r15}",
+        "mov [rsp + {rbp}], rbp",              ".cfi_rel_offset rbp, {rbp}",
+        "lea rbp, [rsp + {rbp}]",
+
+        // Whose signal stack? The m's of the g that was interrupted, or of the g0. gsignal stays current, and
+        // so does the g that stands for none.
+        g_place!("r10"),
+        concat!("mov rcx, ", current_g!("r10")),
+        "mov [rsp + {former}], rcx",
+        "mov rax, [rcx + {m_out}]",
+        "test rax, rax",
+        "jnz 2f",
+        "cmp qword ptr [rcx + {state}], {is_g0}",
+        "jne 3f",
+        "mov rax, rcx",
+        "2:",
+        "add rax, {gsignal}",
+        concat!("mov ", current_g!("r10"), ", rax"),
+
+        // The former g is the fourth argument. QEMU enters handlers with another SP than the kernel does: this
+        // one lies twice below, which keeps the multiple, and is where the frame is found again.
+        "3:",
+        "mov rax, rsp",                        ".cfi_def_cfa rax, {size}",
+        "and rsp, -16",
+        "push rax",
+        "push rax",
+        ".cfi_escape {cfa_is}, {cfa_len}, {breg_rsp}, {kept_lo}, {kept_hi}, {deref}, {plus}, {size_lo}, {size_hi}",
+        "call qword ptr [rip + {handler}]",
+        "mov rsp, [rsp]",                      ".cfi_def_cfa rsp, {size}",
+
+        g_place!("r10"),
+        "mov rax, [rsp + {former}]",
+        concat!("mov ", current_g!("r10"), ", rax"),
+
+        "mov rbx, [rsp + {rbx}]",              ".cfi_restore rbx",
+        "mov r12, [rsp + {r12}]",              ".cfi_restore r12",
+        "mov r13, [rsp + {r13}]",              ".cfi_restore r13",
+        "mov r14, [rsp + {r14}]",              ".cfi_restore r14",
+        "mov r15, [rsp + {r15}]",              ".cfi_restore r15",
+        "mov rbp, [rsp + {rbp}]",              ".cfi_restore rbp",
+        "add rsp, {pc}",                       ".cfi_adjust_cfa_offset -{pc}",
+        "ret",
+        ".cfi_endproc",
+        handler = sym SIGNAL_HANDLER,
+        m_out = const offset_of!(G<X86_64>, m_out),
+        state = const offset_of!(G<X86_64>, state),
+        is_g0 = const crate::GState::G0 as usize,
+        gsignal = const offset_of!(M<X86_64>, gsignal),
+        former = const offset_of!(Crosscall2Frame, former),
+        rbx = const offset_of!(Crosscall2Frame, saved.rbx),
+        r12 = const offset_of!(Crosscall2Frame, saved.r12),
+        r13 = const offset_of!(Crosscall2Frame, saved.r13),
+        r14 = const offset_of!(Crosscall2Frame, saved.r14),
+        r15 = const offset_of!(Crosscall2Frame, saved.r15),
+        rbp = const offset_of!(Crosscall2Frame, saved.rbp),
+        pc = const offset_of!(Crosscall2Frame, pc),
+        size = const size_of::<Crosscall2Frame>(),
+        cfa_is = const DW_CFA_DEF_CFA_EXPRESSION, cfa_len = const CFA_DEREF_LEN,
+        deref = const DW_OP_DEREF, plus = const DW_OP_PLUS_UCONST, breg_rsp = const breg(RSP.dwarf),
+        kept_lo = const leb_lo(0), kept_hi = const leb_hi(0),
+        size_lo = const leb_lo(size_of::<Crosscall2Frame>() as i64),
+        size_hi = const leb_hi(size_of::<Crosscall2Frame>() as i64),
     )
 }
 

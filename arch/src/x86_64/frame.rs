@@ -161,10 +161,10 @@ crate::frames! {
 
     /// What `crosscall2` keeps for C while managed code without callee-saved registers runs.
     System frame Crosscall2Frame {
-        /// The g that was current before `crosscall1`; keeps SP aligned in `crosscall2`.
-        former: W64, "`crosscall1`" => "its end";
+        /// The g that was current before `crosscall1` or `sigtramp`; keeps SP aligned in `crosscall2`.
+        former: W64, "`crosscall1`, `sigtramp`" => "their end";
         /// Everything that C expects back.
-        saved: CalleeSaved, "`crosscall2`, `crosscall1`" => "their end";
+        saved: CalleeSaved, "`crosscall2`, `crosscall1`, `sigtramp`" => "their end";
         /// Return address into C.
         pc: W64, [RIP] "C's call instruction" => "their end";
     }

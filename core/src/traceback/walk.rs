@@ -3,7 +3,7 @@
 use super::cpu::{CFA_ABOVE_SP, Frame, RECORD_ENDS_FRAME, RECORD_IS_SP, sched_pc, sched_sp};
 use super::stack::{Memory, WORD};
 use super::{cpu, records, set, symbols, tables};
-use crate::task::{call_below, current_g, current_m, is, value};
+use crate::task::{call_below, current_g, current_m, interrupted_g, is, value};
 use crate::{G, M};
 use core::ffi::c_void;
 use core::fmt;
@@ -141,6 +141,12 @@ fn is_below(sp: usize, limit: usize) -> bool {
     sp < limit && limit - sp <= OVERFLOW
 }
 
+/// Whether `g`, which this thread has found current, is the signal stack's.
+fn is_gsignal(g: *mut G) -> bool {
+    // SAFETY: a g that was current is valid.
+    is(unsafe { &*g }, GState::Gsignal)
+}
+
 /// What the next call of `next` begins with.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Phase {
@@ -200,8 +206,8 @@ pub struct Traceback {
 impl Traceback {
     /// The chain that led here: the function that calls this comes first.
     ///
-    /// Runs on any stack, g0 and gsignal included; safe in a signal handler, where it shows the handler. Go:
-    /// `callers`.
+    /// Runs on any stack, g0 and gsignal included; safe in a signal handler, where it shows the handler and ends
+    /// where [`sigtramp`](arch::sigtramp) has called that. Go: `callers`.
     #[inline(always)]
     pub fn current() -> Self {
         Self::current_by(Walker::Auto)
@@ -330,6 +336,10 @@ impl Traceback {
             return trace.ended(Stop::NoTask);
         }
         if !trace.on_curg(frame.sp) {
+            // What a handler has interrupted, only its ucontext says.
+            if current_g().is_some_and(is_gsignal) {
+                trace.leave_curg();
+            }
             // SAFETY: the m is this thread's.
             unsafe { trace.enter_system(frame.sp) };
         }
@@ -413,7 +423,7 @@ impl Traceback {
     /// Whether `sp` has left curg's stack at its lower end, where a guard is or nobody's memory: what ran there
     /// needed more than there is.
     fn overflowed(&self, sp: usize) -> bool {
-        let on_it = current_g().is_some_and(|g| core::ptr::eq(g, self.g));
+        let on_it = interrupted_g().is_some_and(|g| core::ptr::eq(g, self.g));
         on_it && is_below(sp, self.memory.low)
     }
 
@@ -430,7 +440,7 @@ impl Traceback {
         // Where one of the stacks is not known, SP may be on that.
         // SAFETY: both are fields of the m.
         let known = stacks.map(|g| unsafe { value((*g).stack.top) } != 0);
-        let on_g0 = current_g().is_some_and(|g| core::ptr::eq(g, stacks[0]));
+        let on_g0 = interrupted_g().is_some_and(|g| core::ptr::eq(g, stacks[0]));
         let overflowed = |i| known == [true, true] || i == 0 && known[0] && on_g0;
         self.memory = Memory::NONE;
         let mut nearest = usize::MAX;
@@ -458,6 +468,10 @@ impl Traceback {
         let frame = Frame::from(registers);
         if !self.enter_m() {
             return self.end(Stop::NoTask);
+        }
+        // A handler: what that has interrupted, only its own ucontext says.
+        if !self.on_curg(frame.sp) && interrupted_g().is_some_and(is_gsignal) {
+            self.leave_curg();
         }
         let overflowed = self.overflowed(frame.sp);
         if let Some(crossing) = crossing_at(frame.pc)
@@ -699,6 +713,8 @@ impl Traceback {
             None => return true,
             // The entry trampoline has no record, or the one in the BaseFrame.
             Some(Crossing::GStart) => self.end(Stop::End),
+            // A handler's chain ends here: where the signal came, only the ucontext says.
+            Some(Crossing::Sigtramp) => self.end(Stop::End),
             // Where C called back.
             Some(Crossing::Cgocallback) if !self.system => self.enter_entry(&frame),
             // Any other has a frame like every function, and is not shown.

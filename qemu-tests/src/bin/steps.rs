@@ -81,7 +81,8 @@ fn broken_rule(sp: usize) -> Option<&'static str> {
         if !on_system && !on_managed {
             return Some("sp-on-no-stack");
         }
-        if on_system && current != &raw mut (*m).g0 {
+        // A handler that C calls as a function runs as gsignal, which calls C where it stands as g0 does.
+        if on_system && current != &raw mut (*m).g0 && current != &raw mut (*m).gsignal {
             return Some("g0-not-current-on-its-stack");
         }
         if !current.is_null()

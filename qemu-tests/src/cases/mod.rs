@@ -16,6 +16,7 @@ pub mod overflow;
 pub mod paths;
 pub mod platform;
 pub mod registers;
+pub mod signals;
 pub mod stacks;
 pub mod tasks;
 pub mod threads;
@@ -49,6 +50,7 @@ pub fn all() -> impl Iterator<Item = &'static Case> {
         stacks::CASES,
         threads::CASES,
         overflow::CASES,
+        signals::CASES,
         libc_shim::CASES,
         crate::cpu::CASES,
     ]

@@ -11,7 +11,9 @@ use core::sync::atomic::{AtomicUsize, Ordering};
 use stackgate::arch::frame::Word;
 use stackgate::arch::{Cpu, Native};
 use stackgate::{G, Platform, StackBounds, current_m, g_init, resume};
-use stackgate_libc::{Hosted, StackOptions, Stacks, ThreadOptions, handle_overflow, start_thread};
+use stackgate_libc::{
+    Hosted, StackOptions, Stacks, ThreadOptions, Verdict, handle_overflow, handle_signal, start_thread,
+};
 
 /// Frames until there is no room.
 #[unsafe(no_mangle)]
@@ -67,7 +69,7 @@ fn names(lines: &[String]) -> Vec<&str> {
     lines.iter().map(String::as_str).filter(indented).collect()
 }
 
-fn overflows_managed(in_c: bool, given: bool) -> (Ending, String, String) {
+fn overflows_managed(in_c: bool, given: bool, handled: bool) -> (Ending, String, String) {
     let pool = Stacks::new(StackOptions::default());
     let stack = pool.take(16 << 10).expect("a stack");
     symbols::register_once();
@@ -92,6 +94,10 @@ fn overflows_managed(in_c: bool, given: bool) -> (Ending, String, String) {
     let ending = in_child(|| {
         handle_overflow().expect("a handler");
         handle_overflow().expect("again does nothing");
+        if handled {
+            // SAFETY: a handler that does nothing.
+            unsafe { handle_signal(libc::SIGSEGV, passes_on) }.expect("a signal");
+        }
         signal_stack(64 << 10);
         adopted(|_| {
             // SAFETY: the stack is the task's; the guard is in memory that nobody else uses in this child.
@@ -108,8 +114,8 @@ fn overflows_managed(in_c: bool, given: bool) -> (Ending, String, String) {
     (ending, task, bounds)
 }
 
-fn managed(given: bool) {
-    let (ending, task, bounds) = overflows_managed(false, given);
+fn managed(given: bool, handled: bool) {
+    let (ending, task, bounds) = overflows_managed(false, given, handled);
     let lines = report(&ending, "the managed stack of a task is too small");
     check!(lines.iter().any(|line| line.starts_with(&task) && !line.contains("in C")), "{task}: {lines:#?}");
     check!(lines.iter().any(|line| line.starts_with(&bounds)), "{bounds}: {lines:#?}");
@@ -122,11 +128,21 @@ fn managed(given: bool) {
 }
 
 fn a_managed_stack() {
-    managed(false);
+    managed(false, false);
+}
+
+/// A handler of the embedder that comes first and runs as gsignal.
+unsafe extern "C" fn passes_on(_: c_int, _: *mut c_void, _: *mut c_void) -> Verdict {
+    Verdict::PassOn
+}
+
+fn after_a_handler() {
+    managed(false, true);
+    managed(true, true);
 }
 
 fn a_stack_of_the_embedder() {
-    managed(true);
+    managed(true, false);
 }
 
 /// Runs `f` in a child, on a thread that the runtime starts.
@@ -379,6 +395,7 @@ fn a_thread_without_an_m() {
 cases! {
     "overflow";
     "managed stack" => a_managed_stack;
+    "after a handler" => after_a_handler;
     "embedder's stack" => a_stack_of_the_embedder;
     "system stack" => a_system_stack;
     "system stack in C" => a_system_stack_in_c;

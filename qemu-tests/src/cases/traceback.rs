@@ -27,7 +27,7 @@ struct Tower<'a> {
 }
 
 /// Builds a tower of `levels` callbacks in a task, and runs `top` in the innermost.
-fn tower(levels: usize, mut top: impl FnMut()) {
+pub fn tower(levels: usize, mut top: impl FnMut()) {
     adopted(|_| {
         let mut tower = Tower { levels, top: &mut top };
         let mut task = Task::new(256 << 10, task_function);
@@ -90,7 +90,7 @@ levels! {
 }
 
 /// The names of the tower's functions. `run_top` stands for all that the case itself puts on top of it.
-fn name_tower() {
+pub fn name_tower() {
     let named: [(&'static str, usize); 7] = [
         ("task", task_function as EntryFn as usize),
         ("g1", g1 as CallbackFn as usize),
@@ -101,6 +101,11 @@ fn name_tower() {
         ("top", run_top as unsafe fn(*mut c_void) as usize),
     ];
     register(&named);
+}
+
+/// Where the task's function begins.
+pub fn task_address() -> usize {
+    task_function as EntryFn as usize & !1
 }
 
 /// Registers functions by their addresses: each ends where the program's symbol table says.
@@ -121,7 +126,7 @@ fn register(named: &[(&'static str, usize)]) {
 }
 
 /// The trace as text: names of managed frames from the innermost of the tower on, PCs of C.
-fn tower_of(pcs: &[Pc]) -> Vec<String> {
+pub fn tower_of(pcs: &[Pc]) -> Vec<String> {
     let mut all = Vec::new();
     let mut frames = Frames::new(pcs.iter().copied());
     while let Some(frame) = frames.next() {
@@ -154,7 +159,11 @@ fn set(context: ContextFn, traceback: TracebackFn, symbolizer: Option<Symbolizer
 
 static CONTEXTS: AtomicUsize = AtomicUsize::new(0);
 
-unsafe extern "C" fn counting_context(arg: *mut ContextArg) {
+/// A context function that counts what is not released.
+///
+/// # Safety
+/// `arg` is one.
+pub unsafe extern "C" fn counting_context(arg: *mut ContextArg) {
     // SAFETY: what the contract says is passed.
     let arg = unsafe { &mut *arg };
     if arg.context == 0 {

@@ -357,6 +357,50 @@ pub const STORIES: &[Story] = &[
         ],
     },
     Story {
+        name: "A signal",
+        covers: &["sigtramp"],
+        only: None,
+        panels: [
+            Panel {
+                title: "before",
+                g: "g",
+                says: "A signal comes while a task, or C that it has called, runs; the kernel goes to the thread's signal stack.",
+                managed: &[BASE, code("the task")],
+                system: &[code("what the kernel has saved").at(SP)],
+            },
+            Panel {
+                title: "in the handler",
+                g: "gsignal",
+                says: "sigtramp has saved every callee-saved register and the g that was current, since C may have called it as a function, and calls the embedder's handler.",
+                managed: &[BASE, code("the task")],
+                system: &[
+                    code("what the kernel has saved"),
+                    frame("Crosscall2Frame"),
+                    code("the embedder's handler").at(SP),
+                ],
+            },
+            Panel {
+                title: "in a callback",
+                g: "gsignal",
+                says: "There is none: a callback from a signal handler is a named fatal error.",
+                managed: &[BASE, code("the task")],
+                system: &[
+                    code("what the kernel has saved"),
+                    frame("Crosscall2Frame"),
+                    code("the embedder's handler"),
+                    code("C").at(SP),
+                ],
+            },
+            Panel {
+                title: "after",
+                g: "g",
+                says: "The g is current again, and the kernel goes back to what was interrupted.",
+                managed: &[BASE, code("the task")],
+                system: &[code("what the kernel has saved").at(SP)],
+            },
+        ],
+    },
+    Story {
         name: "Where there is nothing to switch",
         covers: &["asmcgocall", "ccall", "systemstack", "getg", "setg"],
         only: None,
