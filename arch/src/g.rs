@@ -65,6 +65,16 @@ crate::frames! {
         user: C::Word, "the embedder" => "the embedder";
     }
 
+    /// What a signal has interrupted: it lies in the frame of `sigtramp`'s callee while the handler runs.
+    Memory frame Interrupted<C: Cpu> {
+        /// The same of the handler that was interrupted itself; null if none was.
+        outer: Ptr<Interrupted<C>, C::Word>, "`sigtramp`'s callee" => "its end, tracebacks";
+        /// The g that was current.
+        g: Ptr<G<C>, C::Word>, "`sigtramp`'s callee" => "tracebacks";
+        /// The handler's `ucontext_t`.
+        ucontext: Ptr<C::Word, C::Word>, "`sigtramp`'s callee" => "tracebacks";
+    }
+
     /// A thread, or a CPU, that runs g's.
     ///
     /// The first field of the embedder's thread structure. Only `user` is the embedder's. g0 comes first, so
@@ -76,9 +86,8 @@ crate::frames! {
         curg: Ptr<G<C>, C::Word>, "`resume`, `gogo`, `park`, `mcall`" => "`cgocallback`, `ccall`, tracebacks";
         /// The signal stack, as a g.
         gsignal: G<C>, "`m_adopt`, `sigtramp`'s callee" => "`sigtramp`, tracebacks";
-        /// The g that was current when the signal came whose handler runs. Nobody reads it but while gsignal is
-        /// current.
-        interrupted: Ptr<G<C>, C::Word>, "`sigtramp`'s callee" => "tracebacks";
+        /// What the signal has interrupted whose handler runs; null while none does.
+        interrupted: Ptr<Interrupted<C>, C::Word>, "`sigtramp`'s callee" => "tracebacks";
         /// What stands for the call into C on a thread that C made and that calls in: where its g begins.
         /// g0's `sched` points behind it while no callback runs.
         root: C::AsmcgocallFrame, "attaching a foreign thread" => "`cgocallback`, tracebacks";
@@ -116,13 +125,18 @@ pub enum GState {
 /// The g of a thread that has none: it calls C where it stands, and a callback on it has to be attached.
 ///
 /// A thread begins with the address of this in its current-g word, so that no crossing has to ask whether
-/// there is a g before it asks what kind of g it is.
+/// there is a g before it asks what kind of g it is. By its state, [`GState::Uninit`], `getg` tells it from others.
 #[unsafe(export_name = "stackgate_no_g")]
 pub(crate) static NO_G: NoG = NoG(MaybeUninit::zeroed());
 
+/// The same while a signal handler runs on such a thread, where a callback is a mistake.
+#[unsafe(export_name = "stackgate_handles_no_g")]
+pub static HANDLES_NO_G: NoG = NoG(MaybeUninit::zeroed());
+
 /// A `G` of zeros that nobody writes.
 #[repr(transparent)]
-pub(crate) struct NoG(MaybeUninit<G<Native>>);
+#[derive(Debug)]
+pub struct NoG(MaybeUninit<G<Native>>);
 // SAFETY: never written.
 unsafe impl Sync for NoG {}
 

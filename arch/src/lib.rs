@@ -69,7 +69,7 @@ mod g;
 pub mod lineage;
 pub mod unwind;
 
-pub use g::{CALLBACK_ELSEWHERE, Cpu, G, GState, M, SIGNAL_HANDLER, Stack};
+pub use g::{CALLBACK_ELSEWHERE, Cpu, G, GState, HANDLES_NO_G, Interrupted, M, SIGNAL_HANDLER, Stack};
 
 /// Asserts that pushing these fields, in this order, builds the frame from its upper end down.
 #[allow(unused_macros, reason = "frames are pushed on x86 only")]

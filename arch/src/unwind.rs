@@ -31,6 +31,26 @@ pub struct Start {
     pub record: usize,
 }
 
+/// Where `sigtramp` has the `ucontext_t` that it was called with.
+#[derive(Clone, Copy, Debug)]
+pub enum UcontextIn {
+    /// In the third argument's register, but for where the handler has returned: there in `kept`, until `back` bytes
+    /// further.
+    Registers {
+        /// The register of the argument.
+        argument: Register,
+        /// One that the handler gives back.
+        kept: Register,
+        /// From the return address to the last instruction at which only `kept` has it.
+        back: usize,
+    },
+    /// On the stack, where its caller has put it.
+    Stack {
+        /// Bytes from the CFA up to it.
+        above_cfa: usize,
+    },
+}
+
 /// A register file for unwinding, indexed by DWARF number.
 #[derive(Clone, Copy, Debug)]
 #[repr(C)]
@@ -109,6 +129,9 @@ impl From<Start> for Registers {
     }
 }
 
+/// An address of Thumb code has its lowest bit set.
+const MARK: usize = cfg!(target_arch = "arm") as usize;
+
 /// Declares [`Crossing`] and where each begins.
 macro_rules! crossings {
     ($($(#[$attribute:meta])* $name:ident = $function:ident),+ $(,)?) => {
@@ -123,8 +146,6 @@ macro_rules! crossings {
         ///
         /// Safe in a signal handler; needs no table.
         pub fn crossing_at(pc: usize) -> Option<Crossing> {
-            /// An address of Thumb code has its lowest bit set.
-            const MARK: usize = cfg!(target_arch = "arm") as usize;
             if !in_crossing(pc) {
                 return None;
             }
@@ -194,6 +215,18 @@ impl Registers {
             _ => return None,
         };
         self.get(register.dwarf as usize)
+    }
+
+    /// The `ucontext_t` that `sigtramp` was called with, at any instruction of it. `argument` reads a word so many
+    /// bytes above the CFA.
+    pub fn ucontext_of_handler(&self, argument: impl FnOnce(usize) -> Option<usize>) -> Option<usize> {
+        match native::unwind::UCONTEXT_IN {
+            UcontextIn::Registers { argument, kept, back } => {
+                let behind = self.pc().wrapping_sub((&raw const native::asm::sigtramp_return).addr() & !MARK);
+                self.get(if behind <= back { kept } else { argument }.dwarf as usize)
+            }
+            UcontextIn::Stack { above_cfa } => argument(above_cfa),
+        }
     }
 
     /// The catch that `throw_to` goes to, while `g0.sched.sp` is back where that was made and SP is not there.

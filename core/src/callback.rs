@@ -199,14 +199,19 @@ pub(crate) fn install() {
 
 /// A callback that `cgocallback` could not run: finds the thread an m, or says which mistake it is.
 unsafe extern "C" fn elsewhere(func: CallbackFn, frame: *mut c_void, size: usize, ctxt: usize) {
+    const IN_HANDLER: [&str; 2] =
+        ["callback from a signal handler", "managed code does not run on a signal stack"];
     let Some(g) = current_g() else {
+        if core::ptr::addr_eq(arch::current(), &raw const arch::HANDLES_NO_G) {
+            fatal(IN_HANDLER[0], IN_HANDLER[1]);
+        }
         // SAFETY: what `cgocallback` got.
         return unsafe { extra::callback(func, frame, size, ctxt) };
     };
     // SAFETY: the current g is valid.
     let g = unsafe { &*g };
     if is(g, GState::Gsignal) {
-        fatal("callback from a signal handler", "managed code does not run on a signal stack");
+        fatal(IN_HANDLER[0], IN_HANDLER[1]);
     }
     if !is(g, GState::G0) {
         fatal("callback on a g that is not g0", "C was called without asmcgocall, ccall or cgocall");

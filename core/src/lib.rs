@@ -76,7 +76,7 @@ pub use platform::{
     ErrnoFn, ExitHook, Platform, PlatformError, ServiceError, SignalMask, StackBounds, ThreadRun, fatal,
     platform, set_platform,
 };
-pub use signals::{SignalError, set_signal_handler};
+pub use signals::{SignalError, interrupted_g, set_signal_handler};
 pub use stackgate_arch as arch;
 pub use stackgate_arch::{
     CFn, CallbackFn, EntryFn, GState, SignalFn, asmcgocall, cgocallback, crosscall2, systemstack,
@@ -98,3 +98,5 @@ pub const MANAGED_USE: usize = 800;
 pub type G = stackgate_arch::G<stackgate_arch::Native>;
 /// A thread that runs tasks: the first field of the embedder's thread structure. See [`stackgate_arch::M`].
 pub type M = stackgate_arch::M<stackgate_arch::Native>;
+/// What a signal has interrupted.
+pub(crate) type Interrupted = stackgate_arch::Interrupted<stackgate_arch::Native>;

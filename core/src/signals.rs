@@ -8,11 +8,12 @@
 use crate::once::Once;
 use crate::platform::{errno_location, platform};
 use crate::task::{current_g, current_m, is, value, word};
-use crate::{G, GState, M};
+use crate::{G, GState, Interrupted, M};
 use core::ffi::{c_int, c_void};
 use core::fmt;
 use core::mem::transmute;
-use core::sync::atomic::{AtomicPtr, Ordering};
+use core::ptr::with_exposed_provenance_mut;
+use core::sync::atomic::{AtomicPtr, Ordering, compiler_fence};
 use stackgate_arch::frame::Ptr;
 use stackgate_arch::{self as arch, Native, SignalFn, Stack};
 
@@ -60,8 +61,20 @@ pub unsafe fn set_signal_handler(handler: SignalFn) -> Result<(), SignalError> {
     Ok(())
 }
 
+/// The g that was current when the signal came whose handler runs; the current g where no handler runs, or one that
+/// did not come through [`sigtramp`](stackgate_arch::sigtramp). `None` on a thread without an m.
+///
+/// Runs on any stack; safe in a signal handler.
+pub fn interrupted_g() -> Option<*mut G> {
+    let g = current_g()?;
+    let Some(m) = gsignals_m() else { return Some(g) };
+    // SAFETY: this thread's m; what it designates lies in the frame of a function that has not returned.
+    let interrupted = unsafe { (*m).interrupted.get().as_ref() };
+    Some(interrupted.map_or(g, |interrupted| interrupted.g.get()))
+}
+
 /// What the trampoline calls.
-unsafe extern "C" fn arrived(signal: c_int, info: *mut c_void, ucontext: *mut c_void, interrupted: *mut G) {
+unsafe extern "C" fn arrived(signal: c_int, info: *mut c_void, ucontext: *mut c_void, g: *mut G) {
     let errno = errno_location();
     // SAFETY: errno is this thread's, and stays where it is.
     let saved = unsafe { errno.read_volatile() };
@@ -71,14 +84,24 @@ unsafe extern "C" fn arrived(signal: c_int, info: *mut c_void, ucontext: *mut c_
     match gsignals_m() {
         // SAFETY: this thread's m, whose gsignal is current.
         Some(m) => unsafe {
-            let former = ((*m).interrupted, (*m).gsignal.stack);
-            (*m).interrupted = Ptr::new(interrupted);
+            let stack = (*m).gsignal.stack;
             (*m).gsignal.stack = stack_of(m, (&raw const saved).addr());
+            let outer = (*m).interrupted;
+            let mut interrupted = Interrupted { outer, g: Ptr::new(g), ucontext: Ptr::new(ucontext.cast()) };
+            // Whoever takes a traceback finds it by its address.
+            let published = (&raw mut interrupted).expose_provenance();
+            compiler_fence(Ordering::Release);
+            (&raw mut (*m).interrupted).write_volatile(Ptr::new(with_exposed_provenance_mut(published)));
             handler(signal, info, ucontext);
-            ((*m).interrupted, (*m).gsignal.stack) = former;
+            (&raw mut (*m).interrupted).write_volatile(outer);
+            compiler_fence(Ordering::Release);
+            (*m).gsignal.stack = stack;
         },
-        // SAFETY: what the kernel passed.
-        None => unsafe { handler(signal, info, ucontext) },
+        // SAFETY: what the kernel passed. The trampoline makes current again what was.
+        None => unsafe {
+            arch::setg((&raw const arch::HANDLES_NO_G).cast_mut().cast());
+            handler(signal, info, ucontext);
+        },
     }
     // SAFETY: as above.
     unsafe { errno.write_volatile(saved) };

@@ -66,19 +66,6 @@ pub fn current_m() -> Option<*mut M> {
     }
 }
 
-/// The g that was current when the signal came whose handler runs; the current g if no handler runs, or one that
-/// did not come through the trampoline.
-pub(crate) fn interrupted_g() -> Option<*mut G> {
-    let g = current_g()?;
-    // SAFETY: the current g is valid.
-    if !is(unsafe { &*g }, GState::Gsignal) {
-        return Some(g);
-    }
-    // SAFETY: this thread's m.
-    let interrupted = current_m().map(|m| unsafe { (*m).interrupted.get() })?;
-    Some(if interrupted.is_null() { g } else { interrupted })
-}
-
 /// Why a thread could not be adopted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]

@@ -28,7 +28,7 @@ use stackgate::arch::frame::Word;
 use stackgate::arch::unwind::Registers;
 use stackgate::arch::{Native, Stack};
 use stackgate::traceback::{Traceback, print};
-use stackgate::{G, M, ServiceError, current_g, current_m, platform};
+use stackgate::{G, M, ServiceError, current_m, interrupted_g, platform};
 
 /// The signals that a guard can make. Linux sends the first; a mapping that cannot be filled, the second.
 const SIGNALS: [c_int; 2] = [sys::SIGSEGV, sys::SIGBUS];
@@ -229,12 +229,7 @@ fn describe(
         None => write!(out, "    no task on the m {m:p}")?,
     }
     // A handler of ours may have come first, which runs as gsignal.
-    let on = current_g().is_some_and(|current| {
-        // SAFETY: this thread's m.
-        let m: Option<&M> = unsafe { m.as_ref() };
-        let before = m.filter(|m| core::ptr::eq(current, &m.gsignal)).map(|m| m.interrupted.get());
-        core::ptr::eq(before.unwrap_or(current), g)
-    });
+    let on = interrupted_g().is_some_and(|interrupted| core::ptr::eq(interrupted, g));
     writeln!(out, "{}", if g.is_null() || on { "" } else { ", in C" })?;
     let Range { start, end } = overflow.stack;
     write!(out, "    stack {start:#x} to {end:#x}, {} bytes", end - start)?;

@@ -440,18 +440,18 @@ pub const SCENARIOS: &[Scenario] = &[
     },
     Scenario {
         name: "a handler on a g",
-        way: Way::Task(step_signalled),
-        steps: &[step("sigtramp", task!("sigtramp signalled"), "signalled")],
+        way: Way::Task(step_handled),
+        steps: &[step("sigtramp", task!("sigtramp handled"), "handled")],
     },
     Scenario {
         name: "a handler on g0",
-        way: Way::G0(step_signalled_here),
-        steps: &[step("sigtramp", "sigtramp signalled_here main", "signalled_here main")],
+        way: Way::G0(step_handled_here),
+        steps: &[step("sigtramp", "sigtramp handled_here main", "handled_here main")],
     },
     Scenario {
         name: "a handler without a g",
-        way: Way::Bare(step_signalled_here),
-        steps: &[step("sigtramp", "sigtramp signalled_here main", "")],
+        way: Way::Bare(step_handled_here),
+        steps: &[step("sigtramp", "sigtramp handled_here main", "")],
     },
 ];
 
@@ -519,8 +519,8 @@ macro_rules! both {
 both!(step_calls, step_calls_here, any(arch::asmcgocall as Asmcgocall)(step_c_leaf, NULL));
 both!(step_ccalls, step_ccalls_here, ccall_one(step_c_leaf, NULL));
 both!(
-    step_signalled,
-    step_signalled_here,
+    step_handled,
+    step_handled_here,
     any(arch::sigtramp as unsafe extern "C" fn(c_int, *mut c_void, *mut c_void))(1, NULL, NULL)
 );
 both!(step_system, step_system_here, any(arch::systemstack as Systemstack)(step_system_leaf, NULL));

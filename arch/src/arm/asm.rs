@@ -168,19 +168,16 @@ pub unsafe extern "C" fn getg() -> *mut G<Arm> /* r0 */ {
         begins!(),
         g_place!("r12", "r3"),
         "ldr r0, [r12, r3]",
-        // The g that stands for none is null to everybody else.
-        "ldr r3, 7f",
-        "6: add r3, pc",
-        "cmp r0, r3",
+        // One that stands for none is null to everybody else.
+        "ldr r3, [r0, #{state}]",
+        "cmp r3, #0",
         "it eq",
         "moveq r0, #0",
         "bx lr",
         ".balign 4",
         g_literal!(),
-        "7: .word {no_g} - (6b + {ahead})",
         ends!(),
-        no_g = sym NO_G,
-        ahead = const PC_AHEAD,
+        state = const offset_of!(G<Arm>, state),
     )
 }
 
@@ -1057,6 +1054,9 @@ unsafe extern "C" {
     /// Thumb code its bit 0 is set, as in every return address.
     #[link_name = "stackgate_callback_return"]
     pub static callback_return: [u8; 0];
+    /// Where the handler that `sigtramp` calls returns to.
+    #[link_name = "stackgate_sigtramp_return"]
+    pub static sigtramp_return: [u8; 0];
     /// Where the first `resume` of a g jumps to, in [`g_start`].
     #[link_name = "stackgate_g_begin"]
     pub static g_begin: [u8; 0];
@@ -1354,7 +1354,7 @@ pub unsafe extern "C" fn sigtramp(
 ) {
     naked_asm!(
         begins!(),
-        // r2 and r3 fill the two words for the former g and its place.
+        // r2 and r3 fill the word for the former g, and one that is not used here.
         "push {{rfp, lr}}",                    ".cfi_adjust_cfa_offset {size} - {link}", record_saved!(),
         goes_on!(".save {{rfp, lr}}"),
         "vpush {{d8-d15}}",                    ".cfi_adjust_cfa_offset {link} - {d8}", doubles_saved!(),
@@ -1369,7 +1369,6 @@ pub unsafe extern "C" fn sigtramp(
         "add r5, r5, r4",
         "ldr r3, [r5]",
         "str r3, [sp, #{former}]",
-        "str r5, [sp, #{place}]",
         "ldr r6, [r3, #{m_out}]",
         "cmp r6, #0",
         "bne 2f",
@@ -1381,16 +1380,24 @@ pub unsafe extern "C" fn sigtramp(
         "add r6, r6, #{gsignal}",
         "str r6, [r5]",
 
-        // The former g is the fourth argument.
+        // ucontext stays known until the end, for who interrupts this: in r2, and behind the call in r8. The
+        // former g is the fourth argument.
         "3:",
+        "mov r8, r2",
         "ldr r12, 5f",
         "4: add r12, pc",
         "ldr r12, [r12]",
         "blx r12",
+        ".globl stackgate_sigtramp_return", ".hidden stackgate_sigtramp_return",
+        ".type stackgate_sigtramp_return, %function",
+        "stackgate_sigtramp_return:",
+        "mov r2, r8",
 
+        "ldr r3, [sp, #{former}]",
+        "str r3, [r5]",
+        "str r2, [sp, #{former}]",
         "pop {{r2-r11}}",                      ".cfi_adjust_cfa_offset -{d8}", general_restored!(),
         goes_on!(".save {{rfp, lr}}" ".vsave {{d8-d15}}"),
-        "str r2, [r3]",
         "vpop {{d8-d15}}",                     ".cfi_adjust_cfa_offset {d8} - {link}", doubles_restored!(),
         goes_on!(".save {{rfp, lr}}"),
         "pop {{rfp, pc}}",
@@ -1405,7 +1412,6 @@ pub unsafe extern "C" fn sigtramp(
         is_g0 = const crate::GState::G0 as usize,
         gsignal = const offset_of!(M<Arm>, gsignal),
         former = const offset_of!(Crosscall2Frame, former),
-        place = const offset_of!(Crosscall2Frame, place),
         r4 = const offset_of!(Crosscall2Frame, saved.r4),
         r5 = const offset_of!(Crosscall2Frame, saved.r5),
         r6 = const offset_of!(Crosscall2Frame, saved.r6),

@@ -1,7 +1,7 @@
 //! The frames of arm. See the module above for who builds which, and when.
 
 use crate::frame::{Layout, Ptr, Register, W32};
-use crate::{Cpu, G, M, Stack};
+use crate::{Cpu, G, Interrupted, M, Stack};
 use core::mem::offset_of;
 use static_assertions::const_assert_eq;
 
@@ -212,8 +212,8 @@ crate::frames! {
     System frame Crosscall2Frame {
         /// The g that was current before `crosscall1` or `sigtramp`; `crosscall2` does not use it.
         former: W32, "`crosscall1`, `sigtramp`" => "their end";
-        /// The address of this thread's current g in `crosscall1` and `sigtramp`; keeps SP aligned.
-        place: W32, "`crosscall1`, `sigtramp`" => "their end";
+        /// The address of this thread's current g in `crosscall1`; keeps SP aligned.
+        place: W32, "`crosscall1`" => "its end";
         /// Everything that C expects back.
         saved: CalleeSaved, "`crosscall2`, `crosscall1`, `sigtramp`" => "their end";
         /// Return address into C.
@@ -232,6 +232,7 @@ pub const LAYOUTS: &[Layout] = &[
     Gobuf::LAYOUT,
     G::<Arm>::LAYOUT,
     M::<Arm>::LAYOUT,
+    Interrupted::<Arm>::LAYOUT,
     Double::LAYOUT,
     CalleeSaved::LAYOUT,
     SwitchFrame::LAYOUT,

@@ -5,7 +5,7 @@
 
 use super::frame::*;
 use crate::frame::{Register, W32};
-use crate::unwind::{RecordForm, Start};
+use crate::unwind::{RecordForm, Start, UcontextIn};
 
 /// A frame record: the frame pointer, r11 in A32 and r7 in Thumb code, designates the caller's, and the
 /// return address follows it. LLVM's form, with `-C force-frame-pointers=yes`; AAPCS32 6.2.1.4 has the same
@@ -38,6 +38,8 @@ pub const RA: usize = PC.dwarf as usize;
 pub const LEFT_IN: [Register; 3] = [R1, R1, R1];
 /// Where `throw_to` keeps its catch from the moment when `g0.sched.sp` is back until SP is there.
 pub const CATCH_IN: Register = R0;
+/// Where `sigtramp` has the `ucontext_t` that it was called with.
+pub const UCONTEXT_IN: UcontextIn = UcontextIn::Registers { argument: R2, kept: R8, back: 0 };
 
 crate::frames! {
     /// The part of Linux's `ucontext_t` that holds the interrupted registers, as a signal handler gets it.

@@ -115,14 +115,13 @@ pub unsafe extern "C" fn getg() -> *mut G<Arm64> /* x0 */ {
         landing_pad!(),
         g_place!("x10", "x11"),
         "ldr x0, [x10, x11]",
-        // The g that stands for none is null to everybody else.
-        "adrp x9, :got:{no_g}",
-        "ldr x9, [x9, :got_lo12:{no_g}]",
-        "cmp x0, x9",
+        // One that stands for none is null to everybody else.
+        "ldr x9, [x0, {state}]",
+        "cmp x9, #0",
         "csel x0, xzr, x0, eq",
         "ret",
         ".cfi_endproc",
-        no_g = sym NO_G,
+        state = const offset_of!(G<Arm64>, state),
     )
 }
 
@@ -1056,6 +1055,9 @@ unsafe extern "C" {
     /// Where a callback's managed function returns to: a return address that says "C lies below here".
     #[link_name = "stackgate_callback_return"]
     pub static callback_return: [u8; 0];
+    /// Where the handler that `sigtramp` calls returns to.
+    #[link_name = "stackgate_sigtramp_return"]
+    pub static sigtramp_return: [u8; 0];
     /// Where the first `resume` of a g jumps to, in [`g_start`].
     #[link_name = "stackgate_g_begin"]
     pub static g_begin: [u8; 0];
@@ -1418,12 +1420,17 @@ pub unsafe extern "C" fn sigtramp(
         "add x13, x13, {gsignal}",
         "str x13, [x10, x11]",
 
-        // The former g is the fourth argument.
+        // ucontext stays known until the end, for who interrupts this: in x2, and behind the call in x19. The
+        // former g is the fourth argument.
         "3:",
+        "mov x19, x2",
         "adrp x16, :got:{handler}",
         "ldr x16, [x16, :got_lo12:{handler}]",
         "ldr x16, [x16]",
         "blr x16",
+        ".globl stackgate_sigtramp_return", ".hidden stackgate_sigtramp_return",
+        "stackgate_sigtramp_return:",
+        "mov x2, x19",
 
         g_place!("x10", "x11"),
         "ldr x12, [sp, {former}]",

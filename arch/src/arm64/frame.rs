@@ -1,7 +1,7 @@
 //! The frames of arm64. See the module above for who builds which, and when.
 
 use crate::frame::{Layout, Ptr, Register, W64};
-use crate::{Cpu, G, M, Stack};
+use crate::{Cpu, G, Interrupted, M, Stack};
 use static_assertions::const_assert_eq;
 
 /// arm64, also called AArch64.
@@ -225,6 +225,7 @@ pub const LAYOUTS: &[Layout] = &[
     Gobuf::LAYOUT,
     G::<Arm64>::LAYOUT,
     M::<Arm64>::LAYOUT,
+    Interrupted::<Arm64>::LAYOUT,
     CalleeSaved::LAYOUT,
     SwitchFrame::LAYOUT,
     BaseFrame::LAYOUT,

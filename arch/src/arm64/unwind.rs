@@ -5,7 +5,7 @@
 
 use super::frame::*;
 use crate::frame::{Register, W64};
-use crate::unwind::{RecordForm, Start};
+use crate::unwind::{RecordForm, Start, UcontextIn};
 
 /// A frame record: x29 designates the caller's x29, and the return address follows it.
 /// AAPCS64 6.4.6; code keeps it with `-C force-frame-pointers=yes`, `-fno-omit-frame-pointer`.
@@ -36,6 +36,8 @@ pub const RA: usize = PC.dwarf as usize;
 pub const LEFT_IN: [Register; 3] = [X12, X12, X12];
 /// Where `throw_to` keeps its catch from the moment when `g0.sched.sp` is back until SP is there.
 pub const CATCH_IN: Register = X0;
+/// Where `sigtramp` has the `ucontext_t` that it was called with.
+pub const UCONTEXT_IN: UcontextIn = UcontextIn::Registers { argument: X2, kept: X19, back: 0 };
 
 crate::frames! {
     /// The part of Linux's `ucontext_t` that holds the interrupted registers, as a signal handler gets it.

@@ -147,14 +147,13 @@ pub unsafe extern "C" fn getg() -> *mut G<I386> /* eax */ {
         landing_pad!(),
         g_place!("eax"),
         concat!("mov eax, ", current_g!("eax")),
-        // The g that stands for none is null to everybody else.
+        // One that stands for none is null to everybody else.
         "xor ecx, ecx",
-        address!("edx", "{no_g}"),
-        "cmp eax, edx",
+        "cmp [eax + {state}], ecx",
         "cmove eax, ecx",
         "ret",
         ".cfi_endproc",
-        no_g = sym NO_G,
+        state = const offset_of!(G<I386>, state),
     )
 }
 
@@ -1026,6 +1025,9 @@ unsafe extern "C" {
     /// Where a callback's managed function returns to: a return address that says "C lies below here".
     #[link_name = "stackgate_callback_return"]
     pub static callback_return: [u8; 0];
+    /// Where the handler that `sigtramp` calls returns to.
+    #[link_name = "stackgate_sigtramp_return"]
+    pub static sigtramp_return: [u8; 0];
     /// Where the first `resume` of a g jumps to, in [`g_start`].
     #[link_name = "stackgate_g_begin"]
     pub static g_begin: [u8; 0];
@@ -1392,6 +1394,8 @@ pub unsafe extern "C" fn sigtramp(
         "push dword ptr [ecx + {pc} + {in_signal}]",
         ".cfi_escape {cfa_is}, {cfa_len}, {breg_esp}, {kept_lo}, {kept_hi}, {deref}, {plus}, {size_lo}, {size_hi}",
         "call dword ptr [edx]",
+        ".globl stackgate_sigtramp_return", ".hidden stackgate_sigtramp_return",
+        "stackgate_sigtramp_return:",
         "mov esp, [esp + {outgoing}]",         ".cfi_def_cfa esp, {size}",
 
         g_place!("ecx"),

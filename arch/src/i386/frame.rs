@@ -1,7 +1,7 @@
 //! The frames of i386. See the module above for who builds which, and when.
 
 use crate::frame::{Layout, Ptr, Register, W32};
-use crate::{Cpu, G, M, Stack};
+use crate::{Cpu, G, Interrupted, M, Stack};
 use core::mem::offset_of;
 use static_assertions::const_assert_eq;
 
@@ -196,6 +196,7 @@ pub const LAYOUTS: &[Layout] = &[
     Gobuf::LAYOUT,
     G::<I386>::LAYOUT,
     M::<I386>::LAYOUT,
+    Interrupted::<I386>::LAYOUT,
     CalleeSaved::LAYOUT,
     Arguments::LAYOUT,
     SwitchFrame::LAYOUT,

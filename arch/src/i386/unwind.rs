@@ -5,7 +5,7 @@
 
 use super::frame::*;
 use crate::frame::{Register, W32};
-use crate::unwind::{RecordForm, Start};
+use crate::unwind::{RecordForm, Start, UcontextIn};
 
 /// A frame record: ebp designates the caller's ebp, and the return address follows it.
 /// psABI 2.2.2; code keeps it with `-C force-frame-pointers=yes`, `-fno-omit-frame-pointer`.
@@ -35,6 +35,8 @@ pub const RA: usize = EIP.dwarf as usize;
 pub const LEFT_IN: [Register; 3] = [EDX, EAX, ECX];
 /// Where `throw_to` keeps its catch from the moment when `g0.sched.sp` is back until SP is there.
 pub const CATCH_IN: Register = ECX;
+/// Where `sigtramp` has the `ucontext_t` that it was called with.
+pub const UCONTEXT_IN: UcontextIn = UcontextIn::Stack { above_cfa: core::mem::offset_of!(Arguments, third) };
 
 crate::frames! {
     /// The part of Linux's `ucontext_t` that holds the interrupted registers, as a signal handler gets it.

@@ -163,14 +163,13 @@ pub unsafe extern "C" fn getg() -> *mut G<Ppc64le> /* r3 */ {
         global_entry!("stackgate_getg"),
         g_place!("%r3"),
         concat!("ldx %r3, ", current_g!("%r3")),
-        // The g that stands for none is null to everybody else.
-        "addis %r4, %r2, {no_g}@got@ha",
-        "ld %r4, {no_g}@got@l(%r4)",
-        "cmpld %r3, %r4",
+        // One that stands for none is null to everybody else.
+        "ld %r4, {state}(%r3)",
+        "cmpldi %r4, 0",
         "iseleq %r3, 0, %r3",
         "blr",
         ".cfi_endproc",
-        no_g = sym NO_G,
+        state = const offset_of!(G<Ppc64le>, state),
     )
 }
 
@@ -1459,6 +1458,9 @@ unsafe extern "C" {
     /// Where a callback's managed function returns to: a return address that says "C lies below here".
     #[link_name = "stackgate_callback_return"]
     pub static callback_return: [u8; 0];
+    /// Where the handler that `sigtramp` calls returns to.
+    #[link_name = "stackgate_sigtramp_return"]
+    pub static sigtramp_return: [u8; 0];
     /// Where the first `resume` of a g jumps to, in [`g_start`].
     #[link_name = "stackgate_g_begin"]
     pub static g_begin: [u8; 0];
@@ -2053,15 +2055,20 @@ pub unsafe extern "C" fn sigtramp(
         "addi %r11, %r11, {gsignal}",
         concat!("stdx %r11, ", current_g!("%r9")),
 
-        // The former g is the fourth argument.
+        // ucontext stays known until the end, for who interrupts this: in r5, and behind the call in r14. The
+        // former g is the fourth argument.
         "3:",
+        "mr %r14, %r5",
         "addis %r12, %r2, {handler}@got@ha",
         "ld %r12, {handler}@got@l(%r12)",
         "ld %r12, 0(%r12)",
         "mtctr %r12",
         "std %r2, {toc}(%r1)",
         "bctrl",
+        ".globl stackgate_sigtramp_return", ".hidden stackgate_sigtramp_return",
+        "stackgate_sigtramp_return:",
         "ld %r2, {toc}(%r1)",
+        "mr %r5, %r14",
         g_place!("%r9"),
         "ld %r10, {former}(%r1)",
         concat!("stdx %r10, ", current_g!("%r9")),

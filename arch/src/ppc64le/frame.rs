@@ -1,7 +1,7 @@
 //! The frames of ppc64le. See the module above for who builds which, and when.
 
 use crate::frame::{Layout, Ptr, Register, W32, W64};
-use crate::{Cpu, G, M, Stack};
+use crate::{Cpu, G, Interrupted, M, Stack};
 use core::mem::offset_of;
 use static_assertions::const_assert_eq;
 
@@ -356,6 +356,7 @@ pub const LAYOUTS: &[Layout] = &[
     Gobuf::LAYOUT,
     G::<Ppc64le>::LAYOUT,
     M::<Ppc64le>::LAYOUT,
+    Interrupted::<Ppc64le>::LAYOUT,
     Linkage::LAYOUT,
     FrameHeader::LAYOUT,
     Vector::LAYOUT,

@@ -5,7 +5,7 @@
 
 use super::frame::*;
 use crate::frame::{Register, W64};
-use crate::unwind::{RecordForm, Start};
+use crate::unwind::{RecordForm, Start, UcontextIn};
 
 /// A frame record is the frame itself: SP designates the back chain word, which designates the caller's
 /// frame, and a function's return address lies in its caller's frame. ABI 2.2.3.1, 2.2.3.2; all code keeps
@@ -43,6 +43,9 @@ pub const RA: usize = PC.dwarf as usize;
 pub const LEFT_IN: [Register; 3] = [R10, R10, R10];
 /// Where `throw_to` keeps its catch from the moment when `g0.sched.sp` is back until SP is there.
 pub const CATCH_IN: Register = R3;
+/// Where `sigtramp` has the `ucontext_t` that it was called with.
+/// The TOC is restored first.
+pub const UCONTEXT_IN: UcontextIn = UcontextIn::Registers { argument: R5, kept: R14, back: 4 };
 
 crate::frames! {
     /// The part of Linux's `ucontext_t` that holds the interrupted registers, as a signal handler gets it.

@@ -87,15 +87,14 @@ pub unsafe extern "C" fn getg() -> *mut G<S390x> /* r2 */ {
         ".cfi_startproc", ".cfi_val_offset %r15, -{abi}",
         g_place!("%r1", "%r5"),
         "lg %r2, 0(%r5,%r1)",
-        // The g that stands for none is null to everybody else.
-        "lgrl %r1, {no_g}@GOTENT",
-        "cgr %r2, %r1",
-        "jne 2f",
+        // One that stands for none is null to everybody else.
+        "ltg %r1, {state}(%r2)",
+        "jnz 2f",
         "lghi %r2, 0",
         "2:",
         "br %r14",
         ".cfi_endproc",
-        no_g = sym NO_G,
+        state = const offset_of!(G<S390x>, state),
         abi = const size_of::<AbiFrame>(),
     )
 }
@@ -1005,6 +1004,9 @@ unsafe extern "C" {
     /// Where a callback's managed function returns to: a return address that says "C lies below here".
     #[link_name = "stackgate_callback_return"]
     pub static callback_return: [u8; 0];
+    /// Where the handler that `sigtramp` calls returns to.
+    #[link_name = "stackgate_sigtramp_return"]
+    pub static sigtramp_return: [u8; 0];
     /// Where the first `resume` of a g jumps to, in [`g_start`].
     #[link_name = "stackgate_g_begin"]
     pub static g_begin: [u8; 0];
@@ -1388,12 +1390,17 @@ pub unsafe extern "C" fn sigtramp(
         "aghi %r7, {gsignal}",
         "stg %r7, 0(%r5,%r1)",
 
-        // The former g is the fourth argument.
+        // ucontext stays known until the end, for who interrupts this: in r4, and behind the call in r8. The
+        // former g is the fourth argument.
         "3:",
+        "lgr %r8, %r4",
         "lgr %r5, %r6",
         "lgrl %r1, {handler}@GOTENT",
         "lg %r1, 0(%r1)",
         "basr %r14, %r1",
+        ".globl stackgate_sigtramp_return", ".hidden stackgate_sigtramp_return",
+        "stackgate_sigtramp_return:",
+        "lgr %r4, %r8",
 
         // Only SP is known.
         g_place!("%r1", "%r5"),

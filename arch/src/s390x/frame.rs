@@ -6,7 +6,7 @@
 //! its frame here *is* those 160 bytes, and `link` in it belongs to the caller.
 
 use crate::frame::{Layout, Ptr, Register, W64};
-use crate::{Cpu, G, M, Stack};
+use crate::{Cpu, G, Interrupted, M, Stack};
 use static_assertions::const_assert_eq;
 
 /// s390x, also called z/Architecture, IBM Z and LinuxONE.
@@ -300,6 +300,7 @@ pub const LAYOUTS: &[Layout] = &[
     Gobuf::LAYOUT,
     G::<S390x>::LAYOUT,
     M::<S390x>::LAYOUT,
+    Interrupted::<S390x>::LAYOUT,
     AbiFrame::LAYOUT,
     CalleeSaved::LAYOUT,
     SwitchFrame::LAYOUT,

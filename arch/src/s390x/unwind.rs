@@ -5,7 +5,7 @@
 
 use super::frame::*;
 use crate::frame::{Register, W32, W64};
-use crate::unwind::{RecordForm, Start};
+use crate::unwind::{RecordForm, Start, UcontextIn};
 use core::mem::offset_of;
 
 /// A frame is its own record: r15 designates it, its first word is the address of the caller's frame, and in
@@ -48,6 +48,8 @@ pub const RA: usize = PSWA.dwarf as usize;
 pub const LEFT_IN: [Register; 3] = [R3, R3, R3];
 /// Where `throw_to` keeps its catch from the moment when `g0.sched.sp` is back until SP is there.
 pub const CATCH_IN: Register = R2;
+/// Where `sigtramp` has the `ucontext_t` that it was called with.
+pub const UCONTEXT_IN: UcontextIn = UcontextIn::Registers { argument: R4, kept: R8, back: 0 };
 
 crate::frames! {
     /// The part of Linux's `ucontext_t` that holds the interrupted registers, as a signal handler gets it.

@@ -81,14 +81,13 @@ pub unsafe extern "C" fn getg() -> *mut G<X86_64> /* rax */ {
         landing_pad!(),
         g_place!("r10"),
         concat!("mov rax, ", current_g!("r10")),
-        // The g that stands for none is null to everybody else.
+        // One that stands for none is null to everybody else.
         "xor ecx, ecx",
-        "lea rdx, [rip + {no_g}]",
-        "cmp rax, rdx",
+        "cmp [rax + {state}], rcx",
         "cmove rax, rcx",
         "ret",
         ".cfi_endproc",
-        no_g = sym NO_G,
+        state = const offset_of!(G<X86_64>, state),
     )
 }
 
@@ -888,6 +887,9 @@ unsafe extern "C" {
     /// Where a callback's managed function returns to: a return address that says "C lies below here".
     #[link_name = "stackgate_callback_return"]
     pub static callback_return: [u8; 0];
+    /// Where the handler that `sigtramp` calls returns to.
+    #[link_name = "stackgate_sigtramp_return"]
+    pub static sigtramp_return: [u8; 0];
     /// Where the first `resume` of a g jumps to, in [`g_start`].
     #[link_name = "stackgate_g_begin"]
     pub static g_begin: [u8; 0];
@@ -1205,15 +1207,20 @@ pub unsafe extern "C" fn sigtramp(
         "add rax, {gsignal}",
         concat!("mov ", current_g!("r10"), ", rax"),
 
-        // The former g is the fourth argument. QEMU enters handlers with another SP than the kernel does: this
+        // ucontext stays known until the end, for who interrupts this: in rdx, and behind the call in rbx. The
+        // former g is the fourth argument. QEMU enters handlers with another SP than the kernel does: this
         // one lies twice below, which keeps the multiple, and is where the frame is found again.
         "3:",
+        "mov rbx, rdx",
         "mov rax, rsp",                        ".cfi_def_cfa rax, {size}",
         "and rsp, -16",
         "push rax",
         "push rax",
         ".cfi_escape {cfa_is}, {cfa_len}, {breg_rsp}, {kept_lo}, {kept_hi}, {deref}, {plus}, {size_lo}, {size_hi}",
         "call qword ptr [rip + {handler}]",
+        ".globl stackgate_sigtramp_return", ".hidden stackgate_sigtramp_return",
+        "stackgate_sigtramp_return:",
+        "mov rdx, rbx",
         "mov rsp, [rsp]",                      ".cfi_def_cfa rsp, {size}",
 
         g_place!("r10"),

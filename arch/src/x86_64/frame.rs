@@ -1,7 +1,7 @@
 //! The frames of x86_64. See the module above for who builds which, and when.
 
 use crate::frame::{Layout, Ptr, Register, W64};
-use crate::{Cpu, G, M, Stack};
+use crate::{Cpu, G, Interrupted, M, Stack};
 use static_assertions::const_assert_eq;
 
 /// x86_64, also called amd64.
@@ -223,6 +223,7 @@ pub const LAYOUTS: &[Layout] = &[
     Gobuf::LAYOUT,
     G::<X86_64>::LAYOUT,
     M::<X86_64>::LAYOUT,
+    Interrupted::<X86_64>::LAYOUT,
     CalleeSaved::LAYOUT,
     SwitchFrame::LAYOUT,
     BaseFrame::LAYOUT,

@@ -5,7 +5,7 @@
 
 use super::frame::*;
 use crate::frame::{Register, W64};
-use crate::unwind::{RecordForm, Start};
+use crate::unwind::{RecordForm, Start, UcontextIn};
 
 /// A frame record: rbp designates the caller's rbp, and the return address follows it.
 /// psABI 3.2.2, figure 3.3; code keeps it with `-C force-frame-pointers=yes`, `-fno-omit-frame-pointer`.
@@ -35,6 +35,8 @@ pub const RA: usize = RIP.dwarf as usize;
 pub const LEFT_IN: [Register; 3] = [RAX, RAX, RAX];
 /// Where `throw_to` keeps its catch from the moment when `g0.sched.sp` is back until SP is there.
 pub const CATCH_IN: Register = RDI;
+/// Where `sigtramp` has the `ucontext_t` that it was called with.
+pub const UCONTEXT_IN: UcontextIn = UcontextIn::Registers { argument: RDX, kept: RBX, back: 0 };
 
 crate::frames! {
     /// The part of Linux's `ucontext_t` that holds the interrupted registers, as a signal handler gets it.

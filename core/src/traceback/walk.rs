@@ -3,13 +3,13 @@
 use super::cpu::{CFA_ABOVE_SP, Frame, RECORD_ENDS_FRAME, RECORD_IS_SP, sched_pc, sched_sp};
 use super::stack::{Memory, WORD};
 use super::{cpu, records, set, symbols, tables};
-use crate::task::{call_below, current_g, current_m, interrupted_g, is, value};
-use crate::{G, M};
+use crate::task::{call_below, current_g, current_m, is, value};
+use crate::{G, Interrupted, M};
 use core::ffi::c_void;
 use core::fmt;
 use core::iter::FusedIterator;
 use core::mem::offset_of;
-use core::ptr::{null, null_mut, with_exposed_provenance};
+use core::ptr::{null, null_mut, with_exposed_provenance, with_exposed_provenance_mut};
 use stackgate_arch::unwind::{Crossing, Registers, crossing_at, in_crossing};
 use stackgate_arch::{
     self as arch, AsmcgocallFrame, BaseFrame, CallbackEntry, CallbackFrame, CatchFrame, ENTRY_RECORD, GState,
@@ -141,10 +141,20 @@ fn is_below(sp: usize, limit: usize) -> bool {
     sp < limit && limit - sp <= OVERFLOW
 }
 
-/// Whether `g`, which this thread has found current, is the signal stack's.
-fn is_gsignal(g: *mut G) -> bool {
-    // SAFETY: a g that was current is valid.
-    is(unsafe { &*g }, GState::Gsignal)
+/// How far below the frame of the trampoline what its callee has published lies at most.
+const CALLEES_FRAME: usize = 1 << 12;
+
+/// The `ucontext_t` that the trampoline has been called with, which was interrupted with `registers`.
+fn handlers_ucontext(registers: &Registers) -> Option<*mut c_void> {
+    /// More than there is between SP and the CFA, and less than the kernel puts there for a handler.
+    const NEAR: usize = 256;
+    let ucontext = registers.ucontext_of_handler(|above_cfa| {
+        let near = Memory::new(registers.sp(), registers.sp().wrapping_add(NEAR));
+        let caller = tables::step_interrupted(registers, &[near]).ok()?;
+        near.read(caller.sp.wrapping_add(above_cfa))
+    })?;
+    // The kernel puts it above the handler's frame.
+    (ucontext > registers.sp()).then(|| with_exposed_provenance_mut(ucontext))
 }
 
 /// What the next call of `next` begins with.
@@ -160,6 +170,8 @@ enum Phase {
     Arrived,
     /// C's PCs, then the managed caller below.
     C,
+    /// What `ucontext` says was interrupted.
+    Interrupted,
     /// Nothing.
     Done,
 }
@@ -192,6 +204,12 @@ pub struct Traceback {
     g0_sp: usize,
     /// What `g0_sp` is when there is no callback.
     g0_base: usize,
+    /// The g that was current where the walked code stood; null if nobody knows it.
+    as_g: *const G,
+    /// What the handler has interrupted whose frames come next; null if no handler's do.
+    signal: *const Interrupted,
+    /// Of the handler whose frames have ended.
+    ucontext: *mut c_void,
     left: u32,
     stop: Option<Stop>,
     /// C's frames are not asked for: they would not be shown.
@@ -206,8 +224,8 @@ pub struct Traceback {
 impl Traceback {
     /// The chain that led here: the function that calls this comes first.
     ///
-    /// Runs on any stack, g0 and gsignal included; safe in a signal handler, where it shows the handler and ends
-    /// where [`sigtramp`](arch::sigtramp) has called that. Go: `callers`.
+    /// Runs on any stack, g0 and gsignal included; safe in a signal handler, where what was interrupted follows the
+    /// handler if that came through [`sigtramp`](arch::sigtramp). Go: `callers`.
     #[inline(always)]
     pub fn current() -> Self {
         Self::current_by(Walker::Auto)
@@ -281,6 +299,16 @@ impl Traceback {
         // SAFETY: by the caller.
         let registers = unsafe { Registers::from_ucontext(ucontext) };
         let mut trace = Self::empty(walker);
+        if !trace.begin() {
+            return trace.ended(Stop::NoTask);
+        }
+        // SAFETY: this thread's, in a frame that has not ended.
+        let innermost = unsafe { trace.signal.as_ref() };
+        if let Some(innermost) = innermost
+            && innermost.ucontext.get().addr() == ucontext.addr()
+        {
+            trace.leave_handler(innermost);
+        }
         trace.begin_interrupted(&registers, ucontext);
         trace
     }
@@ -295,6 +323,9 @@ impl Traceback {
     /// What was interrupted stands still, and these are its registers.
     pub unsafe fn from_registers(walker: Walker, registers: &Registers) -> Self {
         let mut trace = Self::empty(walker);
+        if !trace.begin() {
+            return trace.ended(Stop::NoTask);
+        }
         trace.begin_interrupted(registers, (&raw const *registers).cast_mut().cast());
         trace
     }
@@ -317,6 +348,9 @@ impl Traceback {
             m: null(),
             g0_sp: 0,
             g0_base: 0,
+            as_g: null(),
+            signal: null(),
+            ucontext: null_mut(),
             left: MAX_FRAMES as u32,
             stop: None,
             silent: false,
@@ -332,12 +366,11 @@ impl Traceback {
     pub fn from_captured(walker: Walker, registers: &Registers) -> Self {
         let mut trace = Self::empty(walker);
         let frame = Frame::from(registers);
-        if !trace.enter_m() {
+        if !trace.begin() {
             return trace.ended(Stop::NoTask);
         }
         if !trace.on_curg(frame.sp) {
-            // What a handler has interrupted, only its ucontext says.
-            if current_g().is_some_and(is_gsignal) {
+            if trace.in_handler() {
                 trace.leave_curg();
             }
             // SAFETY: the m is this thread's.
@@ -365,10 +398,20 @@ impl Traceback {
         self.phase = Phase::Arrived;
     }
 
-    /// Reads this thread's m, and its curg if there is one.
-    fn enter_m(&mut self) -> bool {
-        let Some(m) = current_m() else { return false };
+    /// Reads this thread's m, if it is one.
+    fn begin(&mut self) -> bool {
+        let (Some(m), Some(g)) = (current_m(), current_g()) else { return false };
         self.m = m;
+        self.as_g = g;
+        // SAFETY: this thread's.
+        self.signal = unsafe { (*m).interrupted.get() };
+        self.enter_m();
+        true
+    }
+
+    /// Reads which curg the m has, if any.
+    fn enter_m(&mut self) {
+        let m = self.m;
         // SAFETY: this thread's m is valid, and so is its curg. A crossing may have been interrupted between
         // two writes: each word is one or the other.
         unsafe {
@@ -378,7 +421,19 @@ impl Traceback {
                 self.enter_curg(g);
             }
         }
-        true
+    }
+
+    /// What `interrupted` says comes next; the frames of its handler have ended, or are left out.
+    fn leave_handler(&mut self, interrupted: &Interrupted) {
+        self.ucontext = interrupted.ucontext.get().cast();
+        self.as_g = interrupted.g.get();
+        self.signal = interrupted.outer.get();
+    }
+
+    /// Whether the walked code is a handler's, or a handler has called it.
+    fn in_handler(&self) -> bool {
+        // SAFETY: a g that was current is valid.
+        unsafe { self.as_g.as_ref() }.is_some_and(|g| is(g, GState::Gsignal))
     }
 
     /// Makes `g`, which this thread's m runs, the one whose frames these are.
@@ -423,8 +478,7 @@ impl Traceback {
     /// Whether `sp` has left curg's stack at its lower end, where a guard is or nobody's memory: what ran there
     /// needed more than there is.
     fn overflowed(&self, sp: usize) -> bool {
-        let on_it = interrupted_g().is_some_and(|g| core::ptr::eq(g, self.g));
-        on_it && is_below(sp, self.memory.low)
+        core::ptr::eq(self.as_g, self.g) && is_below(sp, self.memory.low)
     }
 
     /// Makes the system stack, or the signal stack, the one that is walked, from `sp` up to where curg went
@@ -440,7 +494,7 @@ impl Traceback {
         // Where one of the stacks is not known, SP may be on that.
         // SAFETY: both are fields of the m.
         let known = stacks.map(|g| unsafe { value((*g).stack.top) } != 0);
-        let on_g0 = interrupted_g().is_some_and(|g| core::ptr::eq(g, stacks[0]));
+        let on_g0 = core::ptr::eq(self.as_g, stacks[0]);
         let overflowed = |i| known == [true, true] || i == 0 && known[0] && on_g0;
         self.memory = Memory::NONE;
         let mut nearest = usize::MAX;
@@ -466,17 +520,25 @@ impl Traceback {
     #[cold]
     fn begin_interrupted(&mut self, registers: &Registers, ucontext: *mut c_void) {
         let frame = Frame::from(registers);
-        if !self.enter_m() {
-            return self.end(Stop::NoTask);
-        }
-        // A handler: what that has interrupted, only its own ucontext says.
-        if !self.on_curg(frame.sp) && interrupted_g().is_some_and(is_gsignal) {
+        // A handler: what that has interrupted, its own ucontext says.
+        if !self.on_curg(frame.sp) && self.in_handler() {
             self.leave_curg();
         }
         let overflowed = self.overflowed(frame.sp);
         if let Some(crossing) = crossing_at(frame.pc)
             && !overflowed
         {
+            if crossing == Crossing::Sigtramp
+                && let Some(ucontext) = handlers_ucontext(registers)
+            {
+                // Its handler has not begun, or has ended: nobody says what was current before.
+                if self.in_handler() && self.signal.is_null() {
+                    self.as_g = null();
+                }
+                self.ucontext = ucontext;
+                self.phase = Phase::Interrupted;
+                return;
+            }
             self.settle(crossing, registers);
             return if self.on_curg(frame.sp) {
                 self.begin_on_curg(crossing, registers);
@@ -485,6 +547,12 @@ impl Traceback {
             };
         }
         if !self.on_curg(frame.sp) && !overflowed {
+            // Not on its stack, and not in C that it has called: a handler of C's has interrupted it, or the way
+            // back from a handler was interrupted. Where it was itself nobody says.
+            if !self.g.is_null() && core::ptr::eq(self.as_g, self.g) {
+                self.leave_curg();
+                return self.begin_in_c(ucontext, frame.pc);
+            }
             // SAFETY: the m is this thread's.
             unsafe { self.enter_system(frame.sp) };
             if !self.g.is_null() && symbols::function_at(frame.pc).is_none() {
@@ -500,6 +568,44 @@ impl Traceback {
             self.first = Some(
                 caller.and_then(|caller| if caller.sp < frame.sp { Err(Stop::Loop) } else { Ok(caller) }),
             );
+        }
+    }
+
+    /// A handler has interrupted what `ucontext` says.
+    #[cold]
+    #[inline(never)]
+    fn enter_interrupted(&mut self) {
+        let ucontext = self.ucontext;
+        if self.left == 0 {
+            return self.end(Stop::Bound);
+        }
+        self.left -= 1;
+        self.leave_curg();
+        self.system = false;
+        self.first = None;
+        (self.c_at, self.c_len) = (0, 0);
+        self.enter_m();
+        // SAFETY: what a handler was called with.
+        let registers = unsafe { Registers::from_ucontext(ucontext) };
+        self.begin_interrupted(&registers, ucontext);
+    }
+
+    /// The frame at hand is the trampoline's: a handler's frames end here.
+    fn end_handler(&mut self, frame: &Frame) {
+        // SAFETY: this thread's, in a frame that has not ended.
+        let interrupted = unsafe { self.signal.as_ref() };
+        let here = if frame.sp != 0 { frame.sp } else { frame.record() };
+        match interrupted {
+            // One that lies elsewhere belongs to a handler that was interrupted: this one's is not there yet, or
+            // no longer.
+            Some(interrupted)
+                if here.wrapping_sub((&raw const *interrupted).addr()) <= CALLEES_FRAME
+                    && !interrupted.ucontext.get().is_null() =>
+            {
+                self.leave_handler(interrupted);
+                self.phase = Phase::Interrupted;
+            }
+            _ => self.end(Stop::End),
         }
     }
 
@@ -619,7 +725,7 @@ impl Traceback {
 
     /// C was interrupted: its frames come first, or `instead` of them, then the managed caller. 0 is nothing.
     fn begin_in_c(&mut self, ucontext: *mut c_void, instead: usize) {
-        self.c_len = set::c_frames(0, ucontext, &mut self.c) as u8;
+        self.c_len = if self.silent { 0 } else { set::c_frames(0, ucontext, &mut self.c) as u8 };
         if self.c_len == 0 && instead != 0 {
             self.c[0] = instead;
             self.c_len = 1;
@@ -713,8 +819,7 @@ impl Traceback {
             None => return true,
             // The entry trampoline has no record, or the one in the BaseFrame.
             Some(Crossing::GStart) => self.end(Stop::End),
-            // A handler's chain ends here: where the signal came, only the ucontext says.
-            Some(Crossing::Sigtramp) => self.end(Stop::End),
+            Some(Crossing::Sigtramp) => self.end_handler(&frame),
             // Where C called back.
             Some(Crossing::Cgocallback) if !self.system => self.enter_entry(&frame),
             // Any other has a frame like every function, and is not shown.
@@ -759,6 +864,7 @@ impl Traceback {
                     }
                     self.enter_call();
                 }
+                Phase::Interrupted => self.enter_interrupted(),
                 Phase::Done => return None,
             }
         }

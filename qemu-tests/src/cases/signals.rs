@@ -15,7 +15,7 @@ use stackgate::arch;
 use stackgate::arch::frame::Word;
 use stackgate::arch::unwind::{Registers, in_crossing};
 use stackgate::traceback::{Pc, Stop, Traceback, TracebackArg, set_cgo_traceback};
-use stackgate::{G, ServiceError, current_g, current_m};
+use stackgate::{G, ServiceError, current_g, current_m, interrupted_g};
 use stackgate_libc::{SignalHandler, Verdict, handle_signal};
 use std::hint::{black_box, spin_loop};
 use std::thread;
@@ -75,7 +75,7 @@ fn look() {
     if let Some(m) = current_m() {
         // SAFETY: this thread's m.
         let m = unsafe { &*m };
-        INTERRUPTED.store(m.interrupted.get(), Ordering::SeqCst);
+        INTERRUPTED.store(interrupted_g().unwrap_or_default(), Ordering::SeqCst);
         LIMIT.store(m.gsignal.stack.limit.get() as usize, Ordering::SeqCst);
         TOP.store(m.gsignal.stack.top.get() as usize, Ordering::SeqCst);
     }
@@ -157,12 +157,9 @@ static OUTER: AtomicUsize = AtomicUsize::new(0);
 
 /// A handler that another one interrupts.
 unsafe extern "C" fn is_interrupted(_: c_int, _: *mut c_void, _: *mut c_void) -> Verdict {
-    let m = current_m().expect("an m");
-    // SAFETY: this thread's m.
-    let outer = unsafe { (*m).interrupted.get() };
+    let outer = interrupted_g().expect("what it has interrupted");
     found_as_gsignal(TWO, "in a handler");
-    // SAFETY: as above.
-    check_eq!(unsafe { (*m).interrupted.get() }, outer, "the outer handler's again");
+    check_eq!(interrupted_g(), Some(outer), "the outer handler's again");
     OUTER.store(outer.addr(), Ordering::SeqCst);
     Verdict::Done
 }
@@ -435,6 +432,28 @@ fn a_callback() {
     in_task(|| in_c(|| raise(ONE)));
 }
 
+fn a_callback_on_a_foreign_thread() {
+    handle(ONE, calls_back);
+    _ = thread::spawn(|| raise(ONE)).join();
+}
+
+fn a_callback_on_a_foreign_thread_later() {
+    handle(ONE, looks);
+    handle(TWO, calls_back);
+    thread::spawn(|| {
+        // A handler that has ended does not matter, nor one that has interrupted a handler.
+        raise(ONE);
+        in_callback(|| check!(current_m().is_some()));
+    })
+    .join()
+    .expect("the thread");
+    _ = thread::spawn(|| {
+        raise(ONE);
+        raise(TWO);
+    })
+    .join();
+}
+
 // ---- Tracebacks.
 
 /// The most that a handler keeps.
@@ -595,9 +614,12 @@ fn tracebacks_on_a_foreign_thread() {
     .expect("the thread");
 }
 
-/// The handler's own chain, and that of a handler that another one has interrupted: nothing of the task is in it.
+/// The handler's own chain, and what it has interrupted.
 unsafe extern "C" fn traces_itself(_: c_int, _: *mut c_void, _: *mut c_void) -> Verdict {
-    keep(Traceback::current());
+    if SPINS.load(Ordering::SeqCst) {
+        keep(Traceback::current());
+        SPINS.store(false, Ordering::SeqCst);
+    }
     Verdict::Done
 }
 
@@ -609,35 +631,108 @@ unsafe extern "C" fn is_traced(_: c_int, _: *mut c_void, _: *mut c_void) -> Verd
     Verdict::Done
 }
 
-fn of_the_task() -> usize {
-    let mut found = 0;
-    let mut frames = stackgate::traceback::Frames::new(kept());
-    while let Some(frame) = frames.next() {
-        found += usize::from(frame.function.is_some());
+/// Checks that the frames of handlers come first, then C if that was interrupted, then the tower.
+fn handlers_come_first(handlers: usize, in_c: bool, place: &str) {
+    let kept = kept();
+    let c = kept.iter().position(|pc| !pc.managed && pc.pc == 0xc000);
+    check_eq!(c.is_some(), in_c, "{place}: {kept:?}");
+    if let Some(c) = c {
+        check!(kept[..c].iter().all(|pc| pc.managed), "{place}: {kept:?}");
+        check!(c > handlers, "{place}: the handler: {kept:?}");
     }
-    found
+    names_end_in_the_task(&tower_of(&kept), place);
 }
 
 fn of_handlers() {
     set_traceback();
-    handle(ONE, traces_itself);
-    tower(2, || {
-        in_c(|| {
-            raise(ONE);
-            check!(LENGTH.load(Ordering::SeqCst) >= 1, "its own frame");
-            check_eq!(STOP.load(Ordering::SeqCst), Stop::End as usize, "where the trampoline has called it");
-            check_eq!(of_the_task(), 0);
-        });
-    });
-    handle(TICK, is_traced);
-    handle(TWO, traces);
-    interrupted(|| {
+    let both = |place: &str| {
         tower(2, || {
             // It leaves behind what looks like a call into C that is under way.
             in_c(|| ());
             spin();
-            check!(LENGTH.load(Ordering::SeqCst) >= 1, "the interrupted handler");
-            check_eq!(of_the_task(), 0, "only its own ucontext says what the outer handler has interrupted");
+            handlers_come_first(1, false, place);
+            in_c(|| {
+                spin();
+                handlers_come_first(1, true, place);
+            });
+        });
+    };
+    handle(TICK, traces_itself);
+    interrupted(|| both("its own"));
+    handle(TWO, traces);
+    handle(TICK, is_traced);
+    interrupted(|| both("of a handler that another one has interrupted"));
+    handle(TWO, traces_itself);
+    interrupted(|| both("from a handler to the one that it has interrupted, and on"));
+}
+
+/// How often a handler was interrupted before its first instruction.
+static AT_FIRST: AtomicUsize = AtomicUsize::new(0);
+
+unsafe extern "C" fn traces_at_first(signal: c_int, info: *mut c_void, ucontext: *mut c_void) -> Verdict {
+    // SAFETY: the handler's arguments.
+    unsafe {
+        if Registers::from_ucontext(ucontext).pc() == arch::sigtramp as *const () as usize & !1 {
+            traces(signal, info, ucontext);
+            AT_FIRST.fetch_add(1, Ordering::SeqCst);
+        }
+    }
+    Verdict::Done
+}
+
+/// Two signals that come at once: the second handler interrupts the first one's trampoline.
+fn two_at_once() {
+    set_traceback();
+    handle(ONE, traces_at_first);
+    handle(TWO, traces_at_first);
+    tower(2, || {
+        in_c(|| {
+            // SAFETY: sets of signals.
+            unsafe {
+                let mut both = core::mem::zeroed();
+                libc::sigemptyset(&mut both);
+                libc::sigaddset(&mut both, ONE);
+                libc::sigaddset(&mut both, TWO);
+                assert_eq!(libc::pthread_sigmask(libc::SIG_BLOCK, &both, null_mut()), 0);
+                raise(ONE);
+                raise(TWO);
+                assert_eq!(libc::pthread_sigmask(libc::SIG_UNBLOCK, &both, null_mut()), 0);
+            }
+            check_eq!(AT_FIRST.load(Ordering::SeqCst), 1, "a trampoline was interrupted");
+            check_eq!((kept()[0].managed, kept()[0].pc), (false, 0xc000), "C, which was interrupted");
+            names_end_in_the_task(&tower_of(&kept()), "before the handler");
+        });
+    });
+}
+
+/// C's own, which nobody has told of.
+unsafe extern "C" fn of_c_is_traced(_: c_int) {
+    // QEMU 7.2, as above.
+    #[repr(align(64))]
+    struct Strict([u8; 64]);
+    black_box(&mut Strict([0; 64]).0);
+    if SPINS.load(Ordering::SeqCst) {
+        raise(ONE);
+        SPINS.store(false, Ordering::SeqCst);
+    }
+}
+
+/// Where C's handler has interrupted managed code, nobody knows the place; a call that has ended is not it.
+fn of_handlers_of_c() {
+    set_traceback();
+    handle(ONE, traces);
+    c_sets(TICK, of_c_is_traced as *const () as usize, libc::SA_ONSTACK);
+    interrupted(|| {
+        tower(2, || {
+            in_c(|| ());
+            spin();
+            check_eq!(kept(), [Pc::c(0xc000)], "C's handler alone");
+            check_eq!(STOP.load(Ordering::SeqCst), Stop::End as usize);
+            in_c(|| {
+                spin();
+                check_eq!(kept()[0], Pc::c(0xc000), "C's handler is C's as the rest of it");
+                names_end_in_the_task(&tower_of(&kept()), "C's handler in C");
+            });
         });
     });
 }
@@ -711,8 +806,12 @@ cases! {
     "errno" => errno;
     "stacks of C" => stacks_of_c;
     "a callback" (fatal "callback from a signal handler") => a_callback;
+    "a callback on a foreign thread" (fatal "callback from a signal handler") => a_callback_on_a_foreign_thread;
+    "a callback on a foreign thread, later" (fatal "callback from a signal handler") => a_callback_on_a_foreign_thread_later;
     "tracebacks" => || with_room(tracebacks);
     "tracebacks on a foreign thread" => tracebacks_on_a_foreign_thread;
     "tracebacks of handlers" => || with_room(of_handlers);
+    "tracebacks of two handlers at once" => || with_room(two_at_once);
+    "tracebacks of handlers of C" => || with_room(of_handlers_of_c);
     "storm" => || with_room(storm);
 }
