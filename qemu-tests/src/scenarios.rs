@@ -19,7 +19,8 @@ use stackgate::{CFn, CallbackFn, EntryFn, G, GState, M, m_adopt, m_release, stac
 pub struct Step {
     /// The crossing that is stepped through.
     pub function: &'static str,
-    /// By call frame information: every frame of both stacks, innermost first, to `main`.
+    /// By call frame information: every frame of both stacks, innermost first, to `main`. Where it is empty gdb does
+    /// not look at the scenario.
     pub physical: &'static str,
     /// By the library's own iterator: the managed frames, and C's as [`step_traceback`] makes them up.
     pub logical: &'static str,
@@ -60,7 +61,8 @@ macro_rules! called {
     };
 }
 
-const fn step(function: &'static str, physical: &'static str, logical: &'static str) -> Step {
+/// One stretch: `function`, `physical`, `logical`.
+pub const fn step(function: &'static str, physical: &'static str, logical: &'static str) -> Step {
     Step { function, physical, logical }
 }
 
@@ -722,10 +724,19 @@ unsafe extern "C" fn step_calls_back_here() {
     black_box(());
 }
 
-/// Signals end here.
+/// Signals end here, unless [`set_handler`] says where.
 #[unsafe(no_mangle)]
 #[inline(never)]
 unsafe extern "C" fn step_handler(_: c_int, _: *mut c_void, _: *mut c_void, _: *mut G) {}
+
+/// What `sigtramp` calls: the signal, what the kernel passed, and the g that was current.
+pub type Handler = unsafe extern "C" fn(c_int, *mut c_void, *mut c_void, *mut G);
+static HANDLER: AtomicPtr<c_void> = AtomicPtr::new(step_handler as *const () as *mut c_void);
+
+/// Says what `sigtramp` calls while scenarios run.
+pub fn set_handler(handler: Handler) {
+    HANDLER.store(handler as *mut c_void, Ordering::Relaxed);
+}
 
 /// Callbacks that cannot run end here.
 #[unsafe(no_mangle)]
@@ -815,7 +826,7 @@ pub struct EveryInstruction {
 /// frame, the reason of the end. Addresses that are not in a crossing mean nothing. Behind `!` a rule that
 /// was broken there.
 pub fn trace_line(at: usize, broken: Option<&str>, mut trace: Traceback) -> Line {
-    let mut line = Line { bytes: [0; 1024], used: 0 };
+    let mut line = Line::default();
     let _ = write!(line, "@ {at:x}");
     if let Some(broken) = broken {
         let _ = write!(line, " !{broken}");
@@ -842,6 +853,12 @@ pub fn trace_line(at: usize, broken: Option<&str>, mut trace: Traceback) -> Line
 pub struct Line {
     bytes: [u8; 1024],
     used: usize,
+}
+
+impl Default for Line {
+    fn default() -> Self {
+        Self { bytes: [0; 1024], used: 0 }
+    }
 }
 
 impl Line {
@@ -877,7 +894,7 @@ unsafe fn set(g: *mut G, state: GState) {
 #[inline(always)]
 pub unsafe fn run(scenario: &Scenario, m: *mut M, g: *mut G, begin: extern "C" fn(), end: extern "C" fn()) {
     CALLBACK_ELSEWHERE.store(step_elsewhere as *const () as *mut c_void, Ordering::Release);
-    SIGNAL_HANDLER.store(step_handler as *const () as *mut c_void, Ordering::Release);
+    SIGNAL_HANDLER.store(HANDLER.load(Ordering::Relaxed), Ordering::Release);
     // SAFETY: by the caller.
     unsafe {
         match scenario.way {
@@ -938,7 +955,7 @@ unsafe fn adopt(m: *mut M) {
         with_bounds(&mut *m);
     }
     CALLBACK_ELSEWHERE.store(step_elsewhere as *const () as *mut c_void, Ordering::Release);
-    SIGNAL_HANDLER.store(step_handler as *const () as *mut c_void, Ordering::Release);
+    SIGNAL_HANDLER.store(HANDLER.load(Ordering::Relaxed), Ordering::Release);
 }
 
 /// One line a stretch: scenario, function, physical list, logical list, with tabs between.

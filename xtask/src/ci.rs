@@ -17,7 +17,7 @@ use crate::{
     frames::{Do, frames},
     machines, mutants,
     run::{run, run_odd},
-    step::step,
+    step::{STORM, step},
     test::test,
     ui,
 };
@@ -43,13 +43,16 @@ const STAGES: &[Stage] = &[
         work: |context| stack_depth(context, depth::Do::Check),
         counts_cases: false,
     },
-    Stage { name: "step", work: step, counts_cases: false },
+    Stage { name: "step", work: |context| step(context, STORM), counts_cases: false },
     Stage { name: "debug", work: debug, counts_cases: false },
     Stage { name: "frames", work: framed, counts_cases: false },
     Stage { name: "test --machine", work: machines::test, counts_cases: true },
     Stage { name: "run --machine", work: machines::run, counts_cases: false },
     Stage { name: "size", work: machines::size, counts_cases: false },
 ];
+
+/// How long signals storm in `ci --long`.
+const LONG_STORM: Duration = Duration::from_secs(60);
 
 /// So many mutants are tried, the same ones every time.
 const MUTANTS: usize = 30;
@@ -58,6 +61,7 @@ const MUTANTS: usize = 30;
 const LONG_STAGES: &[Stage] = &[
     Stage { name: "run, large file", work: run_large, counts_cases: false },
     Stage { name: "frames, browser", work: browsed, counts_cases: false },
+    Stage { name: "step, long storm", work: |context| step(context, LONG_STORM), counts_cases: false },
     Stage { name: "mutants", work: broken, counts_cases: false },
 ];
 

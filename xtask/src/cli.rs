@@ -150,7 +150,15 @@ pub enum Command {
     /// gdb also compares the caller's registers with what they held at the call, and the handler looks at
     /// the rules that hold at every instruction.
     /// An instruction that is never reached is an error too, unless the source says why nobody can.
-    Step,
+    ///
+    /// Then a storm: all of it again and again, while a timer's signals come to the trampoline, about 100
+    /// microseconds after the last one was handled. Each trace in a crossing has to be one that the program expects
+    /// there. How many instructions the storm has hit depends on its length, and is printed.
+    Step {
+        /// How long the storm lasts on each CPU, in seconds
+        #[arg(long, value_name = "SECONDS", default_value_t = 5, value_parser = clap::value_parser!(u64).range(1..))]
+        storm: u64,
+    },
 
     /// Bound the stack use of every path that runs on a managed stack, from the object code
     ///
@@ -223,7 +231,7 @@ pub enum Command {
     /// Ends with a table of where the time went and the line `N passed, N failed`: the cases of
     /// `test`, and one for each other stage.
     Ci {
-        /// Also what takes too long for every change: mutants, a browser, a large file
+        /// Also what takes too long for every change: mutants, a browser, a large file, a storm of a minute
         #[arg(long)]
         long: bool,
     },

@@ -36,7 +36,7 @@ mod test;
 mod toolchain;
 mod ui;
 
-use std::process::ExitCode;
+use std::{process::ExitCode, time::Duration};
 
 use anyhow::Result;
 use clap::Parser;
@@ -98,7 +98,7 @@ fn dispatch(cli: Cli) -> Result<bool> {
             depth::stack_depth(&context, what).map(Tally::good)
         }
         Command::Debug => debug::debug(&context).map(Tally::good),
-        Command::Step => step::step(&context).map(Tally::good),
+        Command::Step { storm } => step::step(&context, Duration::from_secs(storm)).map(Tally::good),
         Command::Mutants { sample, seed, only, write, list } => {
             let options = mutants::Options { sample, seed, only: only.as_deref(), write, list };
             mutants::mutants(&context, &options).map(Tally::good)

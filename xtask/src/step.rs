@@ -7,6 +7,9 @@
 //! ([`signal_every_instruction`]), which also calls libc there by every entry of the shim that it may. On the
 //! host's own CPU the second view is taken once more without the emulator, by the CPU's own trap after each
 //! instruction. An instruction that a view never reached is wrong too, unless [`UNREACHED`] says why nobody can.
+//!
+//! Then a storm: a timer's signals interrupt all of it, wherever they come, and each trace has to be one that the
+//! scenario has there. How many of the instructions they have hit is said; that each is hit is for the plugin to show.
 
 pub mod compare;
 
@@ -119,6 +122,12 @@ const UNREACHED: &[(&str, &str, &str)] = &[
 /// gdb takes seconds; a program that hangs takes longer than this.
 const TIME_LIMIT: Duration = Duration::from_secs(170);
 
+/// How long the storm lasts in `ci`.
+pub const STORM: Duration = Duration::from_secs(5);
+
+/// A storm with fewer signals was none.
+const LEAST_SIGNALS: u64 = 1000;
+
 /// Mistakes are printed up to this number for each CPU; all are counted.
 const MOST_PRINTED: usize = 100;
 
@@ -133,6 +142,17 @@ struct Report {
     elapsed: Duration,
     /// The run without the emulator, if this machine can.
     native: Option<Native>,
+    storms: Vec<(&'static str, Storm)>,
+}
+
+/// What a storm came to.
+#[derive(Default)]
+struct Storm {
+    signals: u64,
+    in_crossings: u64,
+    /// Instructions that were hit.
+    hit: BTreeSet<u64>,
+    wrong: Vec<String>,
 }
 
 /// What the run without the emulator came to. Its mistakes are among the CPU's.
@@ -143,8 +163,8 @@ struct Native {
     elapsed: Duration,
 }
 
-/// Steps through every crossing on the chosen CPUs.
-pub fn step(context: &Context) -> Result<Tally> {
+/// Steps through every crossing on the chosen CPUs; the storm on each lasts as long as `storm`.
+pub fn step(context: &Context, storm: Duration) -> Result<Tally> {
     let kits = context.kits()?;
     let mut jobs = Vec::new();
     let mut problems = Vec::new();
@@ -164,7 +184,7 @@ pub fn step(context: &Context) -> Result<Tally> {
                 loop {
                     let at = next.fetch_add(1, Ordering::Relaxed);
                     let Some((kit, program)) = jobs.get(at) else { break };
-                    let report = step_one(kit, program);
+                    let report = step_one(kit, program, storm);
                     reports.lock().unwrap_or_else(PoisonError::into_inner).insert(at, report);
                 }
             });
@@ -173,6 +193,7 @@ pub fn step(context: &Context) -> Result<Tally> {
 
     let mut tally = Tally::default();
     let mut rows = Vec::new();
+    let mut storms = Vec::new();
     let (mut functions, mut instructions, mut wrong, mut cpus) = (0, 0, 0, 0);
     for (at, report) in reports.into_inner().unwrap_or_else(PoisonError::into_inner) {
         let name = jobs[at].0.target.name;
@@ -194,6 +215,7 @@ pub fn step(context: &Context) -> Result<Tally> {
             ui::say(&format!("and {} more", report.wrong.len() - MOST_PRINTED));
         }
         let native_wrong = report.native.as_ref().map_or(0, |native| native.wrong);
+        let storms_wrong: usize = report.storms.iter().map(|(_, storm)| storm.wrong.len()).sum();
         rows.push(vec![
             name.to_owned(),
             format!("{} functions", report.functions),
@@ -202,9 +224,9 @@ pub fn step(context: &Context) -> Result<Tally> {
             format!("gdb {} stops", report.stops[0]),
             format!("signals {} stops", report.stops[1]),
             format!("{} calls of libc from them", report.shim_calls),
-            format!("{} wrong", report.wrong.len() - native_wrong),
+            format!("{} wrong", report.wrong.len() - native_wrong - storms_wrong),
             format!("{:.1} s", report.elapsed.as_secs_f64()),
-            ui::verdict(report.wrong.len() == native_wrong),
+            ui::verdict(report.wrong.len() == native_wrong + storms_wrong),
         ]);
         if let Some(native) = &report.native {
             rows.push(vec![
@@ -220,6 +242,17 @@ pub fn step(context: &Context) -> Result<Tally> {
                 ui::verdict(native.wrong == 0),
             ]);
         }
+        for (name, storm) in &report.storms {
+            let possible = report.instructions - report.unreached.len();
+            storms.push(vec![
+                (*name).to_owned(),
+                format!("{} signals", storm.signals),
+                format!("{} in crossings", storm.in_crossings),
+                format!("{} of {possible} instructions hit", storm.hit.len()),
+                format!("{} wrong", storm.wrong.len()),
+                ui::verdict(storm.wrong.is_empty()),
+            ]);
+        }
         cpus += 1;
         functions += report.functions;
         instructions += report.instructions;
@@ -228,6 +261,8 @@ pub fn step(context: &Context) -> Result<Tally> {
     }
     ui::say("");
     ui::align(&rows).iter().for_each(|line| ui::say(line));
+    ui::headline(&format!("a storm of signals, {} s each", storm.as_secs()));
+    ui::align(&storms).iter().for_each(|line| ui::say(line));
     kits.report_skipped();
     problems.iter().for_each(|problem| ui::say(&format!("{}: {problem}", ui::red("failed"))));
     wrong += problems.len();
@@ -283,7 +318,7 @@ impl<'a> Subject<'a> {
 }
 
 /// Both views of one CPU.
-fn step_one(kit: &Kit, program: &str) -> Result<Report> {
+fn step_one(kit: &Kit, program: &str, storm: Duration) -> Result<Report> {
     let start = Instant::now();
     let expected = expected(kit, program)?;
     let expected: Vec<_> = expected.iter().collect();
@@ -314,7 +349,19 @@ fn step_one(kit: &Kit, program: &str) -> Result<Report> {
         wrong.extend(found);
         native
     });
+    let seconds = storm.as_secs().to_string();
+    let emulator = kit.emulator_with_plugins()?.args(["-singlestep", program, "--storm", &seconds]);
+    let mut storms = vec![(kit.target.name, in_a_storm(&subject, &expected, &emulator, storm)?)];
+    if kit.target.is_host() {
+        let own = Cmd::new(program).args(["--storm", &seconds]);
+        storms.push((NATIVE, in_a_storm(&subject, &expected, &own, storm)?));
+    }
+    for (name, storm) in &mut storms {
+        storm.hit.retain(|at| texts.contains_key(at));
+        wrong.extend(storm.wrong.iter().map(|text| format!("storm, {name}: {text}")));
+    }
     Ok(Report {
+        storms,
         functions: names.len(),
         instructions: texts.len(),
         unreached: unreached.into_iter().collect(),
@@ -416,6 +463,7 @@ impl Seen {
 }
 
 fn by_gdb(subject: &Subject<'_>, expected: &[&Scenario]) -> Result<Seen> {
+    let expected: Vec<_> = expected.iter().copied().filter(|scenario| !scenario.is_of_signals()).collect();
     let Subject { kit, program, symbols, ranges, .. } = subject;
     let copy = renamed_copy(kit, program, subject.directory)?;
     let list: Vec<_> = ranges.iter().map(|r| format!("{:x}-{:x}", r.start, r.end)).collect();
@@ -546,7 +594,9 @@ fn by_signals(subject: &Subject<'_>, expected: &[&Scenario]) -> Result<Seen> {
 
 /// The same view without the emulator: the CPU traps after each instruction, and says so by SIGTRAP.
 fn by_traps(subject: &Subject<'_>, expected: &[&Scenario]) -> Result<Seen> {
-    by_handler(subject, expected, &Cmd::new(subject.program).arg("--trap"))
+    // The kernel takes the trap from a handler.
+    let expected: Vec<_> = expected.iter().copied().filter(|scenario| !scenario.is_of_signals()).collect();
+    by_handler(subject, &expected, &Cmd::new(subject.program).arg("--trap"))
 }
 
 /// What the program's own handler writes while `command` runs each scenario in a process.
@@ -584,6 +634,48 @@ fn by_handler(subject: &Subject<'_>, expected: &[&Scenario], command: &Cmd) -> R
             )),
         }
         seen.judge(View::Logical, scenario, &sights);
+    }
+    Ok(seen)
+}
+
+/// What the program's handler has seen while a timer's signals came: `COUNT SCENARIO TRACE`, with tabs between, and
+/// `storm SIGNALS LOST`.
+fn in_a_storm(
+    subject: &Subject<'_>,
+    expected: &[&Scenario],
+    command: &Cmd,
+    storm: Duration,
+) -> Result<Storm> {
+    let outcome = command.capture(Some(subject.limit + storm))?;
+    let mut seen = Storm::default();
+    let mut said = None;
+    for line in outcome.stdout.lines() {
+        if let Some((signals, lost)) = line.strip_prefix("storm ").and_then(|rest| rest.split_once(' ')) {
+            said = Some((signals.parse::<u64>()?, lost.parse::<u64>()?));
+        }
+        let mut cells = line.splitn(3, '\t');
+        let (Some(count), Some(name), Some(trace)) = (cells.next(), cells.next(), cells.next()) else {
+            continue;
+        };
+        let count: u64 = count.parse().with_context(|| format!("no number in `{line}`"))?;
+        let trace = trace.strip_prefix("@ ").with_context(|| format!("no trace in `{line}`"))?;
+        let sight = Sight::parse(trace, |at| name_of(&subject.symbols, at))?;
+        seen.in_crossings += count;
+        seen.hit.insert(sight.address);
+        let scenario = expected.iter().find(|scenario| scenario.name == name);
+        if !scenario.is_some_and(|scenario| scenario.shows(&sight)) {
+            let place = place(&subject.symbols, sight.address, "");
+            let frames = sight.frames.join(" ");
+            seen.wrong.push(format!("{place}: {name}: saw [{frames}] ({}), {count} times", sight.reason));
+        }
+    }
+    match said {
+        Some((signals, 0)) if signals >= LEAST_SIGNALS && outcome.success() => seen.signals = signals,
+        _ => seen.wrong.push(format!(
+            "{}; signals, and those without room: {said:?}; {}",
+            outcome.ending(),
+            outcome.stderr.trim_end()
+        )),
     }
     Ok(seen)
 }

@@ -178,6 +178,7 @@ pub unsafe extern "C" fn getg() -> *mut G<Arm> /* r0 */ {
         g_literal!(),
         ends!(),
         state = const offset_of!(G<Arm>, state),
+        ahead = const PC_AHEAD,
     )
 }
 

@@ -1,23 +1,26 @@
 //! Runs every crossing once on each of its paths, for `cargo xtask step`, which takes a traceback at each
 //! instruction: `steps --list`, `steps --expect`, `steps NAME...`, `steps --trap NAME...`. With `--trap` the CPU
-//! itself raises the signals.
+//! itself raises the signals. `steps --storm SECONDS` runs all of them again and again, while a timer's signal comes
+//! to the trampoline, 100 microseconds after the last one was handled, and writes which traces its handler has seen, and how often.
 
 #![no_main]
 
-use core::ffi::{c_int, c_void};
+use core::ffi::{c_int, c_long, c_void};
 use core::hint::black_box;
 use qemu_tests::cpu::EVERY_INSTRUCTION;
 use qemu_tests::scenarios::{
-    SCENARIOS, Scenario, Way, run, set_bounds, set_spare, step_scenario_begins, step_scenario_ends,
-    step_traceback, trace_line, under_way, write_expected,
+    Handler, Line, SCENARIOS, Scenario, Way, run, set_bounds, set_handler, set_spare, step,
+    step_scenario_begins, step_scenario_ends, step_traceback, trace_line, under_way, write_expected,
 };
 use qemu_tests::shim::call_all;
 use stackgate::arch::frame::Word;
 use stackgate::arch::unwind::{Registers, in_crossing};
-use stackgate::arch::{self, Stack};
+use stackgate::arch::{self, SIGNAL_HANDLER, Stack};
 use stackgate::traceback::{Traceback, set_cgo_traceback};
 use stackgate::{EntryFn, G, M, g_init};
+use std::cell::UnsafeCell;
 use std::sync::atomic::{AtomicPtr, AtomicUsize, Ordering};
+use std::time::{Duration, Instant};
 
 /// Handlers that have run meanwhile, and the calls through the shim that they have made.
 static HANDLERS: AtomicUsize = AtomicUsize::new(0);
@@ -78,6 +81,10 @@ fn broken_rule(sp: usize) -> Option<&'static str> {
         let current = arch::getg();
         let on_system = within(&(*m).g0.stack);
         let on_managed = !g.is_null() && within(&(*g).stack);
+        // The trampoline, before gsignal is current or after.
+        if within(&(*m).gsignal.stack) {
+            return None;
+        }
         if !on_system && !on_managed {
             return Some("sp-on-no-stack");
         }
@@ -93,6 +100,41 @@ fn broken_rule(sp: usize) -> Option<&'static str> {
         }
     }
     None
+}
+
+/// What needs an operating system: the trampoline as the kernel calls it.
+const OF_SIGNALS: &[Scenario] = &[Scenario {
+    name: "a handler of a signal",
+    way: Way::Task(step_raises),
+    steps: &[
+        step("asmcgocall", "", "raises"),
+        step("sigtramp", "", "C:signal raises"),
+        step("asmcgocall", "", "raises"),
+    ],
+}];
+
+/// Every scenario.
+fn scenarios() -> impl Iterator<Item = &'static Scenario> {
+    SCENARIOS.iter().chain(OF_SIGNALS)
+}
+
+#[unsafe(no_mangle)]
+#[inline(never)]
+unsafe extern "C" fn step_raises(word: usize) -> usize {
+    // SAFETY: the callee takes anything.
+    unsafe { arch::asmcgocall(step_c_raises, core::ptr::null_mut()) };
+    black_box(word);
+    black_box(END)
+}
+
+/// What a task gives back at its end.
+const END: usize = 7;
+
+#[unsafe(no_mangle)]
+#[inline(never)]
+unsafe extern "C" fn step_c_raises(_: *mut c_void) -> c_int {
+    // SAFETY: its action is the trampoline.
+    unsafe { raise(SIGUSR2) }
 }
 
 /// What the handler looks at: the scenario's m, and its task's g.
@@ -139,13 +181,25 @@ unsafe extern "C" {
     fn sigaction(signal: c_int, action: *const Sigaction, former: *mut Sigaction) -> c_int;
     fn sigaltstack(stack: *const SignalStack, former: *mut SignalStack) -> c_int;
     fn write(fd: c_int, bytes: *const u8, count: usize) -> isize;
+    fn raise(signal: c_int) -> c_int;
+    fn setitimer(which: c_int, value: *const [Timeval; 2], former: *mut [Timeval; 2]) -> c_int;
 }
 
-/// Takes SIGUSR1 and SIGTRAP on a stack of their own.
+/// `struct timeval`, for `setitimer`.
+#[repr(C)]
+struct Timeval {
+    seconds: c_long,
+    microseconds: c_long,
+}
+
+const SIGTRAP: c_int = 5;
+const SIGUSR1: c_int = 10;
+const SIGUSR2: c_int = 12;
+const SIGALRM: c_int = 14;
+
+/// Takes SIGUSR1 and SIGTRAP on a stack of their own, and by the trampoline SIGUSR2 and SIGALRM.
 fn handle_signals() {
     type Handler = unsafe extern "C" fn(c_int, *mut c_void, *mut c_void);
-    const SIGTRAP: c_int = 5;
-    const SIGUSR1: c_int = 10;
     const SA_SIGINFO: c_int = 4;
     const SA_ONSTACK: c_int = 0x0800_0000;
     const SIZE: usize = 256 << 10;
@@ -168,9 +222,109 @@ fn handle_signals() {
             sigaltstack(&stack, core::ptr::null_mut()),
             sigaction(SIGUSR1, &action(step_signal), core::ptr::null_mut()),
             sigaction(SIGTRAP, &action(step_signal_trap), core::ptr::null_mut()),
+            sigaction(SIGUSR2, &action(arch::sigtramp), core::ptr::null_mut()),
+            sigaction(SIGALRM, &action(arch::sigtramp), core::ptr::null_mut()),
         ]
     };
-    assert_eq!(results, [0, 0, 0], "the signal handlers are set");
+    assert_eq!(results, [0; 5], "the signal handlers are set");
+}
+
+/// One trace that the storm has seen: where, and how often. A place where the count is 0 is free.
+struct Seen {
+    scenario: usize,
+    count: usize,
+    line: Line,
+}
+
+/// Where the trace is looked for first.
+fn hash(scenario: usize, text: &[u8]) -> usize {
+    text.iter().fold(scenario, |hash, &byte| (hash ^ usize::from(byte)).wrapping_mul(0x0100_0193))
+}
+
+/// What the storm has seen. Only its handler writes, which does not interrupt itself.
+struct Storm(UnsafeCell<Vec<Seen>>);
+// SAFETY: the program has one thread, and reads when no signal comes any more.
+unsafe impl Sync for Storm {}
+static STORM: Storm = Storm(UnsafeCell::new(Vec::new()));
+/// More traces than there can be: a few for each instruction.
+const MOST: usize = 1 << 15;
+/// The index of the scenario that runs.
+static SCENARIO: AtomicUsize = AtomicUsize::new(0);
+/// Signals that came, and those of them that found no room.
+static CAME: AtomicUsize = AtomicUsize::new(0);
+static LOST: AtomicUsize = AtomicUsize::new(0);
+
+/// Core's function for signals.
+static CORES: AtomicPtr<c_void> = AtomicPtr::new(core::ptr::null_mut());
+
+/// What the trampoline calls: the storm's signals go to core, those of the scenarios end here.
+unsafe extern "C" fn step_signal_arrives(signal: c_int, info: *mut c_void, ucontext: *mut c_void, g: *mut G) {
+    if signal == SIGALRM {
+        // SAFETY: `chosen` has stored it; what it expects.
+        unsafe {
+            let core = CORES.load(Ordering::Relaxed);
+            core::mem::transmute::<*mut c_void, Handler>(core)(signal, info, ucontext, g);
+        }
+    }
+}
+
+/// Keeps the trace of what was interrupted, and has the next signal come.
+unsafe extern "C" fn step_signal_storm(_: c_int, _: *mut c_void, ucontext: *mut c_void) {
+    let came = CAME.fetch_add(1, Ordering::Relaxed);
+    if under_way() {
+        // SAFETY: a handler's argument.
+        unsafe { keep(ucontext) };
+    }
+    // Only now, so that something happens between two however long a trace takes; each time another time later.
+    tick(50 + came % 101);
+}
+
+/// Takes a trace of what was interrupted. Those in crossings are kept.
+unsafe fn keep(ucontext: *mut c_void) {
+    // SAFETY: a handler's argument.
+    let (registers, trace) =
+        unsafe { (Registers::from_ucontext(ucontext), Traceback::from_ucontext(ucontext)) };
+    let line = trace_line(registers.pc(), None, trace);
+    if !in_crossing(registers.pc()) {
+        return;
+    }
+    let scenario = SCENARIO.load(Ordering::Relaxed);
+    // SAFETY: nobody else is there.
+    let all = unsafe { &mut *STORM.0.get() };
+    for at in 0..all.len() {
+        let at = hash(scenario, line.text()).wrapping_add(at) % all.len();
+        let seen = &mut all[at];
+        if seen.count == 0 {
+            *seen = Seen { scenario, count: 1, line };
+            return;
+        }
+        if seen.scenario == scenario && seen.line.text() == line.text() {
+            seen.count += 1;
+            return;
+        }
+    }
+    LOST.fetch_add(1, Ordering::Relaxed);
+}
+
+/// Has SIGALRM come once after so many microseconds, or no longer.
+fn tick(microseconds: usize) {
+    const ITIMER_REAL: c_int = 0;
+    let time = |microseconds| Timeval { seconds: 0, microseconds };
+    // SAFETY: the signal has a handler.
+    let set =
+        unsafe { setitimer(ITIMER_REAL, &[time(0), time(microseconds as c_long)], core::ptr::null_mut()) };
+    assert_eq!(set, 0);
+}
+
+/// Writes what the storm has seen: how often, the scenario, the trace.
+fn print_storm() {
+    // SAFETY: no signal comes any more.
+    let all = unsafe { &*STORM.0.get() };
+    for Seen { scenario, count, line } in all.iter().filter(|seen| seen.count != 0) {
+        let name = scenarios().nth(*scenario).expect("it ran").name;
+        print!("{count}\t{name}\t{}", String::from_utf8_lossy(line.text()));
+    }
+    println!("storm {} {}", CAME.load(Ordering::Relaxed), LOST.load(Ordering::Relaxed));
 }
 
 /// A task's memory: the g and its stack.
@@ -201,68 +355,116 @@ extern "C" fn main(_: c_int, arguments: *const *const u8) -> c_int {
     /// How much of the stack belongs to an m: what lies below the arguments, which the kernel puts above the
     /// first frame.
     const SIZE: usize = 1 << 20;
-    let Some((chosen, begin)) = chosen() else { return 2 };
+    let Some(chosen) = chosen() else { return 2 };
     let top = arguments.addr() & !(align_of::<u128>() - 1);
     set_bounds(top - SIZE, top);
-    set_spare(|size| Box::leak(vec![0u128; size / 16].into_boxed_slice()).as_mut_ptr().cast());
-    for scenario in chosen {
-        let mut m: Box<M> = Box::default();
-        let mut task = Task::new(if let Way::Task(entry) = scenario.way { entry } else { none });
-        let (m, g) = (&raw mut *m, &raw mut *task.g);
-        if !matches!(scenario.way, Way::Bare(_)) {
-            M_OF_SCENARIO.store(m, Ordering::Relaxed);
+    set_spare(spare);
+    let start = Instant::now();
+    loop {
+        for (at, scenario) in chosen.scenarios.iter().enumerate() {
+            let mut m: Box<M> = Box::default();
+            let mut task = Task::new(if let Way::Task(entry) = scenario.way { entry } else { none });
+            let (m, g) = (&raw mut *m, &raw mut *task.g);
+            SCENARIO.store(at, Ordering::Relaxed);
+            if !matches!(scenario.way, Way::Bare(_)) {
+                M_OF_SCENARIO.store(m, Ordering::Relaxed);
+            }
+            if matches!(scenario.way, Way::Task(_)) {
+                G_OF_SCENARIO.store(g, Ordering::Relaxed);
+            }
+            // SAFETY: both are for this alone.
+            unsafe { run(scenario, m, g, chosen.begin, step_scenario_ends) };
+            M_OF_SCENARIO.store(core::ptr::null_mut(), Ordering::Relaxed);
+            G_OF_SCENARIO.store(core::ptr::null_mut(), Ordering::Relaxed);
         }
-        if matches!(scenario.way, Way::Task(_)) {
-            G_OF_SCENARIO.store(g, Ordering::Relaxed);
+        if chosen.storm.is_none_or(|limit| start.elapsed() > limit) {
+            break;
         }
-        // SAFETY: both are for this alone.
-        unsafe { run(scenario, m, g, begin, step_scenario_ends) };
-        M_OF_SCENARIO.store(core::ptr::null_mut(), Ordering::Relaxed);
-        G_OF_SCENARIO.store(core::ptr::null_mut(), Ordering::Relaxed);
     }
-    println!("shim {} {}", HANDLERS.load(Ordering::Relaxed), SHIM_CALLS.load(Ordering::Relaxed));
+    if chosen.storm.is_some() {
+        tick(0);
+        print_storm();
+    } else {
+        println!("shim {} {}", HANDLERS.load(Ordering::Relaxed), SHIM_CALLS.load(Ordering::Relaxed));
+    }
     println!("done");
     0
 }
 
-/// Does what the command line says; the scenarios to run are left to `main`, and what begins each. `None`: a
-/// wrong command line.
+/// The stack that a scenario moves to: always the same memory.
+fn spare(size: usize) -> *mut u8 {
+    static SPARE: AtomicPtr<u8> = AtomicPtr::new(core::ptr::null_mut());
+    let mut spare = SPARE.load(Ordering::Relaxed);
+    if spare.is_null() {
+        spare = Box::leak(vec![0u128; size / 16].into_boxed_slice()).as_mut_ptr().cast();
+        SPARE.store(spare, Ordering::Relaxed);
+    }
+    spare
+}
+
+/// What the command line wants.
+struct Chosen {
+    scenarios: Vec<&'static Scenario>,
+    /// What begins each.
+    begin: extern "C" fn(),
+    /// How long, while signals come.
+    storm: Option<Duration>,
+}
+
+/// Does what the command line says; the scenarios to run are left to `main`. `None`: a wrong command line.
 #[inline(never)]
-fn chosen() -> Option<(Vec<&'static Scenario>, extern "C" fn())> {
+fn chosen() -> Option<Chosen> {
     let mut arguments: Vec<String> = std::env::args().skip(1).collect();
-    let mut begin: extern "C" fn() = step_scenario_begins;
+    let mut chosen = Chosen { scenarios: Vec::new(), begin: step_scenario_begins, storm: None };
     if EVERY_INSTRUCTION.is_some() && arguments.first().is_some_and(|first| first == "--trap") {
         arguments.remove(0);
-        begin = begin_with_traps;
+        chosen.begin = begin_with_traps;
     }
-    let chosen = match arguments.iter().map(String::as_str).collect::<Vec<_>>()[..] {
+    match arguments.iter().map(String::as_str).collect::<Vec<_>>()[..] {
         ["--list"] => {
-            SCENARIOS.iter().for_each(|scenario| println!("{}", scenario.name));
-            return Some((Vec::new(), begin));
+            scenarios().for_each(|scenario| println!("{}", scenario.name));
+            return Some(chosen);
         }
         ["--expect"] => {
-            SCENARIOS.iter().for_each(print_expected);
-            return Some((Vec::new(), begin));
+            scenarios().for_each(print_expected);
+            return Some(chosen);
+        }
+        ["--storm", seconds] if seconds.parse::<u32>().is_ok_and(|n| n > 0) => {
+            chosen.storm = seconds.parse().ok().map(Duration::from_secs);
+            chosen.scenarios = scenarios().collect();
         }
         [_, ..] if !arguments[0].starts_with('-') => {
-            let of = |name: &String| SCENARIOS.iter().find(|scenario| scenario.name == name);
+            let of = |name: &String| scenarios().find(|scenario| scenario.name == name);
             if let Some(unknown) = arguments.iter().find(|name| of(name).is_none()) {
                 eprintln!("no scenario is called {unknown}: steps --list names them");
                 return None;
             }
-            arguments.iter().filter_map(of).collect()
+            chosen.scenarios = arguments.iter().filter_map(of).collect();
         }
         _ => {
-            eprintln!("usage: steps --list | steps --expect | steps [--trap] NAME...");
+            eprintln!(
+                "usage: steps --list | steps --expect | steps [--trap] NAME... | steps --storm SECONDS"
+            );
             return None;
         }
-    };
+    }
     // SAFETY: the function writes one word; no context is made.
     unsafe { set_cgo_traceback(0, Some(step_traceback), None, None) }.expect("the first set");
     stackgate::set_platform(&stackgate_libc::Hosted).expect("the first platform");
     stackgate_libc::register_own_tables();
     handle_signals();
-    Some((chosen, begin))
+    if chosen.storm.is_some() {
+        // SAFETY: no signal has come yet; the handler is one.
+        unsafe {
+            let free = || Seen { scenario: 0, count: 0, line: Line::default() };
+            (*STORM.0.get()).resize_with(MOST, free);
+            stackgate::set_signal_handler(step_signal_storm).expect("the first one");
+        }
+        CORES.store(SIGNAL_HANDLER.load(Ordering::Relaxed), Ordering::Relaxed);
+        set_handler(step_signal_arrives);
+        tick(100);
+    }
+    Some(chosen)
 }
 
 fn print_expected(scenario: &Scenario) {

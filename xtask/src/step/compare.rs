@@ -46,6 +46,20 @@ pub struct Scenario {
     pub stretches: Vec<Stretch>,
 }
 
+impl Scenario {
+    /// A signal of the kernel's comes in it, which gdb and the trap do not follow.
+    pub fn is_of_signals(&self) -> bool {
+        self.stretches.iter().any(|stretch| stretch.physical.is_empty())
+    }
+
+    /// Whether it has a stretch that shows this by the library's own view, wherever it lies.
+    pub fn shows(&self, sight: &Sight) -> bool {
+        self.stretches
+            .iter()
+            .any(|stretch| stretch.function == sight.function && stretch.logical == sight.frames)
+    }
+}
+
 /// Reads what the program expects: scenario, function, physical and logical list, with tabs between.
 pub fn parse_expected(text: &str) -> Result<Vec<Scenario>> {
     let mut all: Vec<Scenario> = Vec::new();
