@@ -36,7 +36,8 @@ pub const LEFT_IN: [Register; 3] = [EDX, EAX, ECX];
 /// Where `throw_to` keeps its catch from the moment when `g0.sched.sp` is back until SP is there.
 pub const CATCH_IN: Register = ECX;
 /// Where `sigtramp` has the `ucontext_t` that it was called with.
-pub const UCONTEXT_IN: UcontextIn = UcontextIn::Stack { above_cfa: core::mem::offset_of!(Arguments, third) };
+pub const UCONTEXT_IN: UcontextIn =
+    UcontextIn::Stack { above_cfa: core::mem::offset_of!(Arguments, third) - size_of::<W32>() };
 
 crate::frames! {
     /// The part of Linux's `ucontext_t` that holds the interrupted registers, as a signal handler gets it.

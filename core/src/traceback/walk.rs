@@ -444,6 +444,10 @@ impl Traceback {
         // SAFETY: by the caller; every stack ends in a BaseFrame.
         unsafe {
             self.enter_g(g);
+            // `stack_moved` has been interrupted between the two ends: neither stack is known.
+            if self.memory.low == usize::MAX {
+                return self.leave_curg();
+            }
             let base = with_exposed_provenance::<BaseFrame>(self.base);
             self.g0_base = (*base).parent.get().addr();
         }

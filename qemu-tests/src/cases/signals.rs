@@ -791,6 +791,89 @@ fn storm() {
     check!(taken >= STORM);
 }
 
+/// Whether `at` lies in a function of the program. Its symbols have been read.
+fn is_known(at: usize) -> bool {
+    let functions = crate::symbols::functions();
+    let behind = functions.partition_point(|f| f.entry <= at);
+    functions[..behind].last().is_some_and(|f| at < f.end)
+}
+
+/// What the thread's traces may be: none while it has no m, C alone between callbacks, and in one the managed frames
+/// down to C that has called back.
+unsafe extern "C" fn storms_abroad(_: c_int, _: *mut c_void, ucontext: *mut c_void) -> Verdict {
+    // SAFETY: the handler's third argument.
+    let (mut trace, pc) =
+        unsafe { (Traceback::from_ucontext(ucontext), Registers::from_ucontext(ucontext).pc()) };
+    let (mut first, mut last, mut length, mut unknown) = (Pc::default(), Pc::default(), 0, 0);
+    for pc in trace.by_ref() {
+        if length == 0 {
+            first = pc;
+        }
+        last = pc;
+        length += 1;
+        unknown += usize::from(pc.managed && !is_known(pc.lookup()));
+    }
+    let interrupted_c = !first.managed && first.pc == 0xc000;
+    let well = match trace.stop() {
+        Some(Stop::NoTask) => length == 0,
+        Some(Stop::End) if length == 1 => interrupted_c || in_crossing(pc) && last == Pc::c(0x100),
+        // The crossing that makes or ends the thread's one callback.
+        Some(Stop::End) if length == 0 => in_crossing(pc),
+        Some(Stop::End) => unknown == 0 && !last.managed && last.pc == 0x100,
+        _ => false,
+    };
+    ABROAD[usize::from(current_m().is_some())].fetch_add(1, Ordering::SeqCst);
+    match well {
+        true => {}
+        false if EXACT || in_crossing(pc) || trace.stop() == Some(Stop::End) => {
+            if WRONG.fetch_add(1, Ordering::SeqCst) == 0 {
+                keep(unsafe { Traceback::from_ucontext(ucontext) });
+            }
+        }
+        false => _ = SHORT.fetch_add(1, Ordering::SeqCst),
+    }
+    TAKEN.fetch_add(1, Ordering::SeqCst);
+    Verdict::Done
+}
+
+/// Signals that found the thread without an m, and with one.
+static ABROAD: [AtomicUsize; 2] = [const { AtomicUsize::new(0) }; 2];
+
+/// Threads that the runtime does not know, one after the other: their first callback, others, their end.
+fn storm_abroad() {
+    set_traceback();
+    handle(TICK, storms_abroad);
+    // The timer's signals go to whichever thread takes them: the new ones alone do.
+    // SAFETY: sets of signals.
+    let mask = |how| unsafe {
+        let mut set = core::mem::zeroed();
+        libc::sigemptyset(&mut set);
+        libc::sigaddset(&mut set, TICK);
+        assert_eq!(libc::pthread_sigmask(how, &set, null_mut()), 0);
+    };
+    mask(libc::SIG_BLOCK);
+    interrupted(|| {
+        while TAKEN.load(Ordering::SeqCst) < STORM {
+            let body = move || {
+                with_room(|| {
+                    mask(libc::SIG_UNBLOCK);
+                    for _ in 0..20 {
+                        in_callback(|| in_c(|| in_callback(|| ())));
+                        in_callback(|| ());
+                    }
+                    mask(libc::SIG_BLOCK);
+                });
+            };
+            thread::spawn(body).join().expect("the thread");
+        }
+    });
+    let [taken, short, wrong] = [&TAKEN, &SHORT, &WRONG].map(|count| count.load(Ordering::SeqCst));
+    let [without, with] = [0, 1].map(|i: usize| ABROAD[i].load(Ordering::SeqCst));
+    println!("{taken} tracebacks on foreign threads, {without} of them without an m, {short} short");
+    check_eq!(wrong, 0, "the first: {:x?} {}", kept(), STOP.load(Ordering::SeqCst));
+    check!(taken >= STORM && with > 0);
+}
+
 cases! {
     "signals";
     "registers of C" => registers_of_c;
@@ -814,4 +897,5 @@ cases! {
     "tracebacks of two handlers at once" => || with_room(two_at_once);
     "tracebacks of handlers of C" => || with_room(of_handlers_of_c);
     "storm" => || with_room(storm);
+    "storm on foreign threads" => storm_abroad;
 }
