@@ -108,7 +108,7 @@ crate::frames! {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(u8)]
 pub enum GState {
-    /// Memory that `g_init` has not seen.
+    /// Memory that `g_init` has not seen. Where such a g is current, `getg` says that there is none.
     Uninit = 0,
     /// Not running; `resume` may run it.
     Parked = 1,

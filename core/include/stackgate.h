@@ -27,6 +27,7 @@ struct stackgate_stack;
 struct stackgate_gobuf;
 struct stackgate_g;
 struct stackgate_m;
+struct stackgate_interrupted;
 struct stackgate_callee_saved;
 struct stackgate_arguments;
 struct stackgate_switch_frame;
@@ -75,6 +76,17 @@ STACKGATE_ASSERT(offsetof(struct stackgate_g, stack) == 20);
 STACKGATE_ASSERT(offsetof(struct stackgate_g, catch_) == 28);
 STACKGATE_ASSERT(offsetof(struct stackgate_g, state) == 32);
 STACKGATE_ASSERT(offsetof(struct stackgate_g, user) == 36);
+
+/* What a signal has interrupted: it lies in the frame of `sigtramp`'s callee while the handler runs. */
+struct stackgate_interrupted {
+	struct stackgate_interrupted *outer;
+	struct stackgate_g *g;
+	struct stackgate_word *ucontext;
+};
+STACKGATE_ASSERT(sizeof(struct stackgate_interrupted) == 12);
+STACKGATE_ASSERT(offsetof(struct stackgate_interrupted, outer) == 0);
+STACKGATE_ASSERT(offsetof(struct stackgate_interrupted, g) == 4);
+STACKGATE_ASSERT(offsetof(struct stackgate_interrupted, ucontext) == 8);
 
 /* The registers that a C function gives back as it found them. `ebp` comes last: with the return address that follows it forms a frame record. There are no others: no vector and no x87 register is kept. */
 struct stackgate_callee_saved {
@@ -146,7 +158,7 @@ struct stackgate_m {
 	struct stackgate_g g0;
 	struct stackgate_g *curg;
 	struct stackgate_g gsignal;
-	struct stackgate_g *interrupted;
+	struct stackgate_interrupted *interrupted;
 	struct stackgate_asmcgocall_frame root;
 	uintptr_t ncgo;
 	uintptr_t ncgocall;
@@ -244,6 +256,7 @@ struct stackgate_stack;
 struct stackgate_gobuf;
 struct stackgate_g;
 struct stackgate_m;
+struct stackgate_interrupted;
 struct stackgate_callee_saved;
 struct stackgate_switch_frame;
 struct stackgate_base_frame;
@@ -293,6 +306,17 @@ STACKGATE_ASSERT(offsetof(struct stackgate_g, stack) == 40);
 STACKGATE_ASSERT(offsetof(struct stackgate_g, catch_) == 56);
 STACKGATE_ASSERT(offsetof(struct stackgate_g, state) == 64);
 STACKGATE_ASSERT(offsetof(struct stackgate_g, user) == 72);
+
+/* What a signal has interrupted: it lies in the frame of `sigtramp`'s callee while the handler runs. */
+struct stackgate_interrupted {
+	struct stackgate_interrupted *outer;
+	struct stackgate_g *g;
+	struct stackgate_word *ucontext;
+};
+STACKGATE_ASSERT(sizeof(struct stackgate_interrupted) == 24);
+STACKGATE_ASSERT(offsetof(struct stackgate_interrupted, outer) == 0);
+STACKGATE_ASSERT(offsetof(struct stackgate_interrupted, g) == 8);
+STACKGATE_ASSERT(offsetof(struct stackgate_interrupted, ucontext) == 16);
 
 /* The registers that a C function gives back as it found them. `rbp` comes last: with the return address that follows it forms a frame record. */
 struct stackgate_callee_saved {
@@ -353,7 +377,7 @@ struct stackgate_m {
 	struct stackgate_g g0;
 	struct stackgate_g *curg;
 	struct stackgate_g gsignal;
-	struct stackgate_g *interrupted;
+	struct stackgate_interrupted *interrupted;
 	struct stackgate_asmcgocall_frame root;
 	uintptr_t ncgo;
 	uintptr_t ncgocall;
@@ -479,6 +503,7 @@ struct stackgate_stack;
 struct stackgate_gobuf;
 struct stackgate_g;
 struct stackgate_m;
+struct stackgate_interrupted;
 struct stackgate_double;
 struct stackgate_callee_saved;
 struct stackgate_switch_frame;
@@ -527,6 +552,17 @@ STACKGATE_ASSERT(offsetof(struct stackgate_g, stack) == 20);
 STACKGATE_ASSERT(offsetof(struct stackgate_g, catch_) == 28);
 STACKGATE_ASSERT(offsetof(struct stackgate_g, state) == 32);
 STACKGATE_ASSERT(offsetof(struct stackgate_g, user) == 36);
+
+/* What a signal has interrupted: it lies in the frame of `sigtramp`'s callee while the handler runs. */
+struct stackgate_interrupted {
+	struct stackgate_interrupted *outer;
+	struct stackgate_g *g;
+	struct stackgate_word *ucontext;
+};
+STACKGATE_ASSERT(sizeof(struct stackgate_interrupted) == 12);
+STACKGATE_ASSERT(offsetof(struct stackgate_interrupted, outer) == 0);
+STACKGATE_ASSERT(offsetof(struct stackgate_interrupted, g) == 4);
+STACKGATE_ASSERT(offsetof(struct stackgate_interrupted, ucontext) == 8);
 
 /* Two words of a floating-point register. */
 struct stackgate_double {
@@ -620,7 +656,7 @@ struct stackgate_m {
 	struct stackgate_g g0;
 	struct stackgate_g *curg;
 	struct stackgate_g gsignal;
-	struct stackgate_g *interrupted;
+	struct stackgate_interrupted *interrupted;
 	struct stackgate_asmcgocall_frame root;
 	uintptr_t ncgo;
 	uintptr_t ncgocall;
@@ -710,6 +746,7 @@ struct stackgate_stack;
 struct stackgate_gobuf;
 struct stackgate_g;
 struct stackgate_m;
+struct stackgate_interrupted;
 struct stackgate_callee_saved;
 struct stackgate_switch_frame;
 struct stackgate_base_frame;
@@ -757,6 +794,17 @@ STACKGATE_ASSERT(offsetof(struct stackgate_g, stack) == 40);
 STACKGATE_ASSERT(offsetof(struct stackgate_g, catch_) == 56);
 STACKGATE_ASSERT(offsetof(struct stackgate_g, state) == 64);
 STACKGATE_ASSERT(offsetof(struct stackgate_g, user) == 72);
+
+/* What a signal has interrupted: it lies in the frame of `sigtramp`'s callee while the handler runs. */
+struct stackgate_interrupted {
+	struct stackgate_interrupted *outer;
+	struct stackgate_g *g;
+	struct stackgate_word *ucontext;
+};
+STACKGATE_ASSERT(sizeof(struct stackgate_interrupted) == 24);
+STACKGATE_ASSERT(offsetof(struct stackgate_interrupted, outer) == 0);
+STACKGATE_ASSERT(offsetof(struct stackgate_interrupted, g) == 8);
+STACKGATE_ASSERT(offsetof(struct stackgate_interrupted, ucontext) == 16);
 
 /* The registers that a C function gives back as it found them; of the vector registers v8 to v15 it is the lower half. `x29` comes last: with the return address that follows it forms a frame record. */
 struct stackgate_callee_saved {
@@ -841,7 +889,7 @@ struct stackgate_m {
 	struct stackgate_g g0;
 	struct stackgate_g *curg;
 	struct stackgate_g gsignal;
-	struct stackgate_g *interrupted;
+	struct stackgate_interrupted *interrupted;
 	struct stackgate_asmcgocall_frame root;
 	uintptr_t ncgo;
 	uintptr_t ncgocall;
@@ -927,6 +975,7 @@ struct stackgate_stack;
 struct stackgate_gobuf;
 struct stackgate_g;
 struct stackgate_m;
+struct stackgate_interrupted;
 struct stackgate_linkage;
 struct stackgate_frame_header;
 struct stackgate_vector;
@@ -975,6 +1024,17 @@ STACKGATE_ASSERT(offsetof(struct stackgate_g, stack) == 32);
 STACKGATE_ASSERT(offsetof(struct stackgate_g, catch_) == 48);
 STACKGATE_ASSERT(offsetof(struct stackgate_g, state) == 56);
 STACKGATE_ASSERT(offsetof(struct stackgate_g, user) == 64);
+
+/* What a signal has interrupted: it lies in the frame of `sigtramp`'s callee while the handler runs. */
+struct stackgate_interrupted {
+	struct stackgate_interrupted *outer;
+	struct stackgate_g *g;
+	struct stackgate_word *ucontext;
+};
+STACKGATE_ASSERT(sizeof(struct stackgate_interrupted) == 24);
+STACKGATE_ASSERT(offsetof(struct stackgate_interrupted, outer) == 0);
+STACKGATE_ASSERT(offsetof(struct stackgate_interrupted, g) == 8);
+STACKGATE_ASSERT(offsetof(struct stackgate_interrupted, ucontext) == 16);
 
 /* The part of a frame that belongs to others than its owner: ABI 2.2.3.2. It follows the back chain. */
 struct stackgate_linkage {
@@ -1150,7 +1210,7 @@ struct stackgate_m {
 	struct stackgate_g g0;
 	struct stackgate_g *curg;
 	struct stackgate_g gsignal;
-	struct stackgate_g *interrupted;
+	struct stackgate_interrupted *interrupted;
 	struct stackgate_asmcgocall_frame root;
 	uintptr_t ncgo;
 	uintptr_t ncgocall;
@@ -1240,6 +1300,7 @@ struct stackgate_stack;
 struct stackgate_gobuf;
 struct stackgate_g;
 struct stackgate_m;
+struct stackgate_interrupted;
 struct stackgate_abi_frame;
 struct stackgate_callee_saved;
 struct stackgate_switch_frame;
@@ -1286,6 +1347,17 @@ STACKGATE_ASSERT(offsetof(struct stackgate_g, stack) == 32);
 STACKGATE_ASSERT(offsetof(struct stackgate_g, catch_) == 48);
 STACKGATE_ASSERT(offsetof(struct stackgate_g, state) == 56);
 STACKGATE_ASSERT(offsetof(struct stackgate_g, user) == 64);
+
+/* What a signal has interrupted: it lies in the frame of `sigtramp`'s callee while the handler runs. */
+struct stackgate_interrupted {
+	struct stackgate_interrupted *outer;
+	struct stackgate_g *g;
+	struct stackgate_word *ucontext;
+};
+STACKGATE_ASSERT(sizeof(struct stackgate_interrupted) == 24);
+STACKGATE_ASSERT(offsetof(struct stackgate_interrupted, outer) == 0);
+STACKGATE_ASSERT(offsetof(struct stackgate_interrupted, g) == 8);
+STACKGATE_ASSERT(offsetof(struct stackgate_interrupted, ucontext) == 16);
 
 /* How every frame begins: what a caller passes at SP to the function that it calls. The slots of the registers are customary, not prescribed (ABI 1.2.2.2), but for back chains: who keeps one stores r14 and r15 in these (ABI 1.2.2.1). */
 struct stackgate_abi_frame {
@@ -1417,7 +1489,7 @@ struct stackgate_m {
 	struct stackgate_g g0;
 	struct stackgate_g *curg;
 	struct stackgate_g gsignal;
-	struct stackgate_g *interrupted;
+	struct stackgate_interrupted *interrupted;
 	struct stackgate_asmcgocall_frame root;
 	uintptr_t ncgo;
 	uintptr_t ncgocall;

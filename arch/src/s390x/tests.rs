@@ -7,7 +7,7 @@ use super::frame::*;
 use super::unwind::start_of_call;
 use crate::frame::{Ptr, W64, Word};
 use crate::unwind::Start;
-use crate::{G, M, Stack};
+use crate::{G, GState, M, Stack};
 use core::arch::naked_asm;
 use core::ffi::{c_int, c_void};
 use core::mem::offset_of;
@@ -129,10 +129,12 @@ fn in_task(entry: crate::EntryFn, word: usize) -> usize {
     const SIZE: usize = 64 << 10;
     let mut m: Box<M<S390x>> = Box::default();
     m.g0.m_in = Ptr::new(&raw mut *m);
+    m.g0.state = W64::of(GState::G0 as u64);
     let mut stack = vec![0u128; SIZE / 16];
     let top = stack.as_mut_ptr().expose_provenance() + SIZE;
     let mut g: Box<G<S390x>> = Box::default();
     g.stack = Stack { limit: W64::of((top - SIZE) as u64), top: W64::of(top as u64) };
+    g.state = W64::of(GState::Running as u64);
     let base: *mut BaseFrame = core::ptr::with_exposed_provenance_mut(top - size_of::<BaseFrame>());
     // SAFETY: the stack's upper end; the m and the g outlive the run.
     unsafe {

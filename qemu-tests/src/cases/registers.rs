@@ -237,6 +237,8 @@ unsafe extern "C" fn crosscall1_body(g: *mut G) {
 
 fn crosscall1() {
     let mut m = stackgate::M::default();
+    // SAFETY: nobody else's, until this ends.
+    check_eq!(unsafe { stackgate::m_init(&raw mut m) }, Ok(()));
     let g0 = (&raw mut m.g0).expose_provenance();
     keeps(
         "crosscall1",
