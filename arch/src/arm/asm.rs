@@ -1355,7 +1355,7 @@ pub unsafe extern "C" fn sigtramp(
 ) {
     naked_asm!(
         begins!(),
-        // r2 and r3 fill the word for the former g, and one that is not used here.
+        // r2 and r3 fill the words for the former g and its place.
         "push {{rfp, lr}}",                    ".cfi_adjust_cfa_offset {size} - {link}", record_saved!(),
         goes_on!(".save {{rfp, lr}}"),
         "vpush {{d8-d15}}",                    ".cfi_adjust_cfa_offset {link} - {d8}", doubles_saved!(),
@@ -1368,6 +1368,7 @@ pub unsafe extern "C" fn sigtramp(
         // so does the g that stands for none.
         g_place!("r5", "r4"),
         "add r5, r5, r4",
+        "str r5, [sp, #{place}]",
         "ldr r3, [r5]",
         "str r3, [sp, #{former}]",
         "ldr r6, [r3, #{m_out}]",
@@ -1394,6 +1395,7 @@ pub unsafe extern "C" fn sigtramp(
         "stackgate_sigtramp_return:",
         "mov r2, r8",
 
+        "ldr r5, [sp, #{place}]",
         "ldr r3, [sp, #{former}]",
         "str r3, [r5]",
         "str r2, [sp, #{former}]",
@@ -1413,6 +1415,7 @@ pub unsafe extern "C" fn sigtramp(
         is_g0 = const crate::GState::G0 as usize,
         gsignal = const offset_of!(M<Arm>, gsignal),
         former = const offset_of!(Crosscall2Frame, former),
+        place = const offset_of!(Crosscall2Frame, place),
         r4 = const offset_of!(Crosscall2Frame, saved.r4),
         r5 = const offset_of!(Crosscall2Frame, saved.r5),
         r6 = const offset_of!(Crosscall2Frame, saved.r6),

@@ -212,8 +212,8 @@ crate::frames! {
     System frame Crosscall2Frame {
         /// The g that was current before `crosscall1` or `sigtramp`; `crosscall2` does not use it.
         former: W32, "`crosscall1`, `sigtramp`" => "their end";
-        /// The address of this thread's current g in `crosscall1`; keeps SP aligned.
-        place: W32, "`crosscall1`" => "its end";
+        /// The address of this thread's current g in `crosscall1` and `sigtramp`; keeps SP aligned.
+        place: W32, "`crosscall1`, `sigtramp`" => "their end";
         /// Everything that C expects back.
         saved: CalleeSaved, "`crosscall2`, `crosscall1`, `sigtramp`" => "their end";
         /// Return address into C.
