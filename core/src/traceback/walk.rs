@@ -279,7 +279,8 @@ impl Traceback {
     /// The chain of what a signal interrupted on this thread: at any instruction, on any stack.
     ///
     /// Where C was interrupted, the traceback function is asked for its frames with `sigcontext`; if there is
-    /// none, the interrupted PC stands for them. A managed frame comes first with [`Pc::exact`].
+    /// none, the interrupted PC stands for them. A managed frame comes first with [`Pc::exact`]. On arm, whose tables
+    /// say nothing of prologues, the caller of a function that was interrupted there may be left out.
     ///
     /// Runs on any stack; safe in a signal handler if the traceback function is.
     ///

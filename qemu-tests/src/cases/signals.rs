@@ -822,10 +822,13 @@ unsafe extern "C" fn storms_abroad(_: c_int, _: *mut c_void, ucontext: *mut c_vo
         Some(Stop::End) => unknown == 0 && !last.managed && last.pc == 0x100,
         _ => false,
     };
+    // arm's tables may pass over the caller of an interrupted prologue. Here that may be the crossing that says where
+    // C has called back, and the thread's end comes next.
+    let passed_over = arch::EXIDX && length == 1 && first.managed && first.exact && unknown == 0;
     ABROAD[usize::from(current_m().is_some())].fetch_add(1, Ordering::SeqCst);
     match well {
         true => {}
-        false if EXACT || in_crossing(pc) || trace.stop() == Some(Stop::End) => {
+        false if EXACT || in_crossing(pc) || trace.stop() == Some(Stop::End) && !passed_over => {
             if WRONG.fetch_add(1, Ordering::SeqCst) == 0 {
                 keep(unsafe { Traceback::from_ucontext(ucontext) });
             }
