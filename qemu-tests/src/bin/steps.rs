@@ -1,7 +1,8 @@
 //! Runs every crossing once on each of its paths, for `cargo xtask step`, which takes a traceback at each
 //! instruction: `steps --list`, `steps --expect`, `steps NAME...`, `steps --trap NAME...`. With `--trap` the CPU
 //! itself raises the signals. `steps --storm SECONDS` runs all of them again and again, while a timer's signal comes
-//! to the trampoline, 100 microseconds after the last one was handled, and writes which traces its handler has seen, and how often.
+//! to the trampoline, about 100 microseconds after the last one was handled, and writes which traces its handler has
+//! seen, and how often.
 
 #![no_main]
 

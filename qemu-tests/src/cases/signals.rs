@@ -705,6 +705,33 @@ fn two_at_once() {
     });
 }
 
+/// What the trampoline calls before anybody has said what is interrupted.
+unsafe extern "C" fn traces_early(_: c_int, _: *mut c_void, _: *mut c_void, _: *mut G) {
+    keep(Traceback::current());
+}
+
+unsafe extern "C" fn begins_another(signal: c_int, info: *mut c_void, ucontext: *mut c_void) -> Verdict {
+    let cores = arch::SIGNAL_HANDLER.swap(traces_early as *mut c_void, Ordering::Relaxed);
+    // SAFETY: the handler's arguments.
+    unsafe { arch::sigtramp(signal, info, ucontext) };
+    arch::SIGNAL_HANDLER.store(cores, Ordering::Relaxed);
+    Verdict::Done
+}
+
+/// A handler of which nothing is known yet has not interrupted what the one has that it interrupts.
+fn early() {
+    set_traceback();
+    handle(ONE, begins_another);
+    tower(2, || {
+        in_c(|| {
+            raise(ONE);
+            // The tower is below C, which would be there.
+            check!(!kept().is_empty() && kept().iter().all(|pc| pc.managed), "its own frames: {:x?}", kept());
+            check_eq!(STOP.load(Ordering::SeqCst), Stop::End as usize);
+        });
+    });
+}
+
 /// C's own, which nobody has told of.
 unsafe extern "C" fn of_c_is_traced(_: c_int) {
     // QEMU 7.2, as above.
@@ -898,6 +925,7 @@ cases! {
     "tracebacks on a foreign thread" => tracebacks_on_a_foreign_thread;
     "tracebacks of handlers" => || with_room(of_handlers);
     "tracebacks of two handlers at once" => || with_room(two_at_once);
+    "tracebacks of a handler that begins" => || with_room(early);
     "tracebacks of handlers of C" => || with_room(of_handlers_of_c);
     "storm" => || with_room(storm);
     "storm on foreign threads" => storm_abroad;
