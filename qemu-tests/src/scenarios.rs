@@ -724,10 +724,14 @@ unsafe extern "C" fn step_calls_back_here() {
     black_box(());
 }
 
-/// Signals end here, unless [`set_handler`] says where.
+/// Signals end here, unless [`set_handler`] says where. No register but those that C keeps survives it.
 #[unsafe(no_mangle)]
 #[inline(never)]
-unsafe extern "C" fn step_handler(_: c_int, _: *mut c_void, _: *mut c_void, _: *mut G) {}
+unsafe extern "C" fn step_handler(_: c_int, _: *mut c_void, _: *mut c_void, _: *mut G) {
+    // SAFETY: it takes anything.
+    unsafe { cpu::clobber_volatile(NULL) };
+    black_box(());
+}
 
 /// What `sigtramp` calls: the signal, what the kernel passed, and the g that was current.
 pub type Handler = unsafe extern "C" fn(c_int, *mut c_void, *mut c_void, *mut G);

@@ -1395,9 +1395,9 @@ pub unsafe extern "C" fn sigtramp(
         "stackgate_sigtramp_return:",
         "mov r2, r8",
 
-        "ldr r5, [sp, #{place}]",
+        "ldr r12, [sp, #{place}]",
         "ldr r3, [sp, #{former}]",
-        "str r3, [r5]",
+        "str r3, [r12]",
         "str r2, [sp, #{former}]",
         "pop {{r2-r11}}",                      ".cfi_adjust_cfa_offset -{d8}", general_restored!(),
         goes_on!(".save {{rfp, lr}}" ".vsave {{d8-d15}}"),

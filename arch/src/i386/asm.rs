@@ -1381,10 +1381,10 @@ pub unsafe extern "C" fn sigtramp(
         "add ebx, {gsignal}",
         concat!("mov ", current_g!("ecx"), ", ebx"),
 
-        // The arguments once more, where SP is a multiple of 16, and the former g. Above them this SP, by which
-        // the frame is found again.
+        // The arguments once more, where SP is a multiple of 16, and the former g. Above them this SP; for
+        // unwinders the frame is where ebp says.
         "3:",
-        "mov ecx, esp",                        ".cfi_def_cfa ecx, {size}",
+        "mov ecx, esp",                        ".cfi_def_cfa ebp, {size} - {ebp}",
         "and esp, -{align}",
         "sub esp, {align} - {word}",
         "push ecx",
@@ -1392,7 +1392,6 @@ pub unsafe extern "C" fn sigtramp(
         "push dword ptr [ecx + {pc} + {in_ucontext}]",
         "push dword ptr [ecx + {pc} + {in_info}]",
         "push dword ptr [ecx + {pc} + {in_signal}]",
-        ".cfi_escape {cfa_is}, {cfa_len}, {breg_esp}, {kept_lo}, {kept_hi}, {deref}, {plus}, {size_lo}, {size_hi}",
         "call dword ptr [edx]",
         ".globl stackgate_sigtramp_return", ".hidden stackgate_sigtramp_return",
         "stackgate_sigtramp_return:",
@@ -1427,10 +1426,5 @@ pub unsafe extern "C" fn sigtramp(
         ebp = const offset_of!(Crosscall2Frame, saved.ebp),
         pc = const offset_of!(Crosscall2Frame, pc),
         size = const size_of::<Crosscall2Frame>(),
-        cfa_is = const DW_CFA_DEF_CFA_EXPRESSION, cfa_len = const CFA_DEREF_LEN,
-        deref = const DW_OP_DEREF, plus = const DW_OP_PLUS_UCONST, breg_esp = const breg(ESP.dwarf),
-        kept_lo = const leb_lo(OUTGOING as i64), kept_hi = const leb_hi(OUTGOING as i64),
-        size_lo = const leb_lo(size_of::<Crosscall2Frame>() as i64),
-        size_hi = const leb_hi(size_of::<Crosscall2Frame>() as i64),
     )
 }

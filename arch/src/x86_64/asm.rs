@@ -1209,14 +1209,13 @@ pub unsafe extern "C" fn sigtramp(
 
         // ucontext stays known until the end, for who interrupts this: in rdx, and behind the call in rbx. The
         // former g is the fourth argument. QEMU enters handlers with another SP than the kernel does: this
-        // one lies twice below, which keeps the multiple, and is where the frame is found again.
+        // one lies twice below, which keeps the multiple. For unwinders the frame is where rbp says.
         "3:",
         "mov rbx, rdx",
-        "mov rax, rsp",                        ".cfi_def_cfa rax, {size}",
+        "mov rax, rsp",                        ".cfi_def_cfa rbp, {size} - {rbp}",
         "and rsp, -16",
         "push rax",
         "push rax",
-        ".cfi_escape {cfa_is}, {cfa_len}, {breg_rsp}, {kept_lo}, {kept_hi}, {deref}, {plus}, {size_lo}, {size_hi}",
         "call qword ptr [rip + {handler}]",
         ".globl stackgate_sigtramp_return", ".hidden stackgate_sigtramp_return",
         "stackgate_sigtramp_return:",
@@ -1250,11 +1249,6 @@ pub unsafe extern "C" fn sigtramp(
         rbp = const offset_of!(Crosscall2Frame, saved.rbp),
         pc = const offset_of!(Crosscall2Frame, pc),
         size = const size_of::<Crosscall2Frame>(),
-        cfa_is = const DW_CFA_DEF_CFA_EXPRESSION, cfa_len = const CFA_DEREF_LEN,
-        deref = const DW_OP_DEREF, plus = const DW_OP_PLUS_UCONST, breg_rsp = const breg(RSP.dwarf),
-        kept_lo = const leb_lo(0), kept_hi = const leb_hi(0),
-        size_lo = const leb_lo(size_of::<Crosscall2Frame>() as i64),
-        size_hi = const leb_hi(size_of::<Crosscall2Frame>() as i64),
     )
 }
 

@@ -732,6 +732,27 @@ fn early() {
     });
 }
 
+/// Between the two words that `stack_moved` writes the ends may be the wrong way round.
+fn between_two_ends() {
+    set_traceback();
+    handle(ONE, traces);
+    in_task(|| {
+        let g = current_g().expect("a task");
+        in_c(|| {
+            // SAFETY: the g of this thread, which stands still.
+            let (limit, top) = unsafe { (&raw mut (*g).stack.limit, (*g).stack.top) };
+            // SAFETY: as above; nobody goes back to its stack meanwhile.
+            unsafe {
+                let old = limit.replace(Word::new(top.get() + (1 << 16)));
+                raise(ONE);
+                limit.write(old);
+            }
+            check!(LENGTH.load(Ordering::SeqCst) != 0, "C at least");
+            check!(STOP.load(Ordering::SeqCst) != usize::MAX, "the trace has ended");
+        });
+    });
+}
+
 /// C's own, which nobody has told of.
 unsafe extern "C" fn of_c_is_traced(_: c_int) {
     // QEMU 7.2, as above.
@@ -857,6 +878,7 @@ unsafe extern "C" fn storms_abroad(_: c_int, _: *mut c_void, ucontext: *mut c_vo
         true => {}
         false if EXACT || in_crossing(pc) || trace.stop() == Some(Stop::End) && !passed_over => {
             if WRONG.fetch_add(1, Ordering::SeqCst) == 0 {
+                // SAFETY: as above.
                 keep(unsafe { Traceback::from_ucontext(ucontext) });
             }
         }
@@ -926,6 +948,7 @@ cases! {
     "tracebacks of handlers" => || with_room(of_handlers);
     "tracebacks of two handlers at once" => || with_room(two_at_once);
     "tracebacks of a handler that begins" => || with_room(early);
+    "tracebacks while the stack is moved" => || with_room(between_two_ends);
     "tracebacks of handlers of C" => || with_room(of_handlers_of_c);
     "storm" => || with_room(storm);
     "storm on foreign threads" => storm_abroad;
