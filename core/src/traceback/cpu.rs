@@ -21,14 +21,22 @@ pub(super) const fn before(pc: usize) -> usize {
 /// DWARF number of the stack pointer.
 pub(super) const SP: usize = dwarf(field(&Gobuf::LAYOUT, "sp"));
 const fn field(layout: &'static Layout, name: &str) -> &'static Field {
+    match find(layout, name) {
+        Some(field) => field,
+        None => panic!("no such field"),
+    }
+}
+
+/// For the compiler alone: a comparison of names when a handler runs would call libc.
+const fn find(layout: &'static Layout, name: &str) -> Option<&'static Field> {
     let mut i = 0;
     while i < layout.fields.len() {
         if same(layout.fields[i].name, name) {
-            return &layout.fields[i];
+            return Some(&layout.fields[i]);
         }
         i += 1;
     }
-    panic!("no such field")
+    None
 }
 
 const fn dwarf(field: &Field) -> usize {
@@ -120,21 +128,24 @@ impl Frame {
 /// The caller of `park` or `mcall` in a g that is parked, from the `SwitchFrame` at `at`; `None` where that
 /// lies outside the stack.
 pub(super) fn parked(at: usize, memory: &Memory) -> Option<Frame> {
-    left(&SwitchFrame::LAYOUT, size_of::<SwitchFrame>(), offset_of!(SwitchFrame, saved), at, memory)
+    let pc = const { find(&SwitchFrame::LAYOUT, "pc") };
+    left(pc, size_of::<SwitchFrame>(), offset_of!(SwitchFrame, saved), at, memory)
 }
 
 /// The caller of `asmcgocall_catch`, from the `CatchFrame` at `at`; `None` where that lies outside the stack.
 pub(super) fn caught(at: usize, memory: &Memory) -> Option<Frame> {
-    left(&CatchFrame::LAYOUT, size_of::<CatchFrame>(), offset_of!(CatchFrame, saved), at, memory)
+    let pc = const { find(&CatchFrame::LAYOUT, "pc") };
+    left(pc, size_of::<CatchFrame>(), offset_of!(CatchFrame, saved), at, memory)
 }
 
-/// The caller of a function whose frame of `size` bytes at `at` has its `CalleeSaved` at the offset `saved`.
-fn left(layout: &Layout, size: usize, saved: usize, at: usize, memory: &Memory) -> Option<Frame> {
+/// The caller of a function whose frame of `size` bytes at `at` has its `CalleeSaved` at the offset `saved`, and its
+/// return address in `pc` if it has that.
+fn left(pc: Option<&Field>, size: usize, saved: usize, at: usize, memory: &Memory) -> Option<Frame> {
     if !memory.holds(at, size) {
         return None;
     }
     let read = |offset| memory.read(at.wrapping_add(offset));
-    let frame = if let Some(pc) = layout.field("pc") {
+    let frame = if let Some(pc) = pc {
         // The frame is complete in itself; the caller's begins above it.
         Frame { pc: read(pc.offset)?, sp: at + size, ..Frame::default() }
     } else if SAVED_IN_CALLERS_FRAME {
