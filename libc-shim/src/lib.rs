@@ -12,7 +12,8 @@
 //! of C ([`handle_signal`]), and stack overflows that are named ([`handle_overflow`]).
 //!
 //! Where there is no C library, the feature `libc-names` imports each function as `libc_` and its name. A CPU without
-//! atomic operations on 64 bits, a microcontroller, has no [`Stacks`] and no [`handle_overflow`].
+//! atomic operations on 64 bits, a microcontroller, has no [`Stacks`], no [`handle_signal`] and no
+//! [`handle_overflow`].
 
 #![no_std]
 #![cfg_attr(not(target_has_atomic = "64"), allow(dead_code, reason = "what is left out there would use it"))]
@@ -24,6 +25,7 @@ pub mod abi;
 mod errno;
 mod fatal;
 mod files;
+#[cfg(target_has_atomic = "64")]
 mod handlers;
 mod memory;
 #[cfg(target_has_atomic = "64")]
@@ -43,6 +45,7 @@ mod time;
 pub use abi::{Itimerspec, Itimerval, PollFd, SigAction, SigEvent, SigSet, SigStack, Timespec, Timeval};
 pub use errno::Errno;
 pub use files::{OwnedFd, close, open, poll, read, write};
+#[cfg(target_has_atomic = "64")]
 pub use handlers::{SignalHandler, Verdict, handle_signal};
 pub use memory::{madvise, mmap, mprotect, munmap};
 #[cfg(target_has_atomic = "64")]
