@@ -65,6 +65,11 @@ const LONG_STAGES: &[Stage] = &[
     Stage { name: "mutants", work: broken, counts_cases: false },
 ];
 
+/// Whether `cargo xtask NAME` is one of the stages.
+pub fn has_stage(name: &str) -> bool {
+    STAGES.iter().any(|stage| stage.name == name)
+}
+
 fn counted(context: &Context) -> Result<Tally> {
     count(context, &count::Options { check: true, write: false, profile: false, op: None })
 }

@@ -18,6 +18,7 @@ mod gdb;
 mod guest;
 mod header;
 mod host_tests;
+mod known_bugs;
 mod list;
 mod machines;
 mod mutants;

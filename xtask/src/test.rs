@@ -16,7 +16,7 @@ use crate::{
     context::{Context, Tally},
     exceptions::{self, Exception},
     guest::{self, Profile, Program},
-    host_tests,
+    host_tests, known_bugs,
     process::Cmd,
     protocol::{Case, judge, notes, parse_list},
     targets::TARGETS,
@@ -79,6 +79,7 @@ struct Job<'a> {
 struct Done {
     column: usize,
     group: String,
+    name: String,
     checks: Option<u64>,
     notes: Vec<String>,
 }
@@ -154,6 +155,17 @@ pub fn test(context: &Context, filter: Option<&str>) -> Result<Tally> {
             tally.merge(own);
         }
         ui::align(&rows).iter().for_each(|line| ui::say(line));
+    }
+    if filter.is_none() {
+        let exist = columns.iter().flat_map(|c| &c.cases).map(|case| case.name.as_str()).collect();
+        let failed = done.iter().filter(|d| d.checks.is_none()).map(|d| d.name.as_str()).collect();
+        // A case of one CPU exists only where that one is among the chosen.
+        let (counts, wrong) = known_bugs::check(&exist, &failed)?;
+        if complete {
+            problems.extend(wrong);
+        }
+        let known_bugs::Counts { bugs, to_do } = counts;
+        ui::say(&format!("\n{}: {bugs} bugs, {to_do} of them with something to do", known_bugs::PATH));
     }
     if filter.is_none() && context.targets.len() == TARGETS.len() {
         tally.merge(host_tests::run()?);
@@ -233,8 +245,8 @@ fn run_all(columns: &[Column]) -> (Vec<Done>, Vec<Duration>) {
                     let (checks, notes) = ran.map_or((None, Vec::new()), |(n, notes)| (Some(n), notes));
                     let mut results = results.lock().unwrap_or_else(PoisonError::into_inner);
                     results.1[job.column] += start.elapsed();
-                    let group = job.case.group().to_owned();
-                    results.0.push(Done { column: job.column, group, checks, notes });
+                    let (group, name) = (job.case.group().to_owned(), job.case.name.clone());
+                    results.0.push(Done { column: job.column, group, name, checks, notes });
                     progress.step(&format!("{} {}", columns[job.column].name, job.case.name));
                 }
             });
@@ -322,8 +334,13 @@ mod tests {
             direct: (Cmd::new("guest"), Vec::new()),
         };
         let columns = [column("i386", &["a/x", "b/x"]), column("arm", &["a/x"])];
-        let result =
-            |column, group: &str, checks| Done { column, group: group.into(), checks, notes: Vec::new() };
+        let result = |column, group: &str, checks| Done {
+            column,
+            group: group.into(),
+            name: String::new(),
+            checks,
+            notes: Vec::new(),
+        };
         let done = [result(0, "a", Some(2)), result(0, "b", None), result(1, "a", Some(1))];
         assert_eq!(
             table(&columns, &done),
