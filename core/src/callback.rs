@@ -5,7 +5,7 @@ use crate::gate::{Gate, Stuck};
 use crate::hooks;
 use crate::platform::{errno_location, fatal, platform};
 use crate::task::is;
-use crate::traceback::{self, ContextArg, ContextFn};
+use crate::traceback::{self, ContextArg, ContextFn, ContextPlace};
 use crate::{M, current_g};
 use core::ffi::c_void;
 use core::fmt;
@@ -164,14 +164,14 @@ unsafe fn enter_past(managed: CallbackFn, block: *mut c_void, size: usize) {
 /// `context` may be called.
 #[inline(always)]
 unsafe fn in_context(context: ContextFn, f: impl FnOnce(usize)) {
-    let mut arg = ContextArg { context: 0 };
+    // Here for as long as the callback takes: the function may keep something in it.
+    let mut place = ContextPlace::new();
     // SAFETY: by the caller.
     unsafe {
-        context(&raw mut arg);
-        let ctxt = arg.context;
+        let ctxt = traceback::acquire_from(context, &raw mut place);
         f(ctxt);
         if ctxt != 0 {
-            arg.context = ctxt;
+            let mut arg = ContextArg { context: ctxt };
             context(&raw mut arg);
         }
     }

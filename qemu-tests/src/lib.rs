@@ -1,5 +1,6 @@
 //! The programs that prove stackgate on six CPUs, and what they share.
 
+pub mod allocation;
 pub mod cases;
 pub mod child;
 pub mod depth;

@@ -1,7 +1,7 @@
 //! From PCs to functions, files and lines.
 
 use super::set::{self, SymbolizerArg};
-use super::symbols;
+use super::symbols::{self, Function};
 use super::walk::Pc;
 use core::ffi::{CStr, c_char};
 use core::ptr::null;
@@ -46,13 +46,15 @@ pub struct Frames<I> {
     /// How many frames it has had.
     count: usize,
     called: bool,
+    /// Which of the two was called last: who gets `data` back.
+    managed: bool,
 }
 
 impl<I: Iterator<Item = Pc>> Frames<I> {
     /// The frames of `pcs`, for instance of a [`Traceback`](super::Traceback).
     pub fn new(pcs: impl IntoIterator<IntoIter = I>) -> Self {
         let arg = SymbolizerArg { pc: 0, file: null(), lineno: 0, func: null(), entry: 0, more: 0, data: 0 };
-        Self { pcs: pcs.into_iter(), arg, inlined: None, count: 0, called: false }
+        Self { pcs: pcs.into_iter(), arg, inlined: None, count: 0, called: false, managed: false }
     }
 
     /// The next frame. Its names last until the next call.
@@ -64,13 +66,18 @@ impl<I: Iterator<Item = Pc>> Frames<I> {
                 self.finish();
                 return None;
             };
-            if pc.managed {
-                return Some(managed(pc));
+            let function = if pc.managed { symbols::function_at(pc.lookup()) } else { None };
+            let blank = Frame { pc: pc.pc, managed: pc.managed, ..Frame::default() };
+            let named = Frame { cut: pc.cut, ..function.map_or(blank, |function| by_table(function, blank)) };
+            if named.file.is_some() {
+                return Some(named);
             }
+            // One that was interrupted becomes one that is returned to, so that a symbolizer has one rule.
+            let at = if pc.managed { pc.as_return_address() } else { pc.pc };
             if inlined.is_none() {
                 self.count = 0;
                 self.arg = SymbolizerArg {
-                    pc: pc.pc,
+                    pc: at,
                     file: null(),
                     lineno: 0,
                     func: null(),
@@ -80,12 +87,13 @@ impl<I: Iterator<Item = Pc>> Frames<I> {
                 };
             } else {
                 // The other fields stay: a symbolizer may tell the calls for one PC apart by them.
-                self.arg.pc = pc.pc;
+                self.arg.pc = at;
                 self.arg.more = 0;
             }
-            if !set::symbolize(&mut self.arg) {
-                return Some(Frame { pc: pc.pc, cut: pc.cut, ..Frame::default() });
+            if !set::symbolize(pc.managed, &mut self.arg) {
+                return Some(named);
             }
+            self.managed = pc.managed;
             self.called = true;
             self.count += 1;
             if self.arg.more != 0 && self.count < MAX_FRAMES_PER_PC {
@@ -97,16 +105,18 @@ impl<I: Iterator<Item = Pc>> Frames<I> {
                 self.inlined = None;
                 continue;
             }
+            if !known && function.is_some() {
+                return Some(named);
+            }
             return Some(Frame {
-                pc: pc.pc,
                 // SAFETY: the symbolizer's strings, which it keeps until it is called again.
                 function: unsafe { text(self.arg.func) },
                 // SAFETY: as above.
                 file: unsafe { text(self.arg.file) },
                 line: self.arg.lineno,
                 entry: self.arg.entry,
-                managed: false,
                 cut: pc.cut && self.inlined.is_none(),
+                ..blank
             });
         }
     }
@@ -153,7 +163,7 @@ impl<I> Frames<I> {
                 more: 0,
                 data: self.arg.data,
             };
-            set::symbolize(&mut self.arg);
+            set::symbolize(self.managed, &mut self.arg);
             self.arg.data = 0;
         }
     }
@@ -165,15 +175,15 @@ impl<I> Drop for Frames<I> {
     }
 }
 
-fn managed(pc: Pc) -> Frame<'static> {
-    let blank = Frame { pc: pc.pc, managed: true, cut: pc.cut, ..Frame::default() };
-    symbols::function_at(pc.lookup()).map_or(blank, |function| Frame {
+/// What a registered function says.
+fn by_table(function: &'static Function, blank: Frame<'static>) -> Frame<'static> {
+    Frame {
         function: Some(function.name.as_bytes()),
         file: (!function.file.is_empty()).then_some(function.file.as_bytes()),
         line: function.line as usize,
         entry: function.entry,
         ..blank
-    })
+    }
 }
 
 /// # Safety

@@ -1,0 +1,47 @@
+/* C whose lines tracebacks are to name. Each function writes down the line on which it leaves for the next. */
+#include <signal.h>
+
+/* Exported by the tests. */
+extern void test_run(void *closure);
+
+enum { IN_INLINED, IN_MIDDLE, IN_OUTER, IN_RAISES, IN_STORES };
+int c_lines[5];
+int *c_page;
+
+static inline __attribute__((always_inline)) int c_sym_inlined(void *closure)
+{
+	c_lines[IN_INLINED] = __LINE__, test_run(closure);
+	return 1;
+}
+
+__attribute__((noinline)) int c_sym_middle(void *closure)
+{
+	int n;
+
+	c_lines[IN_MIDDLE] = __LINE__, n = c_sym_inlined(closure);
+	return n + 1;
+}
+
+__attribute__((noinline)) int c_sym_outer(void *closure)
+{
+	int n;
+
+	c_lines[IN_OUTER] = __LINE__, n = c_sym_middle(closure);
+	return n + 1;
+}
+
+/* Interrupts itself. */
+__attribute__((noinline)) int c_sym_raises(void *unused)
+{
+	int n;
+
+	c_lines[IN_RAISES] = __LINE__, n = raise(SIGUSR1);
+	return n + 4;
+}
+
+/* Is interrupted at the store, by the page. */
+__attribute__((noinline)) int c_sym_stores(void *unused)
+{
+	c_lines[IN_STORES] = __LINE__, *(volatile int *)c_page = 5;
+	return 5;
+}
