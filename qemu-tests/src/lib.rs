@@ -11,7 +11,6 @@ pub mod scenarios;
 pub mod setup;
 pub mod shim;
 pub mod symbols;
-pub mod trio;
 pub mod ways;
 
 /// What the register tests need of this CPU, in assembly.

@@ -12,7 +12,6 @@ use alloc::format;
 use alloc::string::String;
 use alloc::vec::Vec;
 use core::cmp::Reverse;
-use core::marker::PhantomData;
 use core::ops::Range;
 use gimli::{DwTag, EndianSlice, NativeEndian};
 use object::read::elf::ElfFile;
@@ -85,6 +84,8 @@ struct Symbol<'a> {
     start: u64,
     end: u64,
     name: &'a str,
+    /// It is a Rust function's.
+    rust: bool,
 }
 
 /// The functions in the symbol table, by address, none twice.
@@ -94,7 +95,9 @@ fn symbols<'a>(elf: &Elf<'a>) -> Vec<Symbol<'a>> {
         .filter(|s| s.kind() == SymbolKind::Text && s.is_definition() && s.size() > 0)
         .filter_map(|s| {
             let start = s.address() & !MARK;
-            Some(Symbol { start, end: start.checked_add(s.size())?, name: s.name().ok()? })
+            let name = s.name().ok()?;
+            let rust = rustc_demangle::try_demangle(name).is_ok();
+            Some(Symbol { start, end: start.checked_add(s.size())?, name, rust })
         })
         .collect();
     // Of several names for the same code the one that people write: the C library's own begin with underscores.
@@ -142,10 +145,31 @@ fn add_ranges(dwarf: &gimli::Dwarf<Bytes<'_>>, points: &mut Vec<u64>) -> gimli::
 }
 
 /// A function at an address, which may have been inlined.
+#[derive(Clone, Copy)]
 struct Inlined<'a> {
     name: &'a str,
     file: &'a str,
     line: u32,
+}
+
+impl Inlined<'_> {
+    /// Whether it is the same one, in the same words of the file.
+    fn same(&self, other: &Self) -> bool {
+        core::ptr::eq(self.name, other.name)
+            && core::ptr::eq(self.file, other.file)
+            && self.line == other.line
+    }
+}
+
+/// What became of a frame.
+struct Step<'a> {
+    frame: Inlined<'a>,
+    function: Function,
+    file: u32,
+    /// It is not shown.
+    hidden: bool,
+    /// The place of the innermost frame so far that is shown.
+    place: u32,
 }
 
 /// The tables as they grow.
@@ -159,7 +183,10 @@ struct Builder<'a> {
     by_name: BTreeMap<String, u32>,
     /// What became of each name in the file, by address and length: nearly all come again and again.
     seen: BTreeMap<(*const u8, usize), (u32, Whose)>,
-    file: PhantomData<&'a [u8]>,
+    /// The frames at the last point, outermost first.
+    last: Vec<Step<'a>>,
+    /// Where the function of the last point begins.
+    entry: u32,
 }
 
 impl<'a> Builder<'a> {
@@ -173,7 +200,8 @@ impl<'a> Builder<'a> {
             names: alloc::vec![0],
             by_name: BTreeMap::new(),
             seen: BTreeMap::new(),
-            file: PhantomData,
+            last: Vec::new(),
+            entry: NONE,
         }
     }
 
@@ -186,43 +214,61 @@ impl<'a> Builder<'a> {
     ) -> Result<(), SymbolizerError> {
         let start = self.offset(point)?;
         let entry = symbol.map_or(Ok(NONE), |symbol| self.offset(symbol.start.max(self.base)))?;
-        let symbol = symbol.map_or("", |symbol| symbol.name);
         let nothing = [Inlined { name: "", file: "", line: 0 }];
         let chain = if chain.is_empty() { &nothing } else { chain };
-        let mut caller = NONE;
-        let mut outermost = None;
-        let mut hidden = false;
-        for frame in chain.iter().rev() {
-            // The outermost is the function that the symbol stands for, whose name says more in Rust: debug
-            // information may have it without its path.
-            let first = outermost.is_none();
-            let raw = if first && (frame.name.is_empty() || is_rust(symbol)) { symbol } else { frame.name };
-            let (name, whose) = self.name(raw)?;
-            let file = self.name(frame.file)?.0;
-            let ours = whose == Whose::Ours;
-            let entry = if first { entry } else { NONE };
-            let frame = (Function { name, entry, ours }, file, frame.line);
-            outermost = outermost.or(Some(frame));
-            // No frame is what stackgate is for, nor what that has inlined; what it calls for others is.
-            hidden = ours || hidden && whose == Whose::Library;
-            if !hidden {
-                caller = self.place(frame, caller)?;
-            }
+        // Neighbours have their outer frames in common.
+        if self.entry != entry {
+            self.last.clear();
         }
-        if let Some(outermost) = outermost
-            && caller == NONE
-        {
-            caller = self.place(outermost, NONE)?;
+        let common = self.last.iter().zip(chain.iter().rev()).take_while(|(last, new)| last.frame.same(new));
+        let common = common.count();
+        self.last.truncate(common);
+        self.entry = entry;
+        for frame in chain.iter().rev().skip(common) {
+            let step = self.step(*frame, symbol)?;
+            self.last.push(step);
         }
-        if self.rows.last().is_none_or(|row| row.place != caller) {
-            self.rows.push(Row { start, place: caller });
+        let place = match (self.last.last(), self.last.first()) {
+            (Some(last), _) if last.place != NONE => last.place,
+            // All of it is stackgate's own, and what that has inlined.
+            (_, Some(first)) => self.place(first.function, first.file, first.frame.line, NONE)?,
+            _ => NONE,
+        };
+        if self.rows.last().is_none_or(|row| row.place != place) {
+            self.rows.push(Row { start, place });
         }
         Ok(())
     }
 
+    /// A frame that is inlined in the last one, or the function itself.
+    fn step(&mut self, frame: Inlined<'a>, symbol: Option<&Symbol<'a>>) -> Result<Step<'a>, SymbolizerError> {
+        let (place, hidden, entry) =
+            self.last.last().map_or((NONE, false, self.entry), |outer| (outer.place, outer.hidden, NONE));
+        // The outermost is the function that the symbol stands for, whose name says more in Rust: debug
+        // information may have it without its path.
+        let raw = match symbol {
+            Some(symbol) if self.last.is_empty() && (frame.name.is_empty() || symbol.rust) => symbol.name,
+            _ => frame.name,
+        };
+        let (name, by_name) = self.name(raw)?;
+        let (file, by_file) = self.name(frame.file)?;
+        // What a macro of stackgate's makes of a function of the user's stands in stackgate's files too.
+        let is = |whose| by_name == whose || by_file == whose && !self.last.is_empty();
+        let function = Function { name, entry, ours: is(Whose::Ours) };
+        // No frame is what stackgate is for, nor what that has inlined; what it calls for others is.
+        let hidden = function.ours || hidden && is(Whose::Library);
+        let place = if hidden { place } else { self.place(function, file, frame.line, place)? };
+        Ok(Step { frame, function, file, hidden, place })
+    }
+
     /// The index of a place, or the caller's if nothing is known of it.
-    fn place(&mut self, frame: (Function, u32, u32), caller: u32) -> Result<u32, SymbolizerError> {
-        let (function, file, line) = frame;
+    fn place(
+        &mut self,
+        function: Function,
+        file: u32,
+        line: u32,
+        caller: u32,
+    ) -> Result<u32, SymbolizerError> {
         if function.name == 0 && file == 0 {
             return Ok(caller);
         }
@@ -294,28 +340,30 @@ impl<T: Ord + Copy> Interned<T> {
     }
 }
 
-/// Whether a symbol is a Rust function's.
-fn is_rust(symbol: &str) -> bool {
-    rustc_demangle::try_demangle(symbol).is_ok()
-}
-
-/// Who has written a function.
+/// Who has written something.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Whose {
     /// It is stackgate's own.
     Ours,
-    /// It is one of Rust's library.
+    /// It is of Rust's library.
     Library,
     Anyone,
 }
 
-/// Whose function a name, as it is shown, is.
+/// Who has written the function, or the file, of that name. An inlined function may be known by its last name alone:
+/// `debug = "line-tables-only"` says no more.
 fn whose(name: &str) -> Whose {
+    const SOURCES: [&str; 3] =
+        [stackgate::SOURCES, stackgate::arch::SOURCES, concat!(env!("CARGO_MANIFEST_DIR"), "/src/")];
+    const LIBRARY: [&str; 3] = ["/library/core/src/", "/library/alloc/src/", "/library/std/src/"];
     let path = name.trim_start_matches('<');
-    let begins = |crates: &[&str]| crates.iter().any(|krate| path.starts_with(krate));
-    if begins(&["stackgate::", "stackgate_arch::", "stackgate_libc::"]) || name == "stackgate_enter" {
+    let begins = |with: &[&str]| with.iter().any(|with| path.starts_with(with));
+    if begins(&["stackgate::", "stackgate_arch::", "stackgate_libc::"])
+        || begins(&SOURCES)
+        || name == "stackgate_enter"
+    {
         Whose::Ours
-    } else if begins(&["core::", "alloc::", "std::"]) {
+    } else if begins(&["core::", "alloc::", "std::"]) || LIBRARY.iter().any(|part| path.contains(part)) {
         Whose::Library
     } else {
         Whose::Anyone

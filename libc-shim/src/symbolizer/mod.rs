@@ -36,11 +36,12 @@ use alloc::vec::Vec;
 use core::ffi::CStr;
 use core::fmt;
 use core::ptr::{null_mut, with_exposed_provenance};
-use core::sync::atomic::{AtomicBool, AtomicPtr, Ordering};
+use core::sync::atomic::{AtomicPtr, AtomicU8, Ordering};
 use stackgate::arch::capture;
 use stackgate::arch::unwind::{Registers, in_crossing};
 use stackgate::traceback::{
-    ContextArg, Pc, Physical, SymbolizerArg, TracebackArg, set_cgo_traceback, set_managed_symbolizer,
+    ContextArg, Pc, Physical, SetTracebackError, SymbolizerArg, TracebackArg, set_cgo_traceback,
+    set_managed_symbolizer,
 };
 pub use table::MemoryUse;
 use table::Table;
@@ -117,31 +118,43 @@ pub fn install() -> Result<(), SymbolizerError> {
 /// # Errors
 /// [`SymbolizerError`]. No traceback function is set then.
 pub fn install_from(file: &CStr) -> Result<(), SymbolizerError> {
-    static INSTALLING: AtomicBool = AtomicBool::new(false);
-    if table().is_some() {
-        return Ok(());
-    }
-    if INSTALLING.swap(true, Ordering::Acquire) {
-        return Err(SymbolizerError::Busy);
+    match STATE.compare_exchange(NOT_INSTALLED, INSTALLING, Ordering::Acquire, Ordering::Acquire) {
+        Err(INSTALLED) => return Ok(()),
+        Err(REFUSED) => return Err(SymbolizerError::AlreadySet),
+        Err(_) => return Err(SymbolizerError::Busy),
+        Ok(_) => {}
     }
     let result = install_new(file);
-    INSTALLING.store(false, Ordering::Release);
+    let state = match result {
+        Ok(()) => INSTALLED,
+        Err(SymbolizerError::AlreadySet) => REFUSED,
+        Err(_) => NOT_INSTALLED,
+    };
+    STATE.store(state, Ordering::Release);
     result
 }
+
+static STATE: AtomicU8 = AtomicU8::new(NOT_INSTALLED);
+const NOT_INSTALLED: u8 = 0;
+const INSTALLING: u8 = 1;
+const INSTALLED: u8 = 2;
+/// Others have set their functions, which they keep.
+const REFUSED: u8 = 3;
 
 fn install_new(file: &CStr) -> Result<(), SymbolizerError> {
     let (slide, code) = crate::tables::program().ok_or(SymbolizerError::NotElf)?;
     let table = build::table(&contents(file)?, slide, &code)?;
     crate::register_own_tables();
-    let table = Box::into_raw(Box::new(table));
-    TABLE.store(table, Ordering::Release);
+    TABLE.store(Box::into_raw(Box::new(table)), Ordering::Release);
     // SAFETY: they keep to what is said of them; see each.
     let set = unsafe {
-        set_managed_symbolizer(symbolizer)
-            .and_then(|()| set_cgo_traceback(0, Some(traceback), Some(context), Some(symbolizer)))
+        set_cgo_traceback(0, Some(traceback), Some(context), Some(symbolizer))
+            .and_then(|()| set_managed_symbolizer(symbolizer))
     };
-    // The table stays where it is even so: the symbolizer of managed code may be running.
-    set.map_err(|_| SymbolizerError::AlreadySet)
+    set.map_err(|error| match error {
+        SetTracebackError::Busy => SymbolizerError::Busy,
+        _ => SymbolizerError::AlreadySet,
+    })
 }
 
 /// All of a file.

@@ -2,20 +2,20 @@
 
 use crate::allocation::forbidden;
 use crate::cases::nesting::through;
-use crate::setup::{in_callback, in_task};
+use crate::setup::{Task, adopted, in_task};
 use crate::{cases, check, check_eq};
-use core::ffi::{CStr, c_int, c_void};
+use core::ffi::{c_int, c_void};
 use core::fmt::{self, Write};
 use core::num::NonZeroUsize;
 use core::ptr::null_mut;
 use core::sync::atomic::{AtomicUsize, Ordering};
 use stackgate::traceback::{ContextArg, Traceback, print, set_cgo_traceback};
-use stackgate::{cgocall, cgocall_catch, throw};
+use stackgate::{Resumed, cgocall, cgocall_catch, throw};
+use stackgate_libc::Errno;
 use stackgate_libc::symbolizer::{SymbolizerError, install, install_from, memory_use};
 use std::ffi::CString;
 
 unsafe extern "C" {
-    fn c_sym_middle(closure: *mut c_void) -> c_int;
     fn c_sym_outer(closure: *mut c_void) -> c_int;
     fn c_sym_raises(_: *mut c_void) -> c_int;
     fn c_sym_stores(_: *mut c_void) -> c_int;
@@ -114,36 +114,395 @@ fn c_and_managed_code() {
         let outer = line!() as usize + 1;
         through(c_sym_outer, || inner = (line!() as usize, traced()));
         let (line, trace) = inner;
-        let at = find(&trace, 0, "c_and_managed_code::{{closure}}::{{closure}}", HERE, line);
-        let stub = find(&trace, at, "test_run", "cases/nesting.rs", trace[at + 3..][0].line.max(1));
-        check!(stub > at && stub < at + 6, "the way in is one frame: {trace:#?}");
+        let from = usize::from(trace[0].function == "qemu_tests::cases::symbolizer::traced");
+        let at = find(&trace, from, CLOSURE, HERE, line);
+        check!(at <= 2, "the innermost frame: {trace:#?}");
+        let stub = trace.iter().position(|frame| frame.function == "test_run").unwrap_or(0);
+        check!(stub > at && trace[stub].file.ends_with("core/src/callback.rs"), "{trace:#?}");
         c_is_there(&trace, stub + 1);
-        let called = find(&trace, stub + 4, "c_and_managed_code::{{closure}}", HERE, outer);
-        check!(called <= stub + 6, "C was called from here: {trace:#?}");
+        let called = find(&trace, stub + 4, CLOSURE, HERE, outer);
+        check_eq!(called, stub + 5, "C was called from here, by `through`");
         check!(
-            trace.iter().all(|frame| !frame.function.starts_with("stackgate::callback")),
+            trace.iter().all(|frame| !frame.function.starts_with("stackgate::")),
             "stackgate's own functions are not there: {trace:#?}"
         );
         check!(trace.last().is_some_and(|frame| frame.function.contains("in_task::entry")), "{trace:#?}");
     });
 }
 
-fn shows() {
-    let t = std::time::Instant::now();
+/// Of an inlined function `debug = "line-tables-only"` tells the last name alone: of closures none that says much.
+const CLOSURE: &str = "";
+
+/// Calls C that calls back, `levels` times in each other, and runs `top` in the innermost callback.
+#[inline(never)]
+fn levels(levels: usize, top: &mut dyn FnMut()) {
+    through(c_sym_outer, || if levels > 1 { self::levels(levels - 1, top) } else { top() });
+}
+
+/// How many frames there are of the outermost of C's functions, each where it belongs.
+fn boundaries(trace: &[Shown]) -> usize {
+    let outer = |frame: &&Shown| frame.is("c_sym_outer", C, c_line(In::Outer));
+    for (at, _) in trace.iter().enumerate().filter(|(_, frame)| outer(frame)) {
+        c_is_there(trace, at - 2);
+    }
+    check_eq!(
+        trace.iter().filter(|frame| frame.function == "c_sym_outer").count(),
+        trace.iter().filter(outer).count()
+    );
+    trace.iter().filter(outer).count()
+}
+
+fn nested_deeply() {
+    const LEVELS: usize = 300;
+    unsafe extern "C" fn entry(_: usize) -> usize {
+        levels(LEVELS, &mut || {
+            let trace = traced();
+            check_eq!(boundaries(&trace), LEVELS, "every boundary's frames are there");
+            let up = trace.iter().filter(|frame| frame.function == "qemu_tests::cases::symbolizer::levels");
+            check_eq!(up.count(), LEVELS, "and the managed frames between");
+        });
+        3
+    }
     check_eq!(install(), Ok(()));
-    println!("install {:?} {:?}", t.elapsed(), memory_use());
+    adopted(|_| {
+        let mut task = Task::new((LEVELS + 64) * 2048, entry);
+        check_eq!(task.resume(0), Resumed::Finished(3));
+    });
+}
+
+fn a_foreign_thread() {
+    check_eq!(install(), Ok(()));
+    let run = || {
+        let mut shown = (0, Vec::new());
+        let mut top = || {
+            shown = (line!() as usize, traced());
+            // Once more, below a call that this callback makes.
+            levels(2, &mut || check_eq!(boundaries(&traced()), 3, "two more boundaries"));
+        };
+        let mut closure: &mut dyn FnMut() = &mut top;
+        // SAFETY: C passes the closure to `test_run`, which keeps it no longer than the call.
+        let (line, n) = (line!() as usize, unsafe { c_sym_outer((&raw mut closure).cast()) });
+        check_eq!(n, 3);
+        let (inner, trace) = shown;
+        let at = find(&trace, 0, CLOSURE, HERE, inner);
+        check_eq!(boundaries(&trace), 1);
+        let called = find(&trace, at, CLOSURE, HERE, line);
+        check!(called < trace.len() - 1, "and on to where the thread began: {trace:#?}");
+    };
+    for _ in 0..2 {
+        std::thread::spawn(run).join().expect("the thread");
+    }
+}
+
+fn a_throw() {
+    check_eq!(install(), Ok(()));
     in_task(|| {
-        through(c_sym_outer, || {
-            let mut text = String::new();
-            print(Traceback::current(), &mut text).expect("x");
-            println!("{text}");
+        for round in 0..100 {
+            let depth = 1 + round % 5;
+            let mut top = || {
+                levels(depth, &mut || {
+                    check_eq!(boundaries(&traced()), depth + 1, "before the throw");
+                    // SAFETY: nothing between here and the catch has a destructor.
+                    unsafe { throw(NonZeroUsize::MIN) }
+                });
+            };
+            let mut closure: &mut dyn FnMut() = &mut top;
+            // SAFETY: C passes the closure to `test_run`, and may be abandoned there.
+            let result = unsafe { cgocall_catch(c_sym_outer, (&raw mut closure).cast()) };
+            check_eq!(result.map_err(|thrown| thrown.word()), Err(NonZeroUsize::MIN));
+            check_eq!(boundaries(&traced()), 0, "after it");
+            through(c_sym_outer, || check_eq!(boundaries(&traced()), 1, "the next callback"));
+        }
+    });
+}
+
+// ---- In handlers.
+
+/// What a handler has printed.
+struct Printed;
+static mut TEXT: [u8; 1 << 16] = [0; 1 << 16];
+static LENGTH: AtomicUsize = AtomicUsize::new(0);
+
+impl Write for Printed {
+    fn write_str(&mut self, text: &str) -> fmt::Result {
+        let at = LENGTH.load(Ordering::Relaxed);
+        if at + text.len() > 1 << 16 {
+            return Err(fmt::Error);
+        }
+        // SAFETY: one handler at a time; inside the array.
+        unsafe { (&raw mut TEXT).cast::<u8>().add(at).copy_from(text.as_ptr(), text.len()) };
+        LENGTH.store(at + text.len(), Ordering::Relaxed);
+        Ok(())
+    }
+}
+
+fn printed() -> Vec<Shown> {
+    // SAFETY: no handler runs now.
+    let text = unsafe {
+        core::slice::from_raw_parts((&raw const TEXT).cast::<u8>(), LENGTH.load(Ordering::Relaxed))
+    };
+    check!(!text.is_empty(), "the handler has run");
+    LENGTH.store(0, Ordering::Relaxed);
+    read(core::str::from_utf8(text).expect("text"))
+}
+
+/// Prints a whole traceback, and lets a store to the page go on.
+unsafe extern "C" fn handler(_: c_int, _: *mut libc::siginfo_t, ucontext: *mut c_void) {
+    // SAFETY: what the kernel passed; the page is mapped, if there is one.
+    unsafe {
+        let done = forbidden(|| print(Traceback::from_ucontext(ucontext), &mut Printed));
+        if done.is_err() {
+            libc::abort();
+        }
+        if !c_page.is_null() {
+            libc::mprotect(c_page.cast(), 4096, libc::PROT_READ | libc::PROT_WRITE);
+        }
+    }
+}
+
+fn handle(signal: c_int) {
+    // SAFETY: a handler of that form.
+    unsafe {
+        let mut action: libc::sigaction = core::mem::zeroed();
+        action.sa_sigaction = handler as *const () as usize;
+        action.sa_flags = libc::SA_SIGINFO;
+        check_eq!(libc::sigaction(signal, &action, null_mut()), 0);
+    }
+}
+
+/// Makes the page one that a store is interrupted at.
+fn forbid_page() {
+    // SAFETY: a new page, or the one that there is.
+    unsafe {
+        if c_page.is_null() {
+            let flags = libc::MAP_PRIVATE | libc::MAP_ANONYMOUS;
+            let page = libc::mmap(null_mut(), 1 << 16, libc::PROT_NONE, flags, -1, 0);
+            check!(page != libc::MAP_FAILED);
+            c_page = page.cast();
+        }
+        check_eq!(libc::mprotect(c_page.cast(), 1 << 16, libc::PROT_NONE), 0);
+    }
+}
+
+/// Checks that the managed code that called the frame of C at `c` stands at `line` of this file. Only stackgate's own
+/// may lie between, where it has not been inlined.
+fn managed_caller(trace: &[Shown], c: usize, line: usize) {
+    let at = find(trace, c + 1, CLOSURE, HERE, line);
+    check!(trace[c + 1..at].iter().all(|frame| frame.function.starts_with("stackgate::")), "{trace:#?}");
+}
+
+fn c_that_signals_itself() {
+    check_eq!(install(), Ok(()));
+    handle(libc::SIGUSR1);
+    in_task(|| {
+        levels(2, &mut || {
+            // SAFETY: takes nothing.
+            let (line, n) = (line!() as usize, unsafe { cgocall(c_sym_raises, null_mut()) });
+            check_eq!(n, 4);
+            let trace = printed();
+            let at = find(&trace, 0, "c_sym_raises", C, c_line(In::Raises));
+            check!(at >= 1, "it was interrupted in the C library: {trace:#?}");
+            check!(trace[..at].iter().all(|frame| frame.line == 0), "which has no lines: {trace:#?}");
+            managed_caller(&trace, at, line);
+            check_eq!(boundaries(&trace), 2, "and all the rest");
+            check!(trace.last().is_some_and(|frame| frame.function.contains("in_task::entry")), "{trace:#?}");
         });
     });
-    check!(true);
+}
+
+fn an_instruction_of_c() {
+    check_eq!(install(), Ok(()));
+    handle(libc::SIGSEGV);
+    in_task(|| {
+        levels(2, &mut || {
+            forbid_page();
+            // SAFETY: takes nothing.
+            let (line, n) = (line!() as usize, unsafe { cgocall(c_sym_stores, null_mut()) });
+            check_eq!(n, 5);
+            let trace = printed();
+            check_eq!(find(&trace, 0, "c_sym_stores", C, c_line(In::Stores)), 0, "the interrupted line");
+            managed_caller(&trace, 0, line);
+            check_eq!(boundaries(&trace), 2);
+        });
+    });
+}
+
+fn an_instruction_of_managed_code() {
+    check_eq!(install(), Ok(()));
+    handle(libc::SIGSEGV);
+    in_task(|| {
+        levels(2, &mut || {
+            forbid_page();
+            // SAFETY: the page, of which the handler makes memory.
+            let (line, ()) = (line!() as usize, unsafe { c_page.write_volatile(6) });
+            let trace = printed();
+            let function = CLOSURE;
+            let at = find(&trace, 0, function, HERE, line);
+            check!(
+                trace[..at].iter().all(|f| f.file.contains("/core/src/ptr/")),
+                "the store's own: {trace:#?}"
+            );
+            check!(trace[..at].iter().all(|f| f.pc == trace[at].pc), "which was inlined");
+            check_eq!(boundaries(&trace), 2);
+        });
+    });
+}
+
+// ---- Files.
+
+/// A copy of this program's file with something changed.
+struct Copy(CString);
+
+impl Copy {
+    fn new(change: impl FnOnce(&mut Vec<u8>)) -> Self {
+        let mut bytes = std::fs::read("/proc/self/exe").expect("the program's own file");
+        change(&mut bytes);
+        let path = std::env::temp_dir().join(format!("stackgate-symbolizer-{}", std::process::id()));
+        std::fs::write(&path, bytes).expect("room for a copy");
+        Self(CString::new(path.into_os_string().into_encoded_bytes()).expect("a path"))
+    }
+
+    fn install(&self) -> Result<(), SymbolizerError> {
+        install_from(&self.0)
+    }
+}
+
+impl Drop for Copy {
+    fn drop(&mut self) {
+        // SAFETY: a path.
+        unsafe { libc::unlink(self.0.as_ptr()) };
+    }
+}
+
+/// Gives the sections of debug information other names.
+fn strip(bytes: &mut [u8]) {
+    const NAME: &[u8] = b"\0.debug_";
+    let mut at = 0;
+    while let Some(found) = bytes[at..].windows(NAME.len()).position(|bytes| bytes == NAME) {
+        at += found + 2;
+        bytes[at] = b'x';
+    }
+}
+
+fn without_debug_information() {
+    check_eq!(Copy::new(|bytes| strip(bytes)).install(), Ok(()));
+    in_task(|| {
+        through(c_sym_outer, || {
+            let trace = traced();
+            let at = find(&trace, 0, "symbolizer::traced", "", 0);
+            let c = find(&trace, at, "c_sym_middle", "", 0);
+            check_eq!(
+                find(&trace, c, "c_sym_outer", "", 0),
+                c + 1,
+                "an inlined function is not in a symbol table"
+            );
+            check!(trace.iter().all(|frame| frame.file.is_empty()), "{trace:#?}");
+        });
+    });
+    let small = memory_use().expect("it is installed");
+    check_eq!(small.stretches, small.stretches.max(small.functions), "a stretch for each function at least");
+}
+
+fn without_anything() {
+    // No section headers: e_shoff, e_shnum and e_shstrndx are zero.
+    let file = Copy::new(|bytes| {
+        let (offset, size) = if size_of::<usize>() == 8 { (40, 8) } else { (32, 4) };
+        bytes[offset..offset + size].fill(0);
+        let counts = if size_of::<usize>() == 8 { 60 } else { 48 };
+        bytes[counts..counts + 4].fill(0);
+    });
+    check_eq!(file.install(), Ok(()));
+    in_task(|| {
+        through(c_sym_outer, || {
+            let trace = traced();
+            check!(trace.iter().all(|frame| frame.pc != 0 && frame.file.is_empty()), "{trace:#?}");
+            let c = trace.iter().filter(|frame| frame.function == "C function").count();
+            check!(c >= 2, "C's frames are there all the same: {trace:#?}");
+        });
+    });
+}
+
+/// Where a section's header and its contents are in the file.
+fn debug_info(bytes: &[u8]) -> (usize, core::ops::Range<usize>) {
+    use object::{Object, ObjectSection};
+    let file = object::File::parse(bytes).expect("an ELF file");
+    let section = file.section_by_name(".debug_info").expect("debug information");
+    let (at, size) = section.file_range().expect("in the file");
+    let word = |at: usize| {
+        let mut word = [0; size_of::<usize>()];
+        word.copy_from_slice(&bytes[at..][..size_of::<usize>()]);
+        usize::from_ne_bytes(word)
+    };
+    let (headers, size_of_header) = if size_of::<usize>() == 8 { (word(40), 64) } else { (word(32), 40) };
+    (headers + section.index().0 * size_of_header, at as usize..(at + size) as usize)
+}
+
+fn bad_files() {
+    check_eq!(install_from(c"/nowhere/at/all"), Err(SymbolizerError::NoFile(Errno::ENOENT)));
+    check_eq!(install_from(c"/proc"), Err(SymbolizerError::NoFile(Errno::EISDIR)));
+    let file = |change: &dyn Fn(&mut Vec<u8>)| Copy::new(change).install();
+    check_eq!(file(&|bytes| *bytes = b"no program\n".to_vec()), Err(SymbolizerError::NotElf));
+    check_eq!(file(&|bytes| bytes.truncate(1000)), Err(SymbolizerError::NotElf));
+    // No program headers: e_phnum is zero.
+    let none = if size_of::<usize>() == 8 { 56 } else { 44 };
+    check_eq!(file(&|bytes| bytes[none..none + 2].fill(0)), Err(SymbolizerError::AnotherProgram));
+    let compressed = |bytes: &mut Vec<u8>| {
+        let (header, contents) = debug_info(bytes);
+        let flags =
+            usize::from_ne_bytes(bytes[header + 8..][..size_of::<usize>()].try_into().expect("a word"));
+        bytes[header + 8..][..size_of::<usize>()].copy_from_slice(&(flags | 0x800).to_ne_bytes());
+        // ELFCOMPRESS_ZLIB.
+        bytes[contents.start..][..4].copy_from_slice(&1u32.to_ne_bytes());
+    };
+    check_eq!(file(&compressed), Err(SymbolizerError::Compressed));
+    let damaged = |bytes: &mut Vec<u8>| {
+        let (_, contents) = debug_info(bytes);
+        bytes[contents].fill(0xff);
+    };
+    check_eq!(file(&damaged), Err(SymbolizerError::BadDebugInformation));
+    check_eq!(memory_use(), None, "nothing has been installed");
+    check_eq!(install(), Ok(()), "and nothing stands in the way");
+}
+
+fn others_are_set() {
+    unsafe extern "C" fn other(_: *mut ContextArg) {}
+    // SAFETY: gives no context.
+    check_eq!(unsafe { set_cgo_traceback(0, None, Some(other), None) }, Ok(()));
+    check_eq!(install(), Err(SymbolizerError::AlreadySet));
+    check_eq!(install(), Err(SymbolizerError::AlreadySet), "for good");
+}
+
+fn memory() {
+    check_eq!(memory_use(), None);
+    let start = std::time::Instant::now();
+    check_eq!(install(), Ok(()));
+    let took = start.elapsed().as_millis();
+    let used = memory_use().expect("it is installed");
+    check!(
+        used.functions > 1000 && used.places > used.functions && used.stretches > used.functions,
+        "{used:?}"
+    );
+    let a_function = used.bytes / used.functions;
+    println!(
+        "note: symbolizer: {} functions, {} KiB, {a_function} bytes a function  made in {took} ms",
+        used.functions,
+        used.bytes >> 10,
+    );
+    check!((100..1500).contains(&a_function), "{a_function} bytes a function: {used:?}");
 }
 
 cases! {
     "symbolizer";
-    "shows" => shows;
     "C and managed code" => c_and_managed_code;
+    "nested deeply" => nested_deeply;
+    "foreign thread" => a_foreign_thread;
+    "throw" => a_throw;
+    "C that signals itself" => c_that_signals_itself;
+    "an instruction of C" => an_instruction_of_c;
+    "an instruction of managed code" => an_instruction_of_managed_code;
+    "without debug information" => without_debug_information;
+    "without anything" => without_anything;
+    "bad files" => bad_files;
+    "others are set" => others_are_set;
+    "memory" => memory;
 }
