@@ -171,8 +171,7 @@ unsafe fn in_context(context: ContextFn, f: impl FnOnce(usize)) {
         let ctxt = traceback::acquire_from(context, &raw mut place);
         f(ctxt);
         if ctxt != 0 {
-            let mut arg = ContextArg { context: ctxt };
-            context(&raw mut arg);
+            traceback::release_to(context, ctxt, &raw mut place);
         }
     }
 }

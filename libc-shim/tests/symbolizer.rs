@@ -12,7 +12,8 @@ type Shown = (String, String, usize);
 #[inline(never)]
 fn traced() -> Vec<Shown> {
     let mut all = Vec::new();
-    let text = |bytes: Option<&[u8]>| bytes.map_or(String::new(), |b| String::from_utf8_lossy(b).into_owned());
+    let text =
+        |bytes: Option<&[u8]>| bytes.map_or(String::new(), |b| String::from_utf8_lossy(b).into_owned());
     Frames::new(Traceback::current()).for_each(|f| all.push((text(f.function), text(f.file), f.line)));
     all
 }

@@ -6,7 +6,6 @@ extern void test_run(void *closure);
 
 enum { IN_INLINED, IN_MIDDLE, IN_OUTER, IN_RAISES, IN_STORES };
 int c_lines[5];
-int *c_page;
 
 static inline __attribute__((always_inline)) int c_sym_inlined(void *closure)
 {
@@ -39,9 +38,11 @@ __attribute__((noinline)) int c_sym_raises(void *unused)
 	return n + 4;
 }
 
-/* Is interrupted at the store, by the page. */
-__attribute__((noinline)) int c_sym_stores(void *unused)
+/* Is interrupted at the store, the only instruction of its line. */
+__attribute__((noinline)) int c_sym_stores(void *page)
 {
-	c_lines[IN_STORES] = __LINE__, *(volatile int *)c_page = 5;
+	c_lines[IN_STORES] = __LINE__ + 2;
+	__asm__ volatile("" : "+r"(page) : : "memory");
+	*(void *volatile *)page = page;
 	return 5;
 }

@@ -31,10 +31,11 @@ pub struct Frame<'a> {
     pub cut: bool,
 }
 
-/// The frames of a sequence of PCs. A PC of C may have several, when functions were inlined.
+/// The frames of a sequence of PCs. One that a symbolizer names may have several, when functions were inlined.
 ///
 /// A PC that nobody knows is a frame without names; no frame is invented and none is left out. When this is
-/// dropped, or has come to its end, the symbolizer is told so, if it was called at all: once.
+/// dropped, or has come to its end, the symbolizer is told so, if it was called at all: once. That of managed code
+/// ([`set_managed_symbolizer`](super::set_managed_symbolizer)) has an iteration of its own.
 ///
 /// Runs on any stack; safe in a signal handler if the symbolizer is. Go: `runtime.Frames`.
 #[derive(Debug)]
@@ -45,16 +46,15 @@ pub struct Frames<I> {
     inlined: Option<Pc>,
     /// How many frames it has had.
     count: usize,
-    called: bool,
-    /// Which of the two was called last: who gets `data` back.
-    managed: bool,
+    /// What each of the symbolizers keeps, C's and managed code's, once it has been called.
+    data: [Option<usize>; 2],
 }
 
 impl<I: Iterator<Item = Pc>> Frames<I> {
     /// The frames of `pcs`, for instance of a [`Traceback`](super::Traceback).
     pub fn new(pcs: impl IntoIterator<IntoIter = I>) -> Self {
         let arg = SymbolizerArg { pc: 0, file: null(), lineno: 0, func: null(), entry: 0, more: 0, data: 0 };
-        Self { pcs: pcs.into_iter(), arg, inlined: None, count: 0, called: false, managed: false }
+        Self { pcs: pcs.into_iter(), arg, inlined: None, count: 0, data: [None; 2] }
     }
 
     /// The next frame. Its names last until the next call.
@@ -83,7 +83,7 @@ impl<I: Iterator<Item = Pc>> Frames<I> {
                     func: null(),
                     entry: 0,
                     more: 0,
-                    data: self.arg.data,
+                    data: self.data[usize::from(pc.managed)].unwrap_or(0),
                 };
             } else {
                 // The other fields stay: a symbolizer may tell the calls for one PC apart by them.
@@ -93,8 +93,7 @@ impl<I: Iterator<Item = Pc>> Frames<I> {
             if !set::symbolize(pc.managed, &mut self.arg) {
                 return Some(named);
             }
-            self.managed = pc.managed;
-            self.called = true;
+            self.data[usize::from(pc.managed)] = Some(self.arg.data);
             self.count += 1;
             if self.arg.more != 0 && self.count < MAX_FRAMES_PER_PC {
                 self.inlined = Some(pc);
@@ -151,20 +150,14 @@ impl Iterator for Known<'_> {
 }
 
 impl<I> Frames<I> {
-    /// Tells the symbolizer that the iteration is over.
+    /// Tells the symbolizers that were called that the iteration is over.
     fn finish(&mut self) {
-        if core::mem::take(&mut self.called) {
-            self.arg = SymbolizerArg {
-                pc: 0,
-                file: null(),
-                lineno: 0,
-                func: null(),
-                entry: 0,
-                more: 0,
-                data: self.arg.data,
-            };
-            set::symbolize(self.managed, &mut self.arg);
-            self.arg.data = 0;
+        for managed in [false, true] {
+            if let Some(data) = self.data[usize::from(managed)].take() {
+                self.arg =
+                    SymbolizerArg { pc: 0, file: null(), lineno: 0, func: null(), entry: 0, more: 0, data };
+                set::symbolize(managed, &mut self.arg);
+            }
         }
     }
 }

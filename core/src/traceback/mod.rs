@@ -77,7 +77,7 @@ pub use tables::{MAX_UNWIND_TABLES, UnwindTables, register_tables};
 pub use walk::fill;
 pub use walk::{MAX_C_FRAMES, MAX_FRAMES, Pc, Stop, Traceback, Walker, callers, callers_pcs};
 
-pub(crate) use set::{acquire_from, context_function};
+pub(crate) use set::{acquire_from, context_function, release_to};
 
 /// Lets nobody register anything until [`let_in`].
 pub(crate) fn keep_out() {

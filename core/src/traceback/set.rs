@@ -228,9 +228,22 @@ pub unsafe fn acquire_context(place: *mut ContextPlace) -> usize {
 pub(crate) unsafe fn acquire_from(context: ContextFn, place: *mut ContextPlace) -> usize {
     // SAFETY: by the caller; who set the function vouches for it. The pointer is one to the whole place.
     unsafe {
-        place.cast::<ContextArg>().write(ContextArg { context: 0 });
+        (*place).arg.context = 0;
         context(place.cast());
         (*place).arg.context
+    }
+}
+
+/// Gives a context back to the function that made it in `place`.
+///
+/// # Safety
+/// As [`acquire_from`], which has returned `ctxt`, not 0.
+#[inline(always)]
+pub(crate) unsafe fn release_to(context: ContextFn, ctxt: usize, place: *mut ContextPlace) {
+    // SAFETY: by the caller.
+    unsafe {
+        (*place).arg.context = ctxt;
+        context(place.cast());
     }
 }
 

@@ -7,13 +7,14 @@
 use super::SymbolizerError;
 use super::table::{Function, NONE, Place, Row, Table};
 use addr2line::Context;
-use alloc::collections::BTreeMap;
 use alloc::format;
 use alloc::string::String;
 use alloc::vec::Vec;
 use core::cmp::Reverse;
+use core::hash::Hash;
 use core::ops::Range;
 use gimli::{DwTag, EndianSlice, NativeEndian};
+use hashbrown::HashMap;
 use object::read::elf::ElfFile;
 use object::{Object, ObjectSection, ObjectSegment, ObjectSymbol, SegmentFlags, SymbolKind, elf};
 
@@ -180,9 +181,9 @@ struct Builder<'a> {
     functions: Interned<Function>,
     names: Vec<u8>,
     /// Where each name is, by itself.
-    by_name: BTreeMap<String, u32>,
+    by_name: HashMap<String, u32>,
     /// What became of each name in the file, by address and length: nearly all come again and again.
-    seen: BTreeMap<(*const u8, usize), (u32, Whose)>,
+    seen: HashMap<(*const u8, usize), (u32, Whose)>,
     /// The frames at the last point, outermost first.
     last: Vec<Step<'a>>,
     /// Where the function of the last point begins.
@@ -198,8 +199,8 @@ impl<'a> Builder<'a> {
             functions: Interned::new(),
             // Offset 0 is no name.
             names: alloc::vec![0],
-            by_name: BTreeMap::new(),
-            seen: BTreeMap::new(),
+            by_name: HashMap::new(),
+            seen: HashMap::new(),
             last: Vec::new(),
             entry: NONE,
         }
@@ -320,12 +321,12 @@ impl<'a> Builder<'a> {
 /// A list of different values.
 struct Interned<T> {
     list: Vec<T>,
-    index: BTreeMap<T, u32>,
+    index: HashMap<T, u32>,
 }
 
-impl<T: Ord + Copy> Interned<T> {
-    const fn new() -> Self {
-        Self { list: Vec::new(), index: BTreeMap::new() }
+impl<T: Eq + Hash + Copy> Interned<T> {
+    fn new() -> Self {
+        Self { list: Vec::new(), index: HashMap::new() }
     }
 
     fn index(&mut self, value: T) -> Result<u32, SymbolizerError> {

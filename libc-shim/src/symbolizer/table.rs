@@ -16,7 +16,7 @@ pub(super) struct Row {
 }
 
 /// A line of a function, in each of its copies.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Copy, PartialEq, Eq, Hash)]
 pub(super) struct Place {
     /// Index of the function.
     pub function: u32,
@@ -29,7 +29,7 @@ pub(super) struct Place {
 }
 
 /// A function.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Copy, PartialEq, Eq, Hash)]
 pub(super) struct Function {
     /// Offset of its name; 0 where it is not known.
     pub name: u32,

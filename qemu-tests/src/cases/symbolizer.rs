@@ -8,7 +8,7 @@ use core::ffi::{c_int, c_void};
 use core::fmt::{self, Write};
 use core::num::NonZeroUsize;
 use core::ptr::null_mut;
-use core::sync::atomic::{AtomicUsize, Ordering};
+use core::sync::atomic::{AtomicPtr, AtomicUsize, Ordering};
 use stackgate::traceback::{ContextArg, Traceback, print, set_cgo_traceback};
 use stackgate::{Resumed, cgocall, cgocall_catch, throw};
 use stackgate_libc::Errno;
@@ -18,9 +18,8 @@ use std::ffi::CString;
 unsafe extern "C" {
     fn c_sym_outer(closure: *mut c_void) -> c_int;
     fn c_sym_raises(_: *mut c_void) -> c_int;
-    fn c_sym_stores(_: *mut c_void) -> c_int;
+    fn c_sym_stores(page: *mut c_void) -> c_int;
     static c_lines: [c_int; 5];
-    static mut c_page: *mut c_int;
 }
 
 const C: &str = "c/symbolizer.c";
@@ -254,8 +253,9 @@ unsafe extern "C" fn handler(_: c_int, _: *mut libc::siginfo_t, ucontext: *mut c
         if done.is_err() {
             libc::abort();
         }
-        if !c_page.is_null() {
-            libc::mprotect(c_page.cast(), 4096, libc::PROT_READ | libc::PROT_WRITE);
+        let page = PAGE.load(Ordering::Relaxed);
+        if !page.is_null() {
+            libc::mprotect(page.cast(), PAGE_SIZE, libc::PROT_READ | libc::PROT_WRITE);
         }
     }
 }
@@ -265,22 +265,51 @@ fn handle(signal: c_int) {
     unsafe {
         let mut action: libc::sigaction = core::mem::zeroed();
         action.sa_sigaction = handler as *const () as usize;
-        action.sa_flags = libc::SA_SIGINFO;
+        action.sa_flags = libc::SA_SIGINFO | libc::SA_ONSTACK;
         check_eq!(libc::sigaction(signal, &action, null_mut()), 0);
     }
 }
 
-/// Makes the page one that a store is interrupted at.
-fn forbid_page() {
-    // SAFETY: a new page, or the one that there is.
-    unsafe {
-        if c_page.is_null() {
-            let flags = libc::MAP_PRIVATE | libc::MAP_ANONYMOUS;
-            let page = libc::mmap(null_mut(), 1 << 16, libc::PROT_NONE, flags, -1, 0);
-            check!(page != libc::MAP_FAILED);
-            c_page = page.cast();
-        }
-        check_eq!(libc::mprotect(c_page.cast(), 1 << 16, libc::PROT_NONE), 0);
+/// A page at which a store is interrupted, or null.
+static PAGE: AtomicPtr<usize> = AtomicPtr::new(null_mut());
+/// The largest there is.
+const PAGE_SIZE: usize = 1 << 16;
+
+/// Makes the page one that nobody may write to, and returns it.
+fn forbidden_page() -> *mut usize {
+    let flags = libc::MAP_PRIVATE | libc::MAP_ANONYMOUS;
+    // SAFETY: a new page.
+    let page = unsafe { libc::mmap(null_mut(), PAGE_SIZE, libc::PROT_NONE, flags, -1, 0) };
+    check!(page != libc::MAP_FAILED);
+    PAGE.store(page.cast(), Ordering::Relaxed);
+    page.cast()
+}
+
+/// A signal stack for this thread, painted so that it tells how much of it was used.
+struct SignalStack(Vec<u8>);
+
+impl SignalStack {
+    const PAINT: u8 = 0xa5;
+
+    fn new() -> Self {
+        let mut stack = vec![Self::PAINT; 1 << 16];
+        let new = libc::stack_t { ss_sp: stack.as_mut_ptr().cast(), ss_flags: 0, ss_size: stack.len() };
+        // SAFETY: memory of its own, until it is disabled.
+        check_eq!(unsafe { libc::sigaltstack(&new, null_mut()) }, 0);
+        Self(stack)
+    }
+
+    /// Bytes used, the kernel's frame included.
+    fn used(&self) -> usize {
+        self.0.len() - self.0.iter().take_while(|&&byte| byte == Self::PAINT).count()
+    }
+}
+
+impl Drop for SignalStack {
+    fn drop(&mut self) {
+        let none = libc::stack_t { ss_sp: null_mut(), ss_flags: libc::SS_DISABLE, ss_size: 0 };
+        // SAFETY: it is not in use.
+        unsafe { libc::sigaltstack(&none, null_mut()) };
     }
 }
 
@@ -315,14 +344,19 @@ fn an_instruction_of_c() {
     handle(libc::SIGSEGV);
     in_task(|| {
         levels(2, &mut || {
-            forbid_page();
-            // SAFETY: takes nothing.
-            let (line, n) = (line!() as usize, unsafe { cgocall(c_sym_stores, null_mut()) });
+            let (page, stack) = (forbidden_page().cast(), SignalStack::new());
+            // SAFETY: the page, of which the handler makes memory.
+            let (line, n) = (line!() as usize, unsafe { cgocall(c_sym_stores, page) });
             check_eq!(n, 5);
             let trace = printed();
             check_eq!(find(&trace, 0, "c_sym_stores", C, c_line(In::Stores)), 0, "the interrupted line");
             managed_caller(&trace, 0, line);
             check_eq!(boundaries(&trace), 2);
+            let (used, least) = (stack.used(), stackgate_libc::least_signal_stack());
+            println!(
+                "note: symbolizer: a traceback in a handler  {used} bytes of the signal stack, of {least}"
+            );
+            check!((1000..least).contains(&used), "{used} bytes of a signal stack of {least}");
         });
     });
 }
@@ -332,9 +366,9 @@ fn an_instruction_of_managed_code() {
     handle(libc::SIGSEGV);
     in_task(|| {
         levels(2, &mut || {
-            forbid_page();
+            let page = forbidden_page();
             // SAFETY: the page, of which the handler makes memory.
-            let (line, ()) = (line!() as usize, unsafe { c_page.write_volatile(6) });
+            let (line, ()) = (line!() as usize, unsafe { page.write_volatile(6) });
             let trace = printed();
             let function = CLOSURE;
             let at = find(&trace, 0, function, HERE, line);
