@@ -11,7 +11,7 @@
 //! ([`Stacks`]), threads that are m's before a signal can find them ([`start_thread`]), signal handlers beside those
 //! of C ([`handle_signal`]), and stack overflows that are named ([`handle_overflow`]).
 //!
-//! With the feature `symbolizer` there is [`symbolizer`], which names what tracebacks show: function, file, line.
+//! With the feature `symbolizer` there is a module of that name, by which tracebacks show function, file and line.
 //!
 //! Where there is no C library, the feature `libc-names` imports each function as `libc_` and its name. A CPU without
 //! atomic operations on 64 bits, a microcontroller, has no [`Stacks`], no [`handle_signal`] and no

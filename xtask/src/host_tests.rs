@@ -8,7 +8,7 @@ use crate::{context::Tally, guest, process::Cmd, toolchain::Kit, ui};
 const PACKAGES: &[&str] = &["stackgate-arch", "stackgate", "stackgate-libc", "xtask"];
 
 /// What of them is not there by default.
-const FEATURES: [&str; 2] = ["--features", "stackgate-libc/symbolizer"];
+pub const FEATURES: [&str; 2] = ["--features", "stackgate-libc/symbolizer"];
 
 /// Runs them and returns their count.
 pub fn run() -> Result<Tally> {

@@ -9,7 +9,7 @@ use core::sync::atomic::{AtomicPtr, AtomicU8, Ordering};
 
 /// What the context function gets.
 ///
-/// Behind it lies memory that is the function's own when it is asked for a context: [`CONTEXT_ROOM`] words.
+/// Behind it lies memory that is the function's own when it is asked for a context: 16 words ([`CONTEXT_ROOM`]).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[repr(C)]
 pub struct ContextArg {
