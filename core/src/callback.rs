@@ -5,7 +5,7 @@ use crate::gate::{Gate, Stuck};
 use crate::hooks;
 use crate::platform::{errno_location, fatal, platform};
 use crate::task::is;
-use crate::traceback::{self, ContextArg, ContextFn, ContextPlace};
+use crate::traceback::{self, ContextFn, ContextPlace};
 use crate::{M, current_g};
 use core::ffi::c_void;
 use core::fmt;

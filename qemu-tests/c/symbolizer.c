@@ -4,8 +4,8 @@
 /* Exported by the tests. */
 extern void test_run(void *closure);
 
-enum { IN_INLINED, IN_MIDDLE, IN_OUTER, IN_RAISES, IN_STORES };
-int c_lines[5];
+enum { IN_INLINED, IN_MIDDLE, IN_OUTER, IN_RAISES, IN_STORES, IN_HANDLES };
+int c_lines[6];
 
 static inline __attribute__((always_inline)) int c_sym_inlined(void *closure)
 {
@@ -45,4 +45,21 @@ __attribute__((noinline)) int c_sym_stores(void *page)
 	__asm__ volatile("" : "+r"(page) : : "memory");
 	*(void *volatile *)page = page;
 	return 5;
+}
+
+/* A handler, which is interrupted. QEMU 7.2 does not align the stack of one on x86_64. */
+void c_sym_handles(int unused)
+{
+	_Alignas(64) volatile int n;
+
+	c_lines[IN_HANDLES] = __LINE__, n = raise(SIGUSR2);
+	n = n;
+}
+
+/* Takes its time. */
+__attribute__((noinline)) int c_sym_works(void *times)
+{
+	for (volatile long i = 0; i < (long)times; i++)
+		;
+	return 6;
 }

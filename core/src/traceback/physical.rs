@@ -63,11 +63,16 @@ impl Physical {
     fn bound(&mut self) {
         self.end = FIRST_CROSSING;
         let Some(m) = current_m() else { return };
+        let holds = |limit, top| (value(limit)..value(top)).contains(&self.low);
         // SAFETY: this thread's m. Each word is there at any time, and is only compared.
         unsafe {
-            let (limit, top) = (value((*m).g0.stack.limit), value((*m).g0.stack.top));
-            if (limit..top).contains(&self.low) {
-                self.high = self.high.min(top);
+            let (g0, gsignal) = ((*m).g0.stack, (*m).gsignal.stack);
+            if holds(g0.limit, g0.top) {
+                self.high = self.high.min(value(g0.top));
+            } else if holds(gsignal.limit, gsignal.top) {
+                // A handler's C: what it has interrupted lies elsewhere.
+                self.high = self.high.min(value(gsignal.top));
+                return;
             }
             let g0_sp = value((*m).g0.sched.sp);
             let call = call_below(g0_sp);
@@ -98,6 +103,8 @@ impl Physical {
     fn unless_at_end(self) -> Result<Self, Stop> {
         let over = match self.end {
             ENDLESS => false,
+            // The kernel has put a handler's frame on this stack: what it interrupted is another one's.
+            _ if self.frame.sp > self.high => true,
             FIRST_CROSSING => in_crossing(cpu::before(self.frame.pc)),
             end => self.frame.sp >= end,
         };

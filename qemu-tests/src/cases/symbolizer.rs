@@ -2,24 +2,28 @@
 
 use crate::allocation::forbidden;
 use crate::cases::nesting::through;
+use crate::cases::signals::{EXACT, TICK, interrupted};
 use crate::setup::{Task, adopted, in_task};
 use crate::{cases, check, check_eq};
 use core::ffi::{c_int, c_void};
 use core::fmt::{self, Write};
 use core::num::NonZeroUsize;
-use core::ptr::null_mut;
-use core::sync::atomic::{AtomicPtr, AtomicUsize, Ordering};
-use stackgate::traceback::{ContextArg, Traceback, print, set_cgo_traceback};
+use core::ptr::{null_mut, without_provenance_mut};
+use core::sync::atomic::{AtomicBool, AtomicPtr, AtomicUsize, Ordering};
+use stackgate::arch::unwind::{Registers, in_crossing};
+use stackgate::traceback::{ContextArg, Frames, Stop, Traceback, print, set_cgo_traceback};
 use stackgate::{Resumed, cgocall, cgocall_catch, throw};
-use stackgate_libc::Errno;
+use stackgate_libc::{Errno, SignalHandler, Verdict, handle_signal};
 use stackgate_libc::symbolizer::{SymbolizerError, install, install_from, memory_use};
 use std::ffi::CString;
 
 unsafe extern "C" {
+    fn c_sym_handles(signal: c_int);
     fn c_sym_outer(closure: *mut c_void) -> c_int;
     fn c_sym_raises(_: *mut c_void) -> c_int;
     fn c_sym_stores(page: *mut c_void) -> c_int;
-    static c_lines: [c_int; 5];
+    fn c_sym_works(n: *mut c_void) -> c_int;
+    static c_lines: [c_int; 6];
 }
 
 const C: &str = "c/symbolizer.c";
@@ -33,6 +37,7 @@ enum In {
     Outer,
     Raises,
     Stores,
+    Handles,
 }
 
 fn c_line(of: In) -> usize {
@@ -245,29 +250,49 @@ fn printed() -> Vec<Shown> {
     read(core::str::from_utf8(text).expect("text"))
 }
 
-/// Prints a whole traceback, and lets a store to the page go on.
-unsafe extern "C" fn handler(_: c_int, _: *mut libc::siginfo_t, ucontext: *mut c_void) {
+/// Prints a whole traceback.
+fn prints(trace: impl FnOnce() -> Traceback) {
+    if forbidden(|| print(trace(), &mut Printed)).is_err() {
+        // SAFETY: ends the program.
+        unsafe { libc::abort() };
+    }
+}
+
+/// Prints what was interrupted, and lets a store to the page go on.
+unsafe extern "C" fn handler(_: c_int, _: *mut c_void, ucontext: *mut c_void) -> Verdict {
     // SAFETY: what the kernel passed; the page is mapped, if there is one.
     unsafe {
-        let done = forbidden(|| print(Traceback::from_ucontext(ucontext), &mut Printed));
-        if done.is_err() {
-            libc::abort();
-        }
+        prints(|| Traceback::from_ucontext(ucontext));
         let page = PAGE.load(Ordering::Relaxed);
         if !page.is_null() {
             libc::mprotect(page.cast(), PAGE_SIZE, libc::PROT_READ | libc::PROT_WRITE);
         }
     }
+    Verdict::Done
 }
 
-fn handle(signal: c_int) {
-    // SAFETY: a handler of that form.
-    unsafe {
-        let mut action: libc::sigaction = core::mem::zeroed();
-        action.sa_sigaction = handler as *const () as usize;
-        action.sa_flags = libc::SA_SIGINFO | libc::SA_ONSTACK;
-        check_eq!(libc::sigaction(signal, &action, null_mut()), 0);
-    }
+/// Prints its own chain.
+unsafe extern "C" fn prints_itself(_: c_int, _: *mut c_void, _: *mut c_void) -> Verdict {
+    LINE.store(line!() as usize + 1, Ordering::Relaxed);
+    prints(|| Traceback::current());
+    Verdict::Done
+}
+
+/// Is interrupted.
+unsafe extern "C" fn raises_another(_: c_int, _: *mut c_void, _: *mut c_void) -> Verdict {
+    LINE.store(line!() as usize + 2, Ordering::Relaxed);
+    // SAFETY: takes any number.
+    unsafe { libc::raise(libc::SIGUSR2) };
+    Verdict::Done
+}
+
+/// Where a handler stands.
+static LINE: AtomicUsize = AtomicUsize::new(0);
+
+/// Through the trampoline: `handler` runs as gsignal.
+fn handle(signal: c_int, handler: SignalHandler) {
+    // SAFETY: handlers of this file.
+    check_eq!(unsafe { handle_signal(signal, handler) }, Ok(()));
 }
 
 /// A page at which a store is interrupted, or null.
@@ -320,28 +345,83 @@ fn managed_caller(trace: &[Shown], c: usize, line: usize) {
     check!(trace[c + 1..at].iter().all(|frame| frame.function.starts_with("stackgate::")), "{trace:#?}");
 }
 
-fn c_that_signals_itself() {
-    check_eq!(install(), Ok(()));
-    handle(libc::SIGUSR1);
+/// Checks a trace that goes on from the C library through `c_sym_raises`, from frame `from` on: the line that called
+/// it, two boundaries, and the task's first function.
+fn raised_at(trace: &[Shown], from: usize, line: usize) -> usize {
+    let at = find(trace, from, "c_sym_raises", C, c_line(In::Raises));
+    managed_caller(trace, at, line);
+    check_eq!(boundaries(trace), 2, "and all the rest");
+    check!(trace.last().is_some_and(|frame| frame.function.contains("in_task::entry")), "{trace:#?}");
+    at
+}
+
+/// Has C signal itself two callbacks deep; gives the trace that was printed, and the line of the call.
+fn raised() -> (Vec<Shown>, usize) {
+    let mut found = (Vec::new(), 0);
     in_task(|| {
         levels(2, &mut || {
+            let _stack = SignalStack::new();
             // SAFETY: takes nothing.
             let (line, n) = (line!() as usize, unsafe { cgocall(c_sym_raises, null_mut()) });
             check_eq!(n, 4);
-            let trace = printed();
-            let at = find(&trace, 0, "c_sym_raises", C, c_line(In::Raises));
-            check!(at >= 1, "it was interrupted in the C library: {trace:#?}");
-            check!(trace[..at].iter().all(|frame| frame.line == 0), "which has no lines: {trace:#?}");
-            managed_caller(&trace, at, line);
-            check_eq!(boundaries(&trace), 2, "and all the rest");
-            check!(trace.last().is_some_and(|frame| frame.function.contains("in_task::entry")), "{trace:#?}");
+            found = (printed(), line);
         });
     });
+    found
+}
+
+fn c_that_signals_itself() {
+    check_eq!(install(), Ok(()));
+    handle(libc::SIGUSR1, handler);
+    let (trace, line) = raised();
+    let at = raised_at(&trace, 0, line);
+    check!(at >= 1, "it was interrupted in the C library: {trace:#?}");
+    check!(trace[..at].iter().all(|frame| frame.line == 0), "which has no lines: {trace:#?}");
+}
+
+fn a_handler() {
+    check_eq!(install(), Ok(()));
+    handle(libc::SIGUSR1, prints_itself);
+    let (trace, line) = raised();
+    let own = find(&trace, 0, CLOSURE, HERE, LINE.load(Ordering::Relaxed));
+    let outer = trace.iter().position(|frame| frame.function == "qemu_tests::cases::symbolizer::prints_itself");
+    check!(outer.is_some_and(|outer| outer > own), "the handler is under it: {trace:#?}");
+    let at = raised_at(&trace, own, line);
+    check!(outer.is_some_and(|outer| outer < at), "and what it has interrupted comes next: {trace:#?}");
+}
+
+fn a_handler_that_is_interrupted() {
+    check_eq!(install(), Ok(()));
+    handle(libc::SIGUSR1, raises_another);
+    handle(libc::SIGUSR2, handler);
+    let (trace, line) = raised();
+    let own = find(&trace, 0, "symbolizer::raises_another", HERE, LINE.load(Ordering::Relaxed));
+    raised_at(&trace, own + 1, line);
+}
+
+fn a_handler_of_c() {
+    check_eq!(install(), Ok(()));
+    handle(libc::SIGUSR2, handler);
+    // SAFETY: a handler of that form.
+    unsafe {
+        let mut action: libc::sigaction = core::mem::zeroed();
+        action.sa_sigaction = c_sym_handles as *const () as usize;
+        action.sa_flags = libc::SA_ONSTACK;
+        check_eq!(libc::sigaction(libc::SIGUSR1, &action, null_mut()), 0);
+    }
+    let (trace, line) = raised();
+    let at = find(&trace, 0, "c_sym_handles", C, c_line(In::Handles));
+    check!(trace[..at].iter().all(|frame| frame.line == 0), "the C library, which has no lines: {trace:#?}");
+    // What it has interrupted is on another stack, and nobody has kept its registers.
+    let managed = find(&trace, at, CLOSURE, HERE, line);
+    let between = &trace[at + 1..managed];
+    check!(between.iter().all(|f| f.line == 0 || f.function.starts_with("stackgate::")), "{trace:#?}");
+    check_eq!(boundaries(&trace), 2, "and all the rest");
 }
 
 fn an_instruction_of_c() {
     check_eq!(install(), Ok(()));
-    handle(libc::SIGSEGV);
+    handle(libc::SIGSEGV, handler);
     in_task(|| {
         levels(2, &mut || {
             let (page, stack) = (forbidden_page().cast(), SignalStack::new());
@@ -363,10 +443,10 @@ fn an_instruction_of_c() {
 
 fn an_instruction_of_managed_code() {
     check_eq!(install(), Ok(()));
-    handle(libc::SIGSEGV);
+    handle(libc::SIGSEGV, handler);
     in_task(|| {
         levels(2, &mut || {
-            let page = forbidden_page();
+            let (page, _stack) = (forbidden_page(), SignalStack::new());
             // SAFETY: the page, of which the handler makes memory.
             let (line, ()) = (line!() as usize, unsafe { page.write_volatile(6) });
             let trace = printed();
@@ -380,6 +460,99 @@ fn an_instruction_of_managed_code() {
             check_eq!(boundaries(&trace), 2);
         });
     });
+}
+
+// ---- A profiler.
+
+/// The task's first function.
+const TASK: &[u8] = b"qemu_tests::ways::in_task::entry";
+
+/// How many samples are taken.
+const SAMPLES: usize = 300;
+
+/// What the samples were.
+static TAKEN: AtomicUsize = AtomicUsize::new(0);
+/// Those that do not lead to the task, by a table that is not exact there.
+static SHORT: AtomicUsize = AtomicUsize::new(0);
+static WRONG: AtomicUsize = AtomicUsize::new(0);
+/// Those that begin in C, and in managed code, with a line of it.
+static IN_C: AtomicUsize = AtomicUsize::new(0);
+static IN_MANAGED: AtomicUsize = AtomicUsize::new(0);
+/// The frames that were named in all.
+static LINES: AtomicUsize = AtomicUsize::new(0);
+static IN_TASK: AtomicBool = AtomicBool::new(false);
+
+/// Takes a sample, and names all its frames.
+unsafe extern "C" fn samples(_: c_int, _: *mut c_void, ucontext: *mut c_void) -> Verdict {
+    if !IN_TASK.load(Ordering::Relaxed) {
+        return Verdict::Done;
+    }
+    forbidden(|| {
+        // SAFETY: what the kernel passed.
+        let (mut trace, registers) =
+            unsafe { (Traceback::from_ucontext(ucontext), Registers::from_ucontext(ucontext)) };
+        let (mut n, mut lines, mut outer, mut to_the_task) = (0, 0, 0, false);
+        Frames::new(&mut trace).for_each(|frame| {
+            let is = |function: &str, file: &str| {
+                frame.function.is_some_and(|name| name.ends_with(function.as_bytes()))
+                    && frame.file.is_some_and(|name| name.ends_with(file.as_bytes()))
+                    && frame.line != 0
+            };
+            if n == 0 && is("c_sym_works", C) && !frame.managed {
+                IN_C.fetch_add(1, Ordering::Relaxed);
+            }
+            if n == 0 && is("symbolizer::works", HERE) && frame.managed {
+                IN_MANAGED.fetch_add(1, Ordering::Relaxed);
+            }
+            n += 1;
+            lines += usize::from(frame.file.is_some());
+            outer += usize::from(is("c_sym_outer", C) && frame.line == c_line(In::Outer));
+            to_the_task = frame.function.is_some_and(|name| name.starts_with(TASK)) && frame.line != 0;
+        });
+        LINES.fetch_add(lines, Ordering::Relaxed);
+        match trace.stop() {
+            Some(Stop::End) if to_the_task && outer == 2 => {}
+            Some(Stop::End) | None => _ = WRONG.fetch_add(1, Ordering::Relaxed),
+            Some(_) if EXACT || in_crossing(registers.pc()) => _ = WRONG.fetch_add(1, Ordering::Relaxed),
+            Some(_) => _ = SHORT.fetch_add(1, Ordering::Relaxed),
+        }
+    });
+    TAKEN.fetch_add(1, Ordering::Relaxed);
+    Verdict::Done
+}
+
+/// Managed code that takes its time.
+#[inline(never)]
+fn works() {
+    for i in 0..10_000 {
+        core::hint::black_box(i);
+    }
+}
+
+fn a_profiler() {
+    check_eq!(install(), Ok(()));
+    let _stack = SignalStack::new();
+    handle(TICK, samples);
+    in_task(|| {
+        levels(2, &mut || {
+            interrupted(|| {
+                IN_TASK.store(true, Ordering::Relaxed);
+                let count = |of: &AtomicUsize| of.load(Ordering::Relaxed);
+                while count(&TAKEN) < SAMPLES || count(&IN_C) == 0 || count(&IN_MANAGED) == 0 {
+                    works();
+                    // SAFETY: takes a number.
+                    unsafe { cgocall(c_sym_works, without_provenance_mut(2000)) };
+                }
+                IN_TASK.store(false, Ordering::Relaxed);
+            });
+        });
+    });
+    let [taken, short, c, managed, lines] =
+        [&TAKEN, &SHORT, &IN_C, &IN_MANAGED, &LINES].map(|count| count.load(Ordering::Relaxed));
+    println!("{taken} samples, {c} in C, {managed} in managed code, {short} short, {lines} frames with lines");
+    check_eq!(WRONG.load(Ordering::Relaxed), 0, "samples that lost the task, or C between");
+    // Four of C's in each, the task's two, and those between.
+    check!(lines >= (taken - short) * 8, "{lines} frames with lines in {taken} samples");
 }
 
 // ---- Files.
@@ -532,6 +705,10 @@ cases! {
     "foreign thread" => a_foreign_thread;
     "throw" => a_throw;
     "C that signals itself" => c_that_signals_itself;
+    "a handler" => a_handler;
+    "a handler that is interrupted" => a_handler_that_is_interrupted;
+    "a handler of C" => a_handler_of_c;
+    "a profiler" => a_profiler;
     "an instruction of C" => an_instruction_of_c;
     "an instruction of managed code" => an_instruction_of_managed_code;
     "without debug information" => without_debug_information;
