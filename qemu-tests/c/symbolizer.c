@@ -29,6 +29,12 @@ __attribute__((noinline)) int c_sym_outer(void *closure)
 	return n + 1;
 }
 
+__attribute__((noinline)) int c_sym_other(void *closure)
+{
+	test_run(closure);
+	return 1;
+}
+
 /* Interrupts itself. */
 __attribute__((noinline)) int c_sym_raises(void *unused)
 {

@@ -1,6 +1,15 @@
 //! Tracebacks with functions, files and lines, for programs that bring nothing of their own: one call of
 //! [`install`].
 //!
+//! ```
+//! use stackgate::traceback::{Traceback, print};
+//!
+//! stackgate_libc::symbolizer::install()?; // once, at the start
+//! // Anywhere, also in a signal handler:
+//! print(Traceback::current(), &mut stackgate::Console::new())?;
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+//!
 //! It sets the three functions of [`set_cgo_traceback`] and the one of [`set_managed_symbolizer`]:
 //!
 //! * a context function, which keeps where C stood when it called managed code in the room that stackgate has for it
@@ -13,19 +22,21 @@
 //! The names come from the program's own file: from its debug information (DWARF, also the little that
 //! `debug = "line-tables-only"` gives), and where that says nothing from its symbol table. All of it is read, sorted
 //! and reduced to plain tables by [`install`]. Afterwards no file is opened, nothing is allocated or freed, and no
-//! lock is taken: the three functions run on any stack with 8 KiB left and are safe in a signal handler.
+//! lock is taken: the three functions are safe in a signal handler, and a traceback that is printed there with all
+//! names fits on a stack of [`least_signal_stack`](crate::least_signal_stack) bytes.
 //!
-//! Names of Rust functions are demangled; those of C++ stay as they are in the file. Functions of stackgate itself
-//! are left out, as its crossings are. Shared libraries have unwind tables but no names here: their frames are a PC.
-//! Debug information in other files is not looked for; [`install_from`] takes one.
+//! C needs unwind tables: gcc makes them by itself but on arm, where `-funwind-tables` asks for them. Names of Rust
+//! functions are demangled; those of C++ stay as they are in the file. What has been inlined of stackgate itself is
+//! left out, as its crossings are. Shared libraries have unwind tables but no names here: their frames are a PC.
+//! Debug information in other files is not looked for; [`install_from`] takes one. Where a handler of C's has
+//! interrupted C and is interrupted in turn, the frames of the handler are there, and those below it are not.
 //!
 //! # What it costs
 //!
 //! Memory that is never given back: 8 bytes for each stretch of code with one file and line, 16 for each such place,
-//! 12 for each function, and the names; [`memory_use`] says how much of each. A program of this workspace's tests has
-//! about 600 bytes a function where all of it, the standard library included, has line tables, and about 60 where
-//! there is a symbol table only. [`install`] itself needs several times the size of the debug information for as long
-//! as it runs.
+//! 12 for each function, and the names; [`memory_use`] says how much of each. While [`install`] runs, all of the
+//! program's file is in memory as well. `cargo xtask test symbolizer` prints what the test program takes, with line
+//! tables and without, and how long they took to make.
 
 mod build;
 mod table;
@@ -98,9 +109,8 @@ fn table() -> Option<&'static Table> {
 /// Makes tracebacks show functions, files and lines, of C and of managed code: see [the module](self).
 ///
 /// Reads `/proc/self/exe`, and registers the program's unwind tables if that has not been done
-/// ([`register_own_tables`](crate::register_own_tables)). Takes from a few milliseconds to a second, by the size of
-/// the debug information. A program without any gets the names in its symbol table; one without that, none. Again
-/// it does nothing.
+/// ([`register_own_tables`](crate::register_own_tables)). Takes its time, which grows with the debug information. A
+/// program without any gets the names in its symbol table; one without that, none. Again it does nothing.
 ///
 /// Runs on a system stack. Not for signal handlers. Go: what `runtime/cgo` and `cgosymbolizer` do at start.
 ///

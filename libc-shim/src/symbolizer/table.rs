@@ -39,6 +39,9 @@ pub(super) struct Function {
     pub ours: bool,
 }
 
+// What the module's page says that each takes.
+const _: () = assert!(size_of::<Row>() == 8 && size_of::<Place>() == 16 && size_of::<Function>() == 12);
+
 /// How much memory the symbolizer's tables take.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]

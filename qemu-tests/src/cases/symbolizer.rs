@@ -19,6 +19,7 @@ use std::ffi::CString;
 
 unsafe extern "C" {
     fn c_sym_handles(signal: c_int);
+    fn c_sym_other(closure: *mut c_void) -> c_int;
     fn c_sym_outer(closure: *mut c_void) -> c_int;
     fn c_sym_raises(_: *mut c_void) -> c_int;
     fn c_sym_stores(page: *mut c_void) -> c_int;
@@ -172,6 +173,66 @@ fn nested_deeply() {
         let mut task = Task::new((LEVELS + 64) * 2048, entry);
         check_eq!(task.resume(0), Resumed::Finished(3));
     });
+}
+
+/// Calls C that calls back, each of `ways` in the callback of the one before, and runs `top` in the innermost.
+#[inline(never)]
+fn ways(ways: &[unsafe extern "C" fn(*mut c_void) -> c_int], top: &mut dyn FnMut()) {
+    let Some((&first, others)) = ways.split_first() else { return top() };
+    through(first, || self::ways(others, top));
+}
+
+/// Different boundaries, each with its own frames and no others.
+fn two_kinds() {
+    ways(&[c_sym_outer, c_sym_other, c_sym_other, c_sym_outer, c_sym_other], &mut || {
+        const OUTER: [&str; 3] = ["c_sym_inlined", "c_sym_middle", "c_sym_outer"];
+        const OTHER: [&str; 1] = ["c_sym_other"];
+        let trace = traced();
+        let of = |managed: &str| managed == "qemu_tests::cases::symbolizer::ways";
+        let shown: Vec<_> = trace
+            .iter()
+            .filter(|frame| frame.file.ends_with(C) || of(&frame.function))
+            .map(|frame| if of(&frame.function) { "" } else { frame.function.as_str() })
+            .collect();
+        // The innermost call of `ways` has none below, and may be no frame.
+        let shown = shown.strip_prefix(&[""]).unwrap_or(&shown);
+        let wanted = [&OTHER[..], &OUTER, &OTHER, &OTHER, &OUTER].map(|c| [c, &[""]].concat()).concat();
+        check_eq!(shown, wanted, "{trace:#?}");
+    });
+}
+
+unsafe extern "C" fn two_kinds_in(_: usize) -> usize {
+    two_kinds();
+    3
+}
+
+/// A task with a stack of its own mapping.
+struct Mapped(Box<[u128]>);
+
+impl Mapped {
+    fn new() -> Self {
+        Self(vec![0; 1 << 15].into_boxed_slice())
+    }
+
+    /// Runs [`two_kinds`] there, and says whether that was above this function's stack.
+    fn runs(self) -> bool {
+        let above = self.0.as_ptr().addr() > (&raw const self).addr();
+        adopted(|_| check_eq!(Task::on(self.0, two_kinds_in).resume(0), Resumed::Finished(3)));
+        above
+    }
+}
+
+/// Walks of C end where managed code called it, wherever that has its stack.
+fn stacks_above_and_below() {
+    check_eq!(install(), Ok(()));
+    let mapped = |_| Mapped::new();
+    let before: [_; 4] = core::array::from_fn(mapped);
+    let run = move || {
+        let after: [_; 4] = core::array::from_fn(mapped);
+        before.into_iter().chain(after).map(Mapped::runs).collect::<Vec<_>>()
+    };
+    let above = std::thread::spawn(run).join().expect("the thread");
+    check!(above.contains(&true) && above.contains(&false), "stacks on both sides: {above:?}");
 }
 
 fn a_foreign_thread() {
@@ -419,6 +480,18 @@ fn a_handler_of_c() {
     check_eq!(boundaries(&trace), 2, "and all the rest");
 }
 
+/// In one program: it takes long to read the debug information.
+fn handlers() {
+    a_handler();
+    a_handler_that_is_interrupted();
+    a_handler_of_c();
+}
+
+fn an_instruction() {
+    an_instruction_of_c();
+    an_instruction_of_managed_code();
+}
+
 fn an_instruction_of_c() {
     check_eq!(install(), Ok(()));
     handle(libc::SIGSEGV, handler);
@@ -592,7 +665,8 @@ fn strip(bytes: &mut [u8]) {
 }
 
 fn without_debug_information() {
-    check_eq!(Copy::new(|bytes| strip(bytes)).install(), Ok(()));
+    let file = Copy::new(|bytes| strip(bytes));
+    note("without debug information", || check_eq!(file.install(), Ok(())));
     in_task(|| {
         through(c_sym_outer, || {
             let trace = traced();
@@ -679,38 +753,40 @@ fn others_are_set() {
     check_eq!(install(), Err(SymbolizerError::AlreadySet), "for good");
 }
 
+/// Notes what installing took, and what it made.
+fn note(what: &str, install: impl FnOnce()) {
+    let start = std::time::Instant::now();
+    install();
+    let took = start.elapsed().as_millis();
+    let used = memory_use().expect("it is installed");
+    let (functions, kib, each) = (used.functions, used.bytes >> 10, used.bytes / used.functions);
+    println!("note: symbolizer {what}: {functions} functions, {kib} KiB, {each} bytes a function  in {took} ms");
+}
+
 fn memory() {
     check_eq!(memory_use(), None);
-    let start = std::time::Instant::now();
-    check_eq!(install(), Ok(()));
-    let took = start.elapsed().as_millis();
+    note("with line tables", || check_eq!(install(), Ok(())));
     let used = memory_use().expect("it is installed");
     check!(
         used.functions > 1000 && used.places > used.functions && used.stretches > used.functions,
         "{used:?}"
     );
-    let a_function = used.bytes / used.functions;
-    println!(
-        "note: symbolizer: {} functions, {} KiB, {a_function} bytes a function  made in {took} ms",
-        used.functions,
-        used.bytes >> 10,
-    );
-    check!((100..1500).contains(&a_function), "{a_function} bytes a function: {used:?}");
+    let parts = 8 * used.stretches + 16 * used.places + 12 * used.functions + used.names;
+    check!((parts..parts + 256).contains(&used.bytes), "what the documentation says that each takes: {used:?}");
+    check!((100..1500).contains(&(used.bytes / used.functions)), "{used:?}");
 }
 
 cases! {
     "symbolizer";
     "C and managed code" => c_and_managed_code;
     "nested deeply" => nested_deeply;
+    "stacks above and below" => stacks_above_and_below;
     "foreign thread" => a_foreign_thread;
     "throw" => a_throw;
     "C that signals itself" => c_that_signals_itself;
-    "a handler" => a_handler;
-    "a handler that is interrupted" => a_handler_that_is_interrupted;
-    "a handler of C" => a_handler_of_c;
+    "handlers" => handlers;
     "a profiler" => a_profiler;
-    "an instruction of C" => an_instruction_of_c;
-    "an instruction of managed code" => an_instruction_of_managed_code;
+    "an instruction" => an_instruction;
     "without debug information" => without_debug_information;
     "without anything" => without_anything;
     "bad files" => bad_files;
