@@ -13,8 +13,8 @@ use core::sync::atomic::{AtomicBool, AtomicPtr, AtomicUsize, Ordering};
 use stackgate::arch::unwind::{Registers, in_crossing};
 use stackgate::traceback::{ContextArg, Frames, Stop, Traceback, print, set_cgo_traceback};
 use stackgate::{Resumed, cgocall, cgocall_catch, throw};
-use stackgate_libc::{Errno, SignalHandler, Verdict, handle_signal};
 use stackgate_libc::symbolizer::{SymbolizerError, install, install_from, memory_use};
+use stackgate_libc::{Errno, SignalHandler, Verdict, handle_signal};
 use std::ffi::CString;
 
 unsafe extern "C" {
@@ -445,7 +445,8 @@ fn a_handler() {
     handle(libc::SIGUSR1, prints_itself);
     let (trace, line) = raised();
     let own = find(&trace, 0, CLOSURE, HERE, LINE.load(Ordering::Relaxed));
-    let outer = trace.iter().position(|frame| frame.function == "qemu_tests::cases::symbolizer::prints_itself");
+    let outer =
+        trace.iter().position(|frame| frame.function == "qemu_tests::cases::symbolizer::prints_itself");
     check!(outer.is_some_and(|outer| outer > own), "the handler is under it: {trace:#?}");
     let at = raised_at(&trace, own, line);
     check!(outer.is_some_and(|outer| outer < at), "and what it has interrupted comes next: {trace:#?}");
@@ -622,7 +623,9 @@ fn a_profiler() {
     });
     let [taken, short, c, managed, lines] =
         [&TAKEN, &SHORT, &IN_C, &IN_MANAGED, &LINES].map(|count| count.load(Ordering::Relaxed));
-    println!("{taken} samples, {c} in C, {managed} in managed code, {short} short, {lines} frames with lines");
+    println!(
+        "{taken} samples, {c} in C, {managed} in managed code, {short} short, {lines} frames with lines"
+    );
     check_eq!(WRONG.load(Ordering::Relaxed), 0, "samples that lost the task, or C between");
     // Four of C's in each, the task's two, and those between.
     check!(lines >= (taken - short) * 8, "{lines} frames with lines in {taken} samples");
@@ -760,7 +763,9 @@ fn note(what: &str, install: impl FnOnce()) {
     let took = start.elapsed().as_millis();
     let used = memory_use().expect("it is installed");
     let (functions, kib, each) = (used.functions, used.bytes >> 10, used.bytes / used.functions);
-    println!("note: symbolizer {what}: {functions} functions, {kib} KiB, {each} bytes a function  in {took} ms");
+    println!(
+        "note: symbolizer {what}: {functions} functions, {kib} KiB, {each} bytes a function  in {took} ms"
+    );
 }
 
 fn memory() {
@@ -772,7 +777,10 @@ fn memory() {
         "{used:?}"
     );
     let parts = 8 * used.stretches + 16 * used.places + 12 * used.functions + used.names;
-    check!((parts..parts + 256).contains(&used.bytes), "what the documentation says that each takes: {used:?}");
+    check!(
+        (parts..parts + 256).contains(&used.bytes),
+        "what the documentation says that each takes: {used:?}"
+    );
     check!((100..1500).contains(&(used.bytes / used.functions)), "{used:?}");
 }
 
