@@ -12,7 +12,7 @@ use core::ptr::{null_mut, without_provenance_mut};
 use core::sync::atomic::{AtomicBool, AtomicPtr, AtomicUsize, Ordering};
 use stackgate::arch::unwind::{Registers, in_crossing};
 use stackgate::traceback::{ContextArg, Frames, Stop, Traceback, print, set_cgo_traceback};
-use stackgate::{Resumed, cgocall, cgocall_catch, throw};
+use stackgate::{G, Resumed, cgocall, cgocall_catch, g_init, resume, throw};
 use stackgate_libc::symbolizer::{SymbolizerError, install, install_from, memory_use};
 use stackgate_libc::{Errno, SignalHandler, Verdict, handle_signal};
 use std::ffi::CString;
@@ -206,33 +206,41 @@ unsafe extern "C" fn two_kinds_in(_: usize) -> usize {
     3
 }
 
-/// A task with a stack of its own mapping.
-struct Mapped(Box<[u128]>);
+/// A part of the memory of [`stacks_above_and_below`].
+type Third = [u128; 1 << 15];
 
-impl Mapped {
-    fn new() -> Self {
-        Self(vec![0; 1 << 15].into_boxed_slice())
-    }
-
-    /// Runs [`two_kinds`] there, and says whether that was above this function's stack.
-    fn runs(self) -> bool {
-        let above = self.0.as_ptr().addr() > (&raw const self).addr();
-        adopted(|_| check_eq!(Task::on(self.0, two_kinds_in).resume(0), Resumed::Finished(3)));
-        above
-    }
+/// What runs on the middle of three parts of memory: tasks on the two others.
+extern "C" fn between(thirds: *mut c_void) -> *mut c_void {
+    let thirds = thirds.cast::<Third>();
+    adopted(|_| {
+        for (third, above) in [(0, false), (2, true)] {
+            // SAFETY: the other parts are nobody's, and stay for as long as this thread runs.
+            unsafe {
+                let stack = thirds.add(third);
+                check_eq!(stack.addr() > (&raw const stack).addr(), above, "where part {third} lies");
+                let mut g = Box::<G>::default();
+                check_eq!(g_init(&raw mut *g, stack.cast(), stack.add(1).cast(), two_kinds_in), Ok(()));
+                check_eq!(resume(&raw mut *g, 0), Ok(Resumed::Finished(3)));
+            }
+        }
+    });
+    null_mut()
 }
 
-/// Walks of C end where managed code called it, wherever that has its stack.
+/// Walks of C end where managed code called it, whichever side its stack is on.
 fn stacks_above_and_below() {
     check_eq!(install(), Ok(()));
-    let mapped = |_| Mapped::new();
-    let before: [_; 4] = core::array::from_fn(mapped);
-    let run = move || {
-        let after: [_; 4] = core::array::from_fn(mapped);
-        before.into_iter().chain(after).map(Mapped::runs).collect::<Vec<_>>()
-    };
-    let above = std::thread::spawn(run).join().expect("the thread");
-    check!(above.contains(&true) && above.contains(&false), "stacks on both sides: {above:?}");
+    let mut thirds = vec![0u128; 3 << 15];
+    let thirds = thirds.as_mut_ptr().cast::<Third>();
+    // SAFETY: the memory stays until the thread has ended, whose stack is the middle of it.
+    unsafe {
+        let (mut attr, mut thread) = (core::mem::zeroed(), core::mem::zeroed());
+        check_eq!(libc::pthread_attr_init(&mut attr), 0);
+        check_eq!(libc::pthread_attr_setstack(&mut attr, thirds.add(1).cast(), size_of::<Third>()), 0);
+        check_eq!(libc::pthread_create(&mut thread, &attr, between, thirds.cast()), 0);
+        check_eq!(libc::pthread_join(thread, null_mut()), 0);
+        libc::pthread_attr_destroy(&mut attr);
+    }
 }
 
 fn a_foreign_thread() {
