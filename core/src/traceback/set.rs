@@ -30,14 +30,15 @@ pub const CONTEXT_ROOM: usize = 16;
 #[repr(C)]
 pub struct ContextPlace {
     arg: ContextArg,
-    room: [MaybeUninit<usize>; CONTEXT_ROOM],
+    /// In one piece: an array of words without a value would be written.
+    room: MaybeUninit<[usize; CONTEXT_ROOM]>,
 }
 
 impl ContextPlace {
     /// A place that describes nothing yet. Writes one word.
     #[inline(always)]
     pub const fn new() -> Self {
-        Self { arg: ContextArg { context: 0 }, room: [MaybeUninit::uninit(); CONTEXT_ROOM] }
+        Self { arg: ContextArg { context: 0 }, room: MaybeUninit::uninit() }
     }
 }
 
@@ -277,7 +278,8 @@ pub(super) fn c_frames(context: usize, sigcontext: *mut c_void, buf: &mut [usize
     }
     buf.fill(0);
     let mut arg = TracebackArg { context, sigcontext, buf: buf.as_mut_ptr(), max: buf.len() };
-    // SAFETY: only `set_cgo_traceback` writes the word, from a TracebackFn; `arg` designates the buffer for as long as the call takes.
+    // SAFETY: only `set_cgo_traceback` writes the word, from a TracebackFn; `arg` designates the buffer for as long as
+    // the call takes.
     unsafe { call(traceback, &raw mut arg) };
     buf.iter().position(|&pc| pc == 0).unwrap_or(buf.len())
 }
