@@ -9,6 +9,7 @@ use crate::traceback::{self, ContextFn, ContextPlace};
 use crate::{M, current_g};
 use core::ffi::c_void;
 use core::fmt;
+use core::mem::MaybeUninit;
 use core::sync::atomic::{AtomicUsize, Ordering};
 use stackgate_arch::{self as arch, CallbackFn, GState};
 
@@ -165,13 +166,15 @@ unsafe fn enter_past(managed: CallbackFn, block: *mut c_void, size: usize) {
 #[inline(always)]
 unsafe fn in_context(context: ContextFn, f: impl FnOnce(usize)) {
     // Here for as long as the callback takes: the function may keep something in it.
-    let mut place = ContextPlace::new();
+    // Nothing is written before it is used: a new place would be, all of it.
+    let mut place = MaybeUninit::<ContextPlace>::uninit();
+    let place = place.as_mut_ptr();
     // SAFETY: by the caller.
     unsafe {
-        let ctxt = traceback::acquire_from(context, &raw mut place);
+        let ctxt = traceback::acquire_from(context, place);
         f(ctxt);
         if ctxt != 0 {
-            traceback::release_to(context, ctxt, &raw mut place);
+            traceback::release_to(context, ctxt, place);
         }
     }
 }

@@ -30,12 +30,11 @@ pub const CONTEXT_ROOM: usize = 16;
 #[repr(C)]
 pub struct ContextPlace {
     arg: ContextArg,
-    /// In one piece: an array of words without a value would be written.
     room: MaybeUninit<[usize; CONTEXT_ROOM]>,
 }
 
 impl ContextPlace {
-    /// A place that describes nothing yet. Writes one word.
+    /// A place that describes nothing yet.
     #[inline(always)]
     pub const fn new() -> Self {
         Self { arg: ContextArg { context: 0 }, room: MaybeUninit::uninit() }
