@@ -1690,6 +1690,8 @@ typedef void (*stackgate_traceback_fn)(struct stackgate_traceback_arg*);
 
 /*
  What the context function gets.
+
+ Behind it lies memory that is the function's own when it is asked for a context: 16 words (CONTEXT_ROOM).
  */
 struct stackgate_context_arg {
         /*

@@ -78,6 +78,10 @@ pub use platform::{
 };
 pub use signals::{SignalError, interrupted_g, set_signal_handler};
 pub use stackgate_arch as arch;
+
+/// Where the sources of this crate were when it was compiled: debug information names files there.
+#[doc(hidden)]
+pub const SOURCES: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/src/");
 pub use stackgate_arch::{
     CFn, CallbackFn, EntryFn, GState, SignalFn, asmcgocall, cgocallback, crosscall2, systemstack,
 };

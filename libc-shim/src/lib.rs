@@ -11,12 +11,17 @@
 //! ([`Stacks`]), threads that are m's before a signal can find them ([`start_thread`]), signal handlers beside those
 //! of C ([`handle_signal`]), and stack overflows that are named ([`handle_overflow`]).
 //!
+//! With the feature `symbolizer` there is a module of that name, by which tracebacks show function, file and line.
+//!
 //! Where there is no C library, the feature `libc-names` imports each function as `libc_` and its name. A CPU without
 //! atomic operations on 64 bits, a microcontroller, has no [`Stacks`], no [`handle_signal`] and no
 //! [`handle_overflow`].
 
 #![no_std]
 #![cfg_attr(not(target_has_atomic = "64"), allow(dead_code, reason = "what is left out there would use it"))]
+
+#[cfg(feature = "symbolizer")]
+extern crate alloc;
 
 #[macro_use]
 mod table;
@@ -37,6 +42,8 @@ mod signals;
 #[cfg(target_has_atomic = "64")]
 mod stacks;
 mod start;
+#[cfg(feature = "symbolizer")]
+pub mod symbolizer;
 mod sys;
 mod tables;
 mod threads;

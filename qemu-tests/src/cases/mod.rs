@@ -18,6 +18,7 @@ pub mod platform;
 pub mod registers;
 pub mod signals;
 pub mod stacks;
+pub mod symbolizer;
 pub mod tasks;
 pub mod threads;
 pub mod throwing;
@@ -38,6 +39,7 @@ pub fn all() -> impl Iterator<Item = &'static Case> {
         tasks::CASES,
         traceback::CASES,
         unwinding::CASES,
+        symbolizer::CASES,
         export::CASES,
         throwing::CASES,
         hooks::CASES,
