@@ -36,7 +36,7 @@ enum Request {
 
 /// Parks with a request. The answer is a word.
 fn ask(request: Request) -> usize {
-    park((&raw const request).expose_provenance()).unwrap_or_else(|_| usize::MAX)
+    park((&raw const request).expose_provenance()).unwrap_or(usize::MAX)
 }
 
 // ---- What the tasks do.
@@ -88,7 +88,7 @@ fn receives(number: usize) -> usize {
     // All who send come first.
     ask(Request::Yield);
     let word = ask(Request::Receive(number / SHARE));
-    must(word / SHARE == number / SHARE && word % KINDS.len() == 0);
+    must(word / SHARE == number / SHARE && word.is_multiple_of(KINDS.len()));
     word
 }
 
