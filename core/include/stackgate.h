@@ -1801,6 +1801,13 @@ int stackgate_run(stackgate_g *g,
 int stackgate_yield(uintptr_t *word);
 
 /*
+ Ends the current task from wherever its code is: who runs it gets 1 and word. What lies on its stack is
+ forgotten. Returns an error or not at all. Runs on a managed stack; not for signal handlers. In Rust:
+ finish.
+ */
+int stackgate_finish(uintptr_t word);
+
+/*
  Calls C on the system stack, f(arg), and counts it. A null function ends the program by name. Runs on any
  stack; safe in a signal handler. In Rust: cgocall.
  */

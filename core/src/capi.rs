@@ -172,6 +172,19 @@ pub unsafe extern "C" fn stackgate_yield(word: *mut usize) -> c_int {
     }
 }
 
+/// Ends the current task from wherever its code is: who runs it gets 1 and `word`. What lies on its stack is
+/// forgotten. Returns an error or not at all. Runs on a managed stack; not for signal handlers. In Rust:
+/// [`finish`](crate::finish).
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn stackgate_finish(word: usize) -> c_int {
+    // SAFETY: by the caller.
+    match unsafe { crate::finish(word) } {
+        Ok(never) => match never {},
+        Err(ParkError::NotATask) => STACKGATE_ENOTATASK,
+        Err(ParkError::BelowC) => STACKGATE_EBELOWC,
+    }
+}
+
 /// Calls C on the system stack, `f(arg)`, and counts it. A null function ends the program by name. Runs on any
 /// stack; safe in a signal handler. In Rust: [`cgocall`](fn@crate::cgocall).
 #[unsafe(no_mangle)]

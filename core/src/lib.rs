@@ -87,7 +87,7 @@ pub use stackgate_arch::{
 };
 pub use task::{
     AdoptError, MIN_STACK, ParkError, ReleaseError, ResumeError, Resumed, STACK_ALIGN, StackError, current_g,
-    current_m, g_init, m_adopt, m_init, m_release, park, resume, stack_moved, topofstack,
+    current_m, finish, g_init, m_adopt, m_init, m_release, park, resume, stack_moved, topofstack,
 };
 pub use throw::{Thrown, cgocall_catch, throw};
 

@@ -71,7 +71,9 @@ pub enum Command {
         #[arg(long, conflicts_with_all = ["example", "file"])]
         machine: bool,
 
-        /// Run this example of qemu-tests in place of the demonstration
+        /// Run this example of libc-shim in place of the demonstration
+        ///
+        /// Built with link-time optimisation where the compiler's own standard library is used.
         #[arg(long, value_name = "NAME")]
         example: Option<String>,
 

@@ -15,13 +15,16 @@ use anyhow::{Context as _, Result, bail};
 
 use crate::{
     context::{Context, Tally},
-    guest::{self, PACKAGE, Profile, Program},
-    toolchain::Kit,
+    guest::{self, Profile, Program},
+    toolchain::{Kit, Std},
     ui,
 };
 
 /// Where a text lies that ships with the project, for a run without a file.
 const DATA: &str = "qemu-tests/data";
+
+/// Where the examples lie.
+const EXAMPLES_DIRECTORY: &str = "libc-shim/examples";
 
 /// A run that takes longer hangs: the largest sensible file (100 MB) takes minutes where the
 /// emulator is slow.
@@ -372,7 +375,7 @@ fn run_example(context: &Context, name: &str, file: Option<&Path>) -> Result<Tal
     for kit in &kits.kits {
         let start = Instant::now();
         let one = || -> Result<()> {
-            let program = guest::build(kit, Program::Example(name), Profile::Dev)?;
+            let program = guest::build(kit, Program::Example(name), Profile::Linked)?;
             let cmd = kit.guest(&program).args(file.iter().map(|(path, _)| path));
             cmd.show();
             let progress = ui::Progress::spinner(format!("{} runs", kit.target.name));
@@ -385,7 +388,13 @@ fn run_example(context: &Context, name: &str, file: Option<&Path>) -> Result<Tal
         if let Err(error) = &result {
             ui::say(&format!("{}: {error:#}", kit.target.name));
         }
-        rows.push(vec![kit.target.name.to_owned(), ui::seconds(start), ui::verdict(result.is_ok())]);
+        let how = if kit.std == Std::Shipped { "link-time optimisation" } else { "release" };
+        rows.push(vec![
+            kit.target.name.to_owned(),
+            how.to_owned(),
+            ui::seconds(start),
+            ui::verdict(result.is_ok()),
+        ]);
         tally.add(result.is_ok());
     }
     ui::headline(&format!("example {name}"));
@@ -394,9 +403,22 @@ fn run_example(context: &Context, name: &str, file: Option<&Path>) -> Result<Tal
     Ok(tally)
 }
 
-/// Names of the package's examples: a file or a directory each.
+/// Runs every example on the chosen CPUs.
+pub fn run_examples(context: &Context) -> Result<Tally> {
+    let names = examples();
+    if names.is_empty() {
+        bail!("no example in {EXAMPLES_DIRECTORY}");
+    }
+    let mut tally = Tally::default();
+    for name in names {
+        tally.merge(run_example(context, &name, None)?);
+    }
+    Ok(tally)
+}
+
+/// Names of the examples: a file or a directory each.
 fn examples() -> Vec<String> {
-    let entries = fs::read_dir(Path::new(PACKAGE).join("examples")).into_iter().flatten().flatten();
+    let entries = fs::read_dir(EXAMPLES_DIRECTORY).into_iter().flatten().flatten();
     let is_example =
         |path: &PathBuf| path.extension().is_some_and(|e| e == "rs") || path.join("main.rs").is_file();
     let mut names: Vec<_> = entries
