@@ -12,6 +12,7 @@ fn main() {
         &[
             "callbacks.c",
             "embed.c",
+            "faults.c",
             "foreign.c",
             "numbers.c",
             "shim.c",

@@ -5,6 +5,7 @@ pub mod c_interface;
 pub mod depth;
 pub mod entry;
 pub mod export;
+pub mod faults;
 pub mod foreign;
 pub mod hooks;
 pub mod libc_shim;
@@ -52,6 +53,7 @@ pub fn all() -> impl Iterator<Item = &'static Case> {
         stacks::CASES,
         threads::CASES,
         overflow::CASES,
+        faults::CASES,
         signals::CASES,
         libc_shim::CASES,
         crate::cpu::CASES,
