@@ -1600,7 +1600,7 @@ enum {
 	STACKGATE_EBUSY = -9, /* this m runs a g that is in C: wait until it has parked */
 	STACKGATE_ENOTPARKED = -10, /* the g is not parked: it runs, has finished, or is not initialised */
 	STACKGATE_ENOTATASK = -11, /* not in a task: only a g that resume runs can park */
-	STACKGATE_EBELOWC = -12, /* C frames lie below this callback: return from it first */
+	STACKGATE_EBELOWC = -12, /* C frames lie below this callback, or C has left one by longjmp: return first */
 	STACKGATE_EBEGUN = -13, /* a thread initialises the runtime already */
 	STACKGATE_ENOTBEGUN = -14, /* nobody initialises the runtime */
 	STACKGATE_EVERSION = -16, /* unknown version: pass 0 */

@@ -223,6 +223,12 @@ unsafe extern "C" fn elsewhere(func: CallbackFn, frame: *mut c_void, size: usize
     if m.curg.is_null() {
         fatal("callback while no g runs on this m", "resume a g, and call C from it");
     }
+    if !g.m_in.get().is_null() {
+        fatal(
+            "callback after a longjmp over managed frames",
+            "C has left callbacks that have not returned: have them return, or throw",
+        );
+    }
     fatal("callback from a call that promised none", "the call into C was made with callbacks forbidden");
 }
 

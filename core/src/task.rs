@@ -366,7 +366,7 @@ impl fmt::Display for ParkError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::NotATask => "not in a task: only a g that resume runs can park",
-            Self::BelowC => "C frames lie below this callback: return from it first",
+            Self::BelowC => "C frames lie below this callback, or C has left one by longjmp: return first",
         })
     }
 }

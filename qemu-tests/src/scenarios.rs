@@ -11,9 +11,9 @@ use core::fmt::{self, Write as _};
 use core::hint::black_box;
 use core::sync::atomic::{AtomicBool, AtomicPtr, AtomicUsize, Ordering};
 use stackgate::arch::frame::Word;
-use stackgate::arch::{self, CALLBACK_ELSEWHERE, NativeWord, SIGNAL_HANDLER, Stack};
+use stackgate::arch::{self, AsmcgocallFrame, CALLBACK_ELSEWHERE, NativeWord, SIGNAL_HANDLER, Stack};
 use stackgate::traceback::{Traceback, TracebackArg};
-use stackgate::{CFn, CallbackFn, EntryFn, G, GState, M, m_adopt, m_release, stack_moved};
+use stackgate::{CFn, CallbackFn, EntryFn, G, GState, M, current_m, m_adopt, m_release, stack_moved};
 
 /// One stretch of a scenario: while `function` runs, unwinders see exactly this.
 pub struct Step {
@@ -241,6 +241,15 @@ pub const SCENARIOS: &[Scenario] = &[
             step("cgocallback", called!("cgocallback c_calls_back", "called_back"), "C:1 called_back"),
             step("cgocallback", called!("cgocallback c_calls_back", "called_back"), "C:signal called_back"),
             step("asmcgocall", task!("asmcgocall called_back"), "called_back"),
+        ],
+    },
+    Scenario {
+        name: "a callback after a longjmp",
+        way: Way::Task(step_jumped),
+        steps: &[
+            step("asmcgocall", task!("asmcgocall jumped"), "jumped"),
+            step("cgocallback", called!("cgocallback c_has_jumped", "jumped"), "C:signal jumped"),
+            step("asmcgocall", task!("asmcgocall jumped"), "jumped"),
         ],
     },
     Scenario {
@@ -543,6 +552,7 @@ macro_rules! calls {
 }
 
 calls!(step_called_back, step_c_calls_back);
+calls!(step_jumped, step_c_has_jumped);
 calls!(step_nests, step_c_nests);
 calls!(step_crossed, step_c_crosses);
 calls!(step_panicked, step_c_panics);
@@ -696,6 +706,27 @@ unsafe extern "C" fn step_c_moves(g: *mut c_void) -> c_int {
         stack_moved(g, limit, top).expect("a good stack");
         old[0].write_bytes(0xa5, size);
         arch::cgocallback(step_leaf, NULL, 0, 1);
+    }
+    black_box(0)
+}
+
+/// C that calls back from above where the system stack is in use, as after a `longjmp` over managed frames: the words
+/// of the call have gone down, where a callback's frame would have them.
+#[unsafe(no_mangle)]
+#[inline(never)]
+unsafe extern "C" fn step_c_has_jumped(_: *mut c_void) -> c_int {
+    const WORDS: usize = size_of::<AsmcgocallFrame>() / size_of::<usize>();
+    static BELOW: [AtomicUsize; WORDS] = [const { AtomicUsize::new(0) }; WORDS];
+    // SAFETY: a call of a task's is under way on this m; it goes to `step_elsewhere`.
+    unsafe {
+        let m = current_m().expect("an m");
+        let used = (*m).g0.sched.sp;
+        let call: *const AsmcgocallFrame = core::ptr::with_exposed_provenance(used.get() as usize);
+        let below = (&raw const BELOW).cast_mut().cast::<AsmcgocallFrame>();
+        below.copy_from_nonoverlapping(call.sub(1), 1);
+        (*m).g0.sched.sp = NativeWord::new(below.add(1).expose_provenance() as u64);
+        arch::cgocallback(step_leaf, NULL, 0, 1);
+        (*m).g0.sched.sp = used;
     }
     black_box(0)
 }

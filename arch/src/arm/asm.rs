@@ -1107,10 +1107,15 @@ pub unsafe extern "C" fn cgocallback(
         "ldr r4, [r5, #{curg}]",
         "cmp r4, #0",
         "beq 3f",
+        // What C has below a callback is lower than g0_sp; higher, the callback's frames have been left by longjmp,
+        // unless C has a stack of its own.
+        "ldr lr, [r5, #{m_g0_sp}]",
+        "cmp sp, lr",
+        "bhi 8f",
+        "9:",
 
         // The lower half: g0_sp, m, g, ctxt. The AsmcgocallFrame that this callback came through ends at
         // g0_sp.
-        "ldr lr, [r5, #{m_g0_sp}]",
         "push {{r3, r4, r5, lr}}",             ".cfi_def_cfa_offset {size}", goes_on!(".save {{r4, r5, rfp, lr}}" ".pad #{r4}"),
         // It is complete: publish it. Then SP goes to curg's stack, then curg is current: until then a handler
         // that runs on g0's stack calls C there. r3's word is in the frame.
@@ -1150,8 +1155,19 @@ pub unsafe extern "C" fn cgocallback(
         "mov sp, r3",                          ".cfi_def_cfa sp, {size}", goes_on!(".save {{r4, r5, rfp, lr}}" ".pad #{r4}"),
         "pop {{r0-r5, rfp, pc}}",
 
+        // Above g0_sp: is not one of them on g0's stack? A foreign thread's g0_sp begins in its m.
+        "8:",                                  ".cfi_def_cfa sp, {size} - {r4}", goes_on!(".save {{r4, r5, rfp, lr}}"),
+        "ldr r4, [r5, #{m_g0_limit}]",
+        "cmp lr, r4",
+        "ldr r4, [r5, #{curg}]",
+        "blo 9b",
+        "ldr lr, [r5, #{m_g0_top}]",
+        "cmp sp, lr",
+        "ldr lr, [r5, #{m_g0_sp}]",
+        "bhi 9b",
+
         // On g0, or on whatever stack C runs. The registers are as they came.
-        "3:",                                  ".cfi_def_cfa sp, {size} - {r4}", goes_on!(".save {{r4, r5, rfp, lr}}"),
+        "3:",
         "pop {{r4, r5, rfp, lr}}",             ".cfi_def_cfa_offset 0", ".cfi_restore r4", ".cfi_restore r5",
         record_restored!(), goes_on!(),
         "ldr r12, 5f",
@@ -1168,6 +1184,8 @@ pub unsafe extern "C" fn cgocallback(
         m_in = const offset_of!(G<Arm>, m_in),
         curg = const offset_of!(M<Arm>, curg),
         m_g0_sp = const offset_of!(M<Arm>, g0.sched.sp),
+        m_g0_limit = const offset_of!(M<Arm>, g0.stack.limit),
+        m_g0_top = const offset_of!(M<Arm>, g0.stack.top),
         call = const size_of::<AsmcgocallFrame>(),
         call_sp = const offset_of!(AsmcgocallFrame, sp),
         ctxt = const offset_of!(CallbackFrame, ctxt),

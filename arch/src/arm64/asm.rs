@@ -1100,12 +1100,17 @@ pub unsafe extern "C" fn cgocallback(
         "cbz x13, 3f",
         "ldr x12, [x13, {curg}]",
         "cbz x12, 3f",
+        // What C has below a callback is lower than g0_sp; higher, the callback's frames have been left by longjmp,
+        // unless C has a stack of its own.
+        "ldr x15, [x13, {m_g0_sp}]",
+        "cmp sp, x15",
+        "b.hi 4f",
+        "5:",
 
         // The CallbackFrame: link, pc; ctxt, m; g0_sp, g. The AsmcgocallFrame that this callback came through
         // ends at g0_sp.
         "sub sp, sp, {size}",                  ".cfi_def_cfa_offset {size}",
         "stp x29, x30, [sp, {cb_link}]",       ".cfi_rel_offset x29, {cb_link}", ".cfi_rel_offset x30, {cb_pc}",
-        "ldr x15, [x13, {m_g0_sp}]",
         "stp x3, x13, [sp, {ctxt}]",
         "stp x15, x12, [sp, {g0_sp}]",
         // It is complete: publish it. Then SP goes to curg's stack, then curg is current.
@@ -1143,6 +1148,15 @@ pub unsafe extern "C" fn cgocallback(
         "add sp, sp, {size}",                  ".cfi_def_cfa_offset 0",
         "ret",
 
+        // Above g0_sp: is not one of them on g0's stack? A foreign thread's g0_sp begins in its m.
+        "4:",
+        "ldr x14, [x13, {m_g0_limit}]",
+        "cmp x15, x14",
+        "b.lo 5b",
+        "ldr x14, [x13, {m_g0_top}]",
+        "cmp sp, x14",
+        "b.hi 5b",
+
         // On g0, or on whatever stack C runs. The argument registers are as they came.
         "3:",
         "adrp x16, :got:{elsewhere}",
@@ -1154,6 +1168,8 @@ pub unsafe extern "C" fn cgocallback(
         m_in = const offset_of!(G<Arm64>, m_in),
         curg = const offset_of!(M<Arm64>, curg),
         m_g0_sp = const offset_of!(M<Arm64>, g0.sched.sp),
+        m_g0_limit = const offset_of!(M<Arm64>, g0.stack.limit),
+        m_g0_top = const offset_of!(M<Arm64>, g0.stack.top),
         call = const size_of::<AsmcgocallFrame>(),
         call_sp = const offset_of!(AsmcgocallFrame, sp),
         call_link = const offset_of!(AsmcgocallFrame, link),

@@ -1080,6 +1080,11 @@ pub unsafe extern "C" fn cgocallback(
         "mov edx, [ecx + {curg}]",
         "test edx, edx",
         "jz 3f",
+        // What C has below a callback is lower than g0_sp; higher, the callback's frames have been left by longjmp,
+        // unless C has a stack of its own.
+        "cmp esp, [ecx + {m_g0_sp}]",
+        "ja 4f",
+        "5:",
 
         // The rest of the CallbackFrame, from its upper end: place, m, ctxt, g, g0_sp.
         "push eax",
@@ -1124,8 +1129,17 @@ pub unsafe extern "C" fn cgocallback(
         "pop ebp",                             ".cfi_adjust_cfa_offset -{word}", ".cfi_restore ebp",
         "ret",
 
+        // Above g0_sp: is not one of them on g0's stack? A foreign thread's g0_sp begins in its m.
+        "4:",                                  ".cfi_def_cfa ebp, 2*{word}", ".cfi_offset ebp, -2*{word}",
+        "mov edx, [ecx + {m_g0_sp}]",
+        "cmp edx, [ecx + {m_g0_limit}]",
+        "mov edx, [ecx + {curg}]",
+        "jb 5b",
+        "cmp esp, [ecx + {m_g0_top}]",
+        "ja 5b",
+
         // On g0, or on whatever stack C runs. The arguments are as they came.
-        "3:",                                  ".cfi_def_cfa ebp, 2*{word}", ".cfi_offset ebp, -2*{word}",
+        "3:",
         "pop ebp",                             ".cfi_def_cfa esp, {word}", ".cfi_restore ebp",
         address!("eax", "{elsewhere}"),
         "jmp dword ptr [eax]",
@@ -1141,6 +1155,8 @@ pub unsafe extern "C" fn cgocallback(
         m_in = const offset_of!(G<I386>, m_in),
         curg = const offset_of!(M<I386>, curg),
         m_g0_sp = const offset_of!(M<I386>, g0.sched.sp),
+        m_g0_limit = const offset_of!(M<I386>, g0.stack.limit),
+        m_g0_top = const offset_of!(M<I386>, g0.stack.top),
         call = const size_of::<AsmcgocallFrame>(),
         call_sp = const offset_of!(AsmcgocallFrame, sp),
         call_link = const offset_of!(AsmcgocallFrame, link),

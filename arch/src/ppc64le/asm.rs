@@ -1507,9 +1507,14 @@ pub unsafe extern "C" fn cgocallback(
         "ld %r10, {curg}(%r11)",
         "cmpdi %r10, 0",
         "beq 3f",
+        // What C has below a callback is lower than g0_sp; higher, the callback's frames have been left by longjmp,
+        // unless C has a stack of its own.
+        "ld %r8, {m_g0_sp}(%r11)",
+        "cmpld %r1, %r8",
+        "bgt 4f",
+        "5:",
 
         // The CallbackFrame. The AsmcgocallFrame that this callback came through ends at g0_sp.
-        "ld %r8, {m_g0_sp}(%r11)",
         "stdu %r1, -{size}(%r1)",               ".cfi_def_cfa_offset {size}",
         "std %r8, {g0_sp}(%r1)",
         "std %r10, {g}(%r1)",
@@ -1551,6 +1556,15 @@ pub unsafe extern "C" fn cgocallback(
         "mtlr %r0",
         "blr",
 
+        // Above g0_sp: is not one of them on g0's stack? A foreign thread's g0_sp begins in its m.
+        "4:",
+        "ld %r0, {m_g0_limit}(%r11)",
+        "cmpld %r8, %r0",
+        "blt 5b",
+        "ld %r0, {m_g0_top}(%r11)",
+        "cmpld %r1, %r0",
+        "bgt 5b",
+
         // On g0, or on whatever stack C runs. The arguments are as they came.
         "3:",
         "stdu %r1, -{header}(%r1)",             ".cfi_def_cfa_offset {header}",
@@ -1570,6 +1584,8 @@ pub unsafe extern "C" fn cgocallback(
         m_in = const offset_of!(G<Ppc64le>, m_in),
         curg = const offset_of!(M<Ppc64le>, curg),
         m_g0_sp = const offset_of!(M<Ppc64le>, g0.sched.sp),
+        m_g0_limit = const offset_of!(M<Ppc64le>, g0.stack.limit),
+        m_g0_top = const offset_of!(M<Ppc64le>, g0.stack.top),
         call = const size_of::<AsmcgocallFrame>(),
         call_sp = const offset_of!(AsmcgocallFrame, sp),
         size = const size_of::<CallbackFrame>(),

@@ -1056,10 +1056,14 @@ pub unsafe extern "C" fn cgocallback(
         "jz 3f",
         "ltg %r12, {curg}(%r13)",
         "jz 3f",
+        // What C has below a callback is lower than g0_sp; higher, the callback's frames have been left by longjmp,
+        // unless C has a stack of its own.
+        "lg %r14, {m_g0_sp}(%r13)",
+        "clgrjh %r15, %r14, 4f",
+        "5:",
 
         // The rest of the CallbackFrame: g, m and g0_sp at once, ctxt. The AsmcgocallFrame that this callback
         // came through ends at g0_sp.
-        "lg %r14, {m_g0_sp}(%r13)",
         "stmg %r12, %r14, {g}(%r15)",
         "stg %r5, {ctxt}(%r15)",
         // The CallbackEntry on curg, directly below the managed SP. It is complete when SP comes.
@@ -1095,8 +1099,15 @@ pub unsafe extern "C" fn cgocallback(
         ".cfi_restore %r11", ".cfi_restore %r12", ".cfi_restore %r13", ".cfi_restore %r14",
         "br %r14",
 
+        // Above g0_sp: is not one of them on g0's stack? A foreign thread's g0_sp begins in its m.
+        "4:",                              ".cfi_restore_state",
+        "clg %r14, {m_g0_limit}(%r13)",
+        "jl 5b",
+        "clg %r15, {m_g0_top}(%r13)",
+        "jh 5b",
+
         // On g0, or on whatever stack C runs. The registers are as they came.
-        "3:",                              ".cfi_restore_state",
+        "3:",
         "lmg %r11, %r14, {r11}(%r15)",
         ".cfi_restore %r11", ".cfi_restore %r12", ".cfi_restore %r13", ".cfi_restore %r14",
         "lgrl %r1, {elsewhere}@GOTENT",
@@ -1108,6 +1119,8 @@ pub unsafe extern "C" fn cgocallback(
         m_in = const offset_of!(G<S390x>, m_in),
         curg = const offset_of!(M<S390x>, curg),
         m_g0_sp = const offset_of!(M<S390x>, g0.sched.sp),
+        m_g0_limit = const offset_of!(M<S390x>, g0.stack.limit),
+        m_g0_top = const offset_of!(M<S390x>, g0.stack.top),
         call = const size_of::<AsmcgocallFrame>(),
         call_sp = const offset_of!(AsmcgocallFrame, sp),
         ctxt = const offset_of!(CallbackFrame, ctxt),

@@ -19,11 +19,8 @@ unsafe extern "C" {
 }
 
 /// What goes wrong, in the order of C's own list.
-const FAULTS: [(c_int, &str, bool); 3] = [
-    (libc::SIGSEGV, "SIGSEGV", false),
-    (libc::SIGFPE, "SIGFPE", true),
-    (libc::SIGABRT, "SIGABRT", true),
-];
+const FAULTS: [(c_int, &str, bool); 3] =
+    [(libc::SIGSEGV, "SIGSEGV", false), (libc::SIGFPE, "SIGFPE", true), (libc::SIGABRT, "SIGABRT", true)];
 
 /// The report's lines, once it has been seen to be one and the process to have died of what it says.
 fn report(ending: &Ending, signal: c_int, head: &str) -> Vec<String> {
@@ -81,7 +78,10 @@ fn in_c_below_a_callback() {
         let lines = report(&ending, signal, &format!("{name}{}", if sent { ", which was sent" } else { "" }));
         let c = ["c_fault_inner", "c_fault_middle", "c_fault_outer"];
         in_order(&lines, &[&c[..], &BELOW].concat());
-        check!(lines.iter().any(|line| line.starts_with("    task 0x") && line.ends_with(", in C")), "{lines:#?}");
+        check!(
+            lines.iter().any(|line| line.starts_with("    task 0x") && line.ends_with(", in C")),
+            "{lines:#?}"
+        );
         check!(lines.iter().any(|line| line.contains("c/faults.c:")), "lines of C: {lines:#?}");
         check_eq!(ending.errors.contains("    fault 0x10  "), signal == libc::SIGSEGV, "{lines:#?}");
     }
@@ -95,7 +95,9 @@ fn in_managed_code_below_c() {
             in_task(|| {
                 managed_outer(&mut || match signal {
                     // SAFETY: none: this is the fault.
-                    libc::SIGSEGV => unsafe { black_box(null_mut::<u32>()).wrapping_add(4).write_volatile(1) },
+                    libc::SIGSEGV => unsafe {
+                        black_box(null_mut::<u32>()).wrapping_add(4).write_volatile(1)
+                    },
                     // SAFETY: takes any number.
                     _ => _ = unsafe { libc::raise(signal) },
                 });
@@ -104,7 +106,10 @@ fn in_managed_code_below_c() {
         });
         let lines = report(&ending, signal, &format!("{name}{}", if sent { ", which was sent" } else { "" }));
         in_order(&lines, &BELOW);
-        check!(lines.iter().any(|line| line.starts_with("    task 0x") && !line.contains("in C")), "{lines:#?}");
+        check!(
+            lines.iter().any(|line| line.starts_with("    task 0x") && !line.contains("in C")),
+            "{lines:#?}"
+        );
     }
 }
 
