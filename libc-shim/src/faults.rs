@@ -85,6 +85,9 @@ pub fn handle_overflow() -> Result<(), ServiceError> {
 /// A handler that puts a fault right, as some libraries have, should be set afterwards and call this one for what it
 /// does not know; set before, it comes after what is written here.
 ///
+/// A thread needs a signal stack for it, of at least [`least_signal_stack`](crate::least_signal_stack) bytes and what the
+/// traceback function uses: Rust's standard library gives its threads less.
+///
 /// Once in a process; again does nothing. Runs on a system stack. Not for signal handlers. Go: `sighandler`, of
 /// signals that throw.
 ///

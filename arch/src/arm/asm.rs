@@ -1012,7 +1012,8 @@ pub unsafe extern "C" fn g_start() {
         "mov r3, #0",
         "str r3, [r2, #{curg}]",
         "str r3, [r1, #{m_out}]",
-        "ldr sp, [r2, #{g0_sp}]",              ".cfi_def_cfa sp, {size}",
+        // Where `resume` stands, whatever C has left of callbacks by longjmp.
+        "ldr sp, [sp, #{parent}]",             ".cfi_def_cfa sp, {size}",
         goes_on!(".save {{rfp, lr}}" ".vsave {{d8-d15}}" ".save {{r4-r11}}"),
         "pop {{r4-r11}}",                      ".cfi_adjust_cfa_offset -{d8}", general_restored!(),
         goes_on!(".save {{rfp, lr}}" ".vsave {{d8-d15}}"),
@@ -1028,7 +1029,6 @@ pub unsafe extern "C" fn g_start() {
         m_out = const offset_of!(G<Arm>, m_out),
         state = const offset_of!(G<Arm>, state),
         finished = const crate::GState::Finished as usize,
-        g0_sp = const offset_of!(M<Arm>, g0.sched.sp),
         curg = const offset_of!(M<Arm>, curg),
         r4 = const offset_of!(SwitchFrame, saved.r4),
         r5 = const offset_of!(SwitchFrame, saved.r5),

@@ -1000,7 +1000,8 @@ pub unsafe extern "C" fn g_start() {
         "str x13, [x10, x11]",
         "str xzr, [x13, {curg}]",
         "str xzr, [x12, {m_out}]",
-        "ldr x14, [x13, {g0_sp}]",
+        // Where `resume` stands, whatever C has left of callbacks by longjmp.
+        "ldr x14, [sp, {parent}]",
         "mov sp, x14",                         ".cfi_def_cfa sp, {size}",
         "ldp x19, x20, [sp, {x19}]",           ".cfi_restore x19", ".cfi_restore x20",
         "ldp x21, x22, [sp, {x21}]",           ".cfi_restore x21", ".cfi_restore x22",
@@ -1019,7 +1020,7 @@ pub unsafe extern "C" fn g_start() {
         m_out = const offset_of!(G<Arm64>, m_out),
         state = const offset_of!(G<Arm64>, state),
         finished = const crate::GState::Finished as usize,
-        g0_sp = const offset_of!(M<Arm64>, g0.sched.sp),
+        parent = const offset_of!(BaseFrame, parent),
         curg = const offset_of!(M<Arm64>, curg),
         x19 = const offset_of!(SwitchFrame, saved.x19),
         x20 = const offset_of!(SwitchFrame, saved.x20),

@@ -991,7 +991,8 @@ pub unsafe extern "C" fn g_start() {
         concat!("mov ", current_g!("ebx"), ", esi"),
         "mov dword ptr [esi + {curg}], 0",
         "mov dword ptr [ecx + {m_out}], 0",
-        "mov esp, [esi + {g0_sp}]",            ".cfi_def_cfa esp, {size}",
+        // Where `resume` stands, whatever C has left of callbacks by longjmp.
+        "mov esp, edx",                        ".cfi_def_cfa esp, {size}",
         "mov ebx, [esp + {ebx}]",              ".cfi_restore ebx",
         "mov esi, [esp + {esi}]",              ".cfi_restore esi",
         "mov edi, [esp + {edi}]",              ".cfi_restore edi",
@@ -1004,7 +1005,6 @@ pub unsafe extern "C" fn g_start() {
         m_out = const offset_of!(G<I386>, m_out),
         state = const offset_of!(G<I386>, state),
         finished = const crate::GState::Finished as usize,
-        g0_sp = const offset_of!(M<I386>, g0.sched.sp),
         curg = const offset_of!(M<I386>, curg),
         ebx = const offset_of!(SwitchFrame, saved.ebx),
         esi = const offset_of!(SwitchFrame, saved.esi),

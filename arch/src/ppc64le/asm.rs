@@ -1373,7 +1373,8 @@ pub unsafe extern "C" fn g_start() {
         "li %r11, 0",
         "std %r11, {curg}(%r8)",
         "std %r11, {m_out}(%r10)",
-        "ld %r1, {g0_sp}(%r8)",                 ".cfi_def_cfa %r1, {size}",
+        // Where `resume` stands, whatever C has left of callbacks by longjmp.
+        "ld %r1, {parent}(%r1)",                ".cfi_def_cfa %r1, {size}",
         "ld %r14, {r14}(%r1)",                  ".cfi_restore %r14",
         "ld %r15, {r15}(%r1)",                  ".cfi_restore %r15",
         "ld %r16, {r16}(%r1)",                  ".cfi_restore %r16",
@@ -1443,7 +1444,7 @@ pub unsafe extern "C" fn g_start() {
         m_out = const offset_of!(G<Ppc64le>, m_out),
         state = const offset_of!(G<Ppc64le>, state),
         finished = const crate::GState::Finished as usize,
-        g0_sp = const offset_of!(M<Ppc64le>, g0.sched.sp),
+        parent = const offset_of!(BaseFrame, parent),
         curg = const offset_of!(M<Ppc64le>, curg),
         cfa_is = const DW_CFA_DEF_CFA_EXPRESSION, cfa_len = const CFA_DEREF_LEN,
         deref = const DW_OP_DEREF, plus = const DW_OP_PLUS_UCONST, breg_r1 = const breg(R1.dwarf),

@@ -953,7 +953,8 @@ pub unsafe extern "C" fn g_start() {
         "stg %r4, 0(%r5,%r1)",
         "mvghi {curg}(%r4), 0",
         "mvghi {m_out}(%r3), 0",
-        "lg %r15, {g0_sp}(%r4)",           ".cfi_def_cfa %r15, {abi}",
+        // Where `resume` stands, whatever C has left of callbacks by longjmp.
+        "lg %r15, {parent}(%r15)",         ".cfi_def_cfa %r15, {abi}",
         "ld %f8, {f8}(%r15)",                 ".cfi_restore %f8",
         "ld %f9, {f9}(%r15)",                 ".cfi_restore %f9",
         "ld %f10, {f10}(%r15)",               ".cfi_restore %f10",
@@ -972,7 +973,7 @@ pub unsafe extern "C" fn g_start() {
         m_out = const offset_of!(G<S390x>, m_out),
         state = const offset_of!(G<S390x>, state),
         finished = const crate::GState::Finished as usize,
-        g0_sp = const offset_of!(M<S390x>, g0.sched.sp),
+        parent = const offset_of!(BaseFrame, parent),
         curg = const offset_of!(M<S390x>, curg),
         f8 = const offset_of!(CalleeSaved, f8),
         f9 = const offset_of!(CalleeSaved, f9),

@@ -849,7 +849,8 @@ pub unsafe extern "C" fn g_start() {
         concat!("mov ", current_g!("r10"), ", rcx"),
         "mov qword ptr [rcx + {curg}], 0",
         "mov qword ptr [rax + {m_out}], 0",
-        "mov rsp, [rcx + {g0_sp}]",            ".cfi_def_cfa rsp, {size}",
+        // Where `resume` stands, whatever C has left of callbacks by longjmp.
+        "mov rsp, [rsp + {parent}]",           ".cfi_def_cfa rsp, {size}",
         "mov rax, rdi",
         "mov rbx, [rsp + {rbx}]",              ".cfi_restore rbx",
         "mov r12, [rsp + {r12}]",              ".cfi_restore r12",
@@ -864,7 +865,7 @@ pub unsafe extern "C" fn g_start() {
         m_out = const offset_of!(G<X86_64>, m_out),
         state = const offset_of!(G<X86_64>, state),
         finished = const crate::GState::Finished as usize,
-        g0_sp = const offset_of!(M<X86_64>, g0.sched.sp),
+        parent = const offset_of!(BaseFrame, parent),
         curg = const offset_of!(M<X86_64>, curg),
         rbx = const offset_of!(SwitchFrame, saved.rbx),
         r12 = const offset_of!(SwitchFrame, saved.r12),
