@@ -1111,8 +1111,8 @@ pub unsafe extern "C" fn cgocallback(
         // unless C has a stack of its own.
         "ldr lr, [r5, #{m_g0_sp}]",
         "cmp sp, lr",
-        "bhi 8f",
-        "9:",
+        "bhi 1f",
+        "2:",
 
         // The lower half: g0_sp, m, g, ctxt. The AsmcgocallFrame that this callback came through ends at
         // g0_sp.
@@ -1156,15 +1156,15 @@ pub unsafe extern "C" fn cgocallback(
         "pop {{r0-r5, rfp, pc}}",
 
         // Above g0_sp: is not one of them on g0's stack? A foreign thread's g0_sp begins in its m.
-        "8:",                                  ".cfi_def_cfa sp, {size} - {r4}", goes_on!(".save {{r4, r5, rfp, lr}}"),
+        "1:",                                  ".cfi_def_cfa sp, {size} - {r4}", goes_on!(".save {{r4, r5, rfp, lr}}"),
         "ldr r4, [r5, #{m_g0_limit}]",
         "cmp lr, r4",
         "ldr r4, [r5, #{curg}]",
-        "blo 9b",
+        "blo 2b",
         "ldr lr, [r5, #{m_g0_top}]",
         "cmp sp, lr",
         "ldr lr, [r5, #{m_g0_sp}]",
-        "bhi 9b",
+        "bhi 2b",
 
         // On g0, or on whatever stack C runs. The registers are as they came.
         "3:",

@@ -90,7 +90,9 @@ fn in_c_below_a_callback() {
             "{lines:#?}"
         );
         check!(lines.iter().any(|line| line.contains("c/faults.c:")), "lines of C: {lines:#?}");
-        check_eq!(ending.errors.contains("    fault 0x10  "), signal == libc::SIGSEGV, "{lines:#?}");
+        // s390x tells the page alone.
+        let told = ["    fault 0x10  ", "    fault 0x0  "].iter().any(|fault| ending.errors.contains(fault));
+        check_eq!(told, signal == libc::SIGSEGV, "{lines:#?}");
     }
 }
 
