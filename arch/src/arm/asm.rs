@@ -1107,8 +1107,8 @@ pub unsafe extern "C" fn cgocallback(
         "ldr r4, [r5, #{curg}]",
         "cmp r4, #0",
         "beq 3f",
-        // What C has below a callback is lower than g0_sp; higher, the callback's frames have been left by longjmp,
-        // unless C has a stack of its own.
+        // What C has below a callback is lower than g0_sp; where it is not, C has left the callback's frames by longjmp,
+        // unless it has a stack of its own.
         "ldr lr, [r5, #{m_g0_sp}]",
         "cmp sp, lr",
         "bhi 1f",

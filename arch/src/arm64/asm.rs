@@ -1101,8 +1101,8 @@ pub unsafe extern "C" fn cgocallback(
         "cbz x13, 3f",
         "ldr x12, [x13, {curg}]",
         "cbz x12, 3f",
-        // What C has below a callback is lower than g0_sp; higher, the callback's frames have been left by longjmp,
-        // unless C has a stack of its own.
+        // What C has below a callback is lower than g0_sp; where it is not, C has left the callback's frames by longjmp,
+        // unless it has a stack of its own.
         "ldr x15, [x13, {m_g0_sp}]",
         "cmp sp, x15",
         "b.hi 4f",

@@ -1080,8 +1080,8 @@ pub unsafe extern "C" fn cgocallback(
         "mov edx, [ecx + {curg}]",
         "test edx, edx",
         "jz 3f",
-        // What C has below a callback is lower than g0_sp; higher, the callback's frames have been left by longjmp,
-        // unless C has a stack of its own.
+        // What C has below a callback is lower than g0_sp; where it is not, C has left the callback's frames by longjmp,
+        // unless it has a stack of its own.
         "cmp esp, [ecx + {m_g0_sp}]",
         "ja 4f",
         "5:",

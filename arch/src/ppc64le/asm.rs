@@ -1508,8 +1508,8 @@ pub unsafe extern "C" fn cgocallback(
         "ld %r10, {curg}(%r11)",
         "cmpdi %r10, 0",
         "beq 3f",
-        // What C has below a callback is lower than g0_sp; higher, the callback's frames have been left by longjmp,
-        // unless C has a stack of its own.
+        // What C has below a callback is lower than g0_sp; where it is not, C has left the callback's frames by longjmp,
+        // unless it has a stack of its own.
         "ld %r8, {m_g0_sp}(%r11)",
         "cmpld %r1, %r8",
         "bgt 4f",

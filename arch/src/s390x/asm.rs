@@ -1057,10 +1057,10 @@ pub unsafe extern "C" fn cgocallback(
         "jz 3f",
         "ltg %r12, {curg}(%r13)",
         "jz 3f",
-        // What C has below a callback is lower than g0_sp; higher, the callback's frames have been left by longjmp,
-        // unless C has a stack of its own.
+        // What C has below a callback is lower than g0_sp; where it is not, C has left the callback's frames by longjmp,
+        // unless it has a stack of its own.
         "lg %r14, {m_g0_sp}(%r13)",
-        "clgrjh %r15, %r14, 4f",
+        "clgrjhe %r15, %r14, 4f",
         "5:",
 
         // The rest of the CallbackFrame: g, m and g0_sp at once, ctxt. The AsmcgocallFrame that this callback

@@ -940,8 +940,8 @@ pub unsafe extern "C" fn cgocallback(
         "mov r9, [r8 + {curg}]",
         "test r9, r9",
         "jz 3f",
-        // What C has below a callback is lower than g0_sp; higher, the callback's frames have been left by longjmp,
-        // unless C has a stack of its own.
+        // What C has below a callback is lower than g0_sp; where it is not, C has left the callback's frames by longjmp,
+        // unless it has a stack of its own.
         "mov r11, [r8 + {m_g0_sp}]",
         "cmp rsp, r11",
         "ja 4f",

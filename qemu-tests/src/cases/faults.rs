@@ -9,6 +9,7 @@ use core::ffi::{c_int, c_void};
 use core::hint::black_box;
 use core::ptr::null_mut;
 use core::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use stackgate::arch::{Cpu, Native};
 use stackgate::{cgocall, current_m};
 use stackgate_libc::symbolizer::install;
 use stackgate_libc::{handle_faults, handle_overflow};
@@ -84,12 +85,14 @@ fn in_c_below_a_callback() {
         });
         let lines = report(&ending, signal, &format!("{name}{}", if sent { ", which was sent" } else { "" }));
         let c = ["c_fault_inner", "c_fault_middle", "c_fault_outer"];
-        in_order(&lines, &[&c[..], &BELOW].concat());
+        // arm's unwind tables end in the C library's `abort`, which does not return.
+        let seen = if signal == libc::SIGABRT && Native::NAME == "arm" { &[][..] } else { &c[..] };
+        in_order(&lines, &[seen, &BELOW].concat());
         check!(
             lines.iter().any(|line| line.starts_with("    task 0x") && line.ends_with(", in C")),
             "{lines:#?}"
         );
-        check!(lines.iter().any(|line| line.contains("c/faults.c:")), "lines of C: {lines:#?}");
+        check_eq!(lines.iter().any(|line| line.contains("c/faults.c:")), !seen.is_empty(), "{lines:#?}");
         // s390x tells the page alone.
         let told = ["    fault 0x10  ", "    fault 0x0  "].iter().any(|fault| ending.errors.contains(fault));
         check_eq!(told, signal == libc::SIGSEGV, "{lines:#?}");
