@@ -4,11 +4,14 @@
 
 enum { STORES, DIVIDES, ABORTS };
 
+/* The compiler must not know. */
+static int *volatile nowhere = (int *)16;
+
 __attribute__((noinline)) static int c_fault_inner(int how)
 {
 	switch (how) {
 	case STORES:
-		*(volatile int *)16 = 1;
+		*nowhere = 1;
 		break;
 	case DIVIDES:
 		/* Not every CPU traps when it divides by zero. */
