@@ -121,8 +121,8 @@ fn install(state: &AtomicU8, which: Range<usize>) -> Result<(), ServiceError> {
             }
             if result != 0 {
                 let error = ServiceError::Failed(sys::errno());
-                for done in which.start..i {
-                    sys::sigaction(SIGNALS[done].0, former(done), core::ptr::null_mut());
+                for (done, (signal, _)) in SIGNALS.iter().enumerate().take(i).skip(which.start) {
+                    sys::sigaction(*signal, former(done), core::ptr::null_mut());
                 }
                 state.store(NOT_SET, Ordering::Release);
                 return Err(error);

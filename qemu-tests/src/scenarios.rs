@@ -13,7 +13,7 @@ use core::sync::atomic::{AtomicBool, AtomicPtr, AtomicUsize, Ordering};
 use stackgate::arch::frame::Word;
 use stackgate::arch::{self, AsmcgocallFrame, CALLBACK_ELSEWHERE, NativeWord, SIGNAL_HANDLER, Stack};
 use stackgate::traceback::{Traceback, TracebackArg};
-use stackgate::{CFn, CallbackFn, EntryFn, G, GState, M, current_m, m_adopt, m_release, stack_moved};
+use stackgate::{CFn, CallbackFn, EntryFn, G, GState, M, m_adopt, m_release, stack_moved};
 
 /// One stretch of a scenario: while `function` runs, unwinders see exactly this.
 pub struct Step {
@@ -719,14 +719,16 @@ unsafe extern "C" fn step_c_has_jumped(_: *mut c_void) -> c_int {
     static BELOW: [AtomicUsize; WORDS] = [const { AtomicUsize::new(0) }; WORDS];
     // SAFETY: a call of a task's is under way on this m; it goes to `step_elsewhere`.
     unsafe {
-        let m = current_m().expect("an m");
-        let used = (*m).g0.sched.sp;
+        // On g0, whose address is its m's.
+        let m = arch::current().cast::<M>();
+        let (used, limit) = ((*m).g0.sched.sp, (*m).g0.stack.limit);
         let call: *const AsmcgocallFrame = core::ptr::with_exposed_provenance(used.get() as usize);
         let below = (&raw const BELOW).cast_mut().cast::<AsmcgocallFrame>();
         below.copy_from_nonoverlapping(call.sub(1), 1);
+        (*m).g0.stack.limit = NativeWord::new(below.expose_provenance() as u64);
         (*m).g0.sched.sp = NativeWord::new(below.add(1).expose_provenance() as u64);
         arch::cgocallback(step_leaf, NULL, 0, 1);
-        (*m).g0.sched.sp = used;
+        ((*m).g0.sched.sp, (*m).g0.stack.limit) = (used, limit);
     }
     black_box(0)
 }
