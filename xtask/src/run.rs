@@ -492,11 +492,11 @@ mod tests {
         assert!(verify(&Report { ends: None, ..good.clone() }, &sorted, root).is_err());
         let lost = Report { trace: good.trace[1..].to_vec(), ..good.clone() };
         assert!(verify(&lost, &sorted, root).unwrap_err().to_string().contains("go on to body"));
-        for i in 0..PATH.len() {
+        for (i, wanted) in PATH.iter().enumerate() {
             let mut nowhere = good.clone();
             if nowhere.trace[i].place.take().is_some() {
                 let error = verify(&nowhere, &sorted, root).unwrap_err().to_string();
-                assert!(error.contains(PATH[i].function[0]), "{error}");
+                assert!(error.contains(wanted.function[0]), "{error}");
             }
         }
         let mut elsewhere = good.clone();
