@@ -336,6 +336,10 @@ impl Traceback {
         if !trace.begin() {
             return trace.ended(Stop::NoTask);
         }
+        // The handler came by no trampoline of ours: which g it has interrupted, SP says.
+        if trace.signal.is_null() && trace.in_handler() {
+            trace.as_g = null();
+        }
         trace.begin_interrupted(registers, (&raw const *registers).cast_mut().cast());
         trace
     }
