@@ -17,6 +17,7 @@ use crate::{
     frames::{Do, frames},
     machines, mutants,
     run::{run, run_examples, run_odd},
+    setup::setup,
     step::{STORM, step},
     test::test,
     ui,
@@ -33,6 +34,7 @@ struct Stage {
 }
 
 const STAGES: &[Stage] = &[
+    Stage { name: "setup", work: set_up, counts_cases: false },
     Stage { name: "check", work: |context| check(context, None), counts_cases: false },
     Stage { name: "test", work: |context| test(context, None), counts_cases: true },
     Stage { name: "run", work: |context| run(context, None, None), counts_cases: false },
@@ -69,6 +71,15 @@ const LONG_STAGES: &[Stage] = &[
 /// Whether `cargo xtask NAME` is one of the stages.
 pub fn has_stage(name: &str) -> bool {
     STAGES.iter().any(|stage| stage.name == name)
+}
+
+/// Installs what any stage needs, all at once. With `--allow-missing` nothing is installed, and each says what it does
+/// without.
+fn set_up(context: &Context) -> Result<Tally> {
+    if !context.allow_missing {
+        setup(context, false, false)?;
+    }
+    Ok(Tally { passed: 1, failed: 0 })
 }
 
 fn counted(context: &Context) -> Result<Tally> {
