@@ -250,22 +250,26 @@ pub unsafe fn g_init(g: *mut G, limit: *mut u8, top: *mut u8, entry: EntryFn) ->
     }
     // SAFETY: `g` is valid and the caller's; the base frame lies in the stack, which is large enough.
     unsafe {
-        if is(&*g, GState::Running) || is(&*g, GState::Parked) && value((*g).sched.pc) != begin() {
+        if is(&*g, GState::Running) || is(&*g, GState::Parked) && has_begun(g) {
             return Err(StackError::InUse);
         }
         let user = (*g).user;
         g.write(G { user, stack: Stack { limit: word(low), top: word(high) }, ..G::default() });
         let base = base_frame(g);
         base.write(BaseFrame { entry: word(entry as usize), ..BaseFrame::default() });
-        (*g).sched = arch::gobuf(base.addr(), begin());
+        (*g).sched = arch::begin_below(base, (&raw const arch::g_begin).addr());
         (*g).state = word(GState::Parked as usize);
     }
     Ok(())
 }
 
-/// Where a g's first `resume` arrives.
-fn begin() -> usize {
-    (&raw const arch::g_begin).addr()
+/// Whether `g`, which is parked, has run before: then its stack has more than what [`g_init`] has put there.
+///
+/// # Safety
+/// `g` is valid.
+pub(crate) unsafe fn has_begun(g: *const G) -> bool {
+    // SAFETY: by the caller.
+    unsafe { (*g).sched.sp.get() as usize != base_frame(g).addr() - arch::BEGIN_BELOW_BASE }
 }
 
 /// The upper end of the stack of `g`.
@@ -459,7 +463,7 @@ pub(crate) fn call_below(g0_sp: usize) -> *mut AsmcgocallFrame {
 ///
 /// Rewrites every word of stackgate's own that is an address of the old stack:
 ///
-/// * `G.stack`, and `G.sched` of a parked g;
+/// * `G.stack`, `G.sched` of a parked g, and in its `SwitchFrame` the registers that can define a CFA;
 /// * `G.catch`, and in each `CatchFrame` the next one, where the thrown word goes, and the registers that can
 ///   define a CFA;
 /// * in each `AsmcgocallFrame` of this g, the managed SP and the registers that can define a CFA;

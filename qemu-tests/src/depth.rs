@@ -293,7 +293,7 @@ const PATHS: &[Path] = &[
     },
     call!("systemstack", &["stackgate_systemstack"], arch::systemstack(depth_user_system, null_mut())),
     call!("mcall", &["stackgate_mcall"], arch::mcall(leaves)),
-    call!("park, the crossing", &["stackgate_park"], arch::park(1)),
+    call!("park, the crossing", &["stackgate_park"], arch::park_full(1)),
     call!("park", &["depth_park"], depth_park(1)),
     call!("cgocall", &["depth_cgocall"], depth_cgocall(depth_user_c, null_mut())),
     call!("on_system_stack", &["depth_on_system_stack"], depth_on_system_stack(1, 2, 3, 4)),

@@ -133,11 +133,18 @@ pub fn catch_moved(frame: &mut CatchFrame, moved: impl Fn(usize) -> usize) {
     }
 }
 
-/// Rewrites what a parked g's `sched` holds of a stack that has moved: see `stack_moved`.
-pub fn gobuf_moved(gobuf: &mut Gobuf, moved: impl Fn(usize) -> usize) {
+/// Rewrites what a parked g's `sched` holds of a stack that has moved, and what its `SwitchFrame` holds of the
+/// registers that can define a CFA: see `stack_moved`.
+///
+/// # Safety
+/// `gobuf` belongs to a parked g whose stack has been copied.
+pub unsafe fn gobuf_moved(gobuf: &mut Gobuf, moved: impl Fn(usize) -> usize) {
     use crate::frame::Word;
-    gobuf.sp = W32::new(moved(gobuf.sp.get() as usize) as u64);
-    gobuf.fp = W32::new(moved(gobuf.fp.get() as usize) as u64);
+    let at = moved(gobuf.sp.get() as usize);
+    gobuf.sp = W32::new(at as u64);
+    let frame: *mut SwitchFrame = core::ptr::with_exposed_provenance_mut(at);
+    // SAFETY: by the caller.
+    unsafe { (*frame).link = W32::new(moved((*frame).link.get() as usize) as u64) };
 }
 
 #[cfg(target_arch = "arm")]
