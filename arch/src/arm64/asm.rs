@@ -92,7 +92,6 @@ macro_rules! pairs {
 }
 pairs!(CalleeSaved: [x19] [x20], [x21] [x22], [x23] [x24], [x25] [x26], [x27] [x28]);
 pairs!(CalleeSaved: [d8] [d9], [d10] [d11], [d12] [d13], [d14] [d15]);
-pairs!(G<Arm64>: [sched.sp] [sched.pc]);
 
 /// Bytes of the expression `breg(offset); deref`: SP at entry is the CFA, since a call pushes nothing.
 const DEREF_LEN: u8 = BREG_LEN + 1;
