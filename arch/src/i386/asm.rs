@@ -117,7 +117,7 @@ macro_rules! address {
 /// the CFA.
 #[cfg(stackgate_static)]
 #[rustfmt::skip]
-macro_rules! label_4 { ($reg:literal $(, inline)?) => { concat!("mov ", $reg, ", offset 4f") } }
+macro_rules! label_4 { ($reg:literal $(, inline)?) => { concat!("lea ", $reg, ", [4f]") } }
 #[cfg(not(stackgate_static))]
 #[rustfmt::skip]
 macro_rules! label_4 {
