@@ -9,8 +9,18 @@ fn main() {
     println!("cargo::rerun-if-changed=../core/include");
     compile(
         "qemu_tests_c",
-        &["callbacks.c", "embed.c", "foreign.c", "numbers.c", "shim.c", "signatures.c", "unwinding.c"]
-            .map(in_c),
+        &[
+            "callbacks.c",
+            "embed.c",
+            "faults.c",
+            "foreign.c",
+            "numbers.c",
+            "shim.c",
+            "signatures.c",
+            "symbolizer.c",
+            "unwinding.c",
+        ]
+        .map(in_c),
     );
     // Cases of the shim make these fail or return, or look at what they are passed; other callers get the real
     // ones.

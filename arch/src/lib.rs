@@ -66,6 +66,10 @@
 #[doc(hidden)]
 pub use memoffset;
 
+/// Where the sources of this crate were when it was compiled: debug information names files there.
+#[doc(hidden)]
+pub const SOURCES: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/src/");
+
 pub mod dwarf;
 pub mod frame;
 mod g;

@@ -22,6 +22,7 @@ fn task(entry: EntryFn) -> Task {
     let limit = stack.as_mut_ptr() as usize;
     let top = limit + STACK;
     let mut g: Box<G<Native>> = Box::default();
+    g.state = word(GState::Parked as usize);
     g.stack = Stack { limit: word(limit), top: word(top) };
     let base = (top - size_of::<BaseFrame>()) as *mut BaseFrame;
     // SAFETY: the uppermost bytes of the stack, which is aligned to 16.
@@ -33,6 +34,7 @@ fn task(entry: EntryFn) -> Task {
 
 fn adopt(m: &mut M<Native>) {
     let g0 = &raw mut *m as *mut G<Native>;
+    m.g0.state = word(GState::G0 as usize);
     m.g0.m_in = frame::Ptr::new(m);
     // SAFETY: g0 of this thread, on whose stack we are; `m` outlives the test.
     unsafe { setg(g0) };

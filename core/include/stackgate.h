@@ -1600,7 +1600,7 @@ enum {
 	STACKGATE_EBUSY = -9, /* this m runs a g that is in C: wait until it has parked */
 	STACKGATE_ENOTPARKED = -10, /* the g is not parked: it runs, has finished, or is not initialised */
 	STACKGATE_ENOTATASK = -11, /* not in a task: only a g that resume runs can park */
-	STACKGATE_EBELOWC = -12, /* C frames lie below this callback: return from it first */
+	STACKGATE_EBELOWC = -12, /* C frames lie below this callback, or C has left one by longjmp: return first */
 	STACKGATE_EBEGUN = -13, /* a thread initialises the runtime already */
 	STACKGATE_ENOTBEGUN = -14, /* nobody initialises the runtime */
 	STACKGATE_EVERSION = -16, /* unknown version: pass 0 */
@@ -1690,6 +1690,8 @@ typedef void (*stackgate_traceback_fn)(struct stackgate_traceback_arg*);
 
 /*
  What the context function gets.
+
+ Behind it lies memory that is the function's own when it is asked for a context: 16 words (CONTEXT_ROOM).
  */
 struct stackgate_context_arg {
         /*
@@ -1797,6 +1799,13 @@ int stackgate_run(stackgate_g *g,
  managed stack; not for signal handlers. In Rust: park.
  */
 int stackgate_yield(uintptr_t *word);
+
+/*
+ Ends the current task from wherever its code is: who runs it gets 1 and word. What lies on its stack is
+ forgotten. Returns an error or not at all. Runs on a managed stack; not for signal handlers. In Rust:
+ finish.
+ */
+int stackgate_finish(uintptr_t word);
 
 /*
  Calls C on the system stack, f(arg), and counts it. A null function ends the program by name. Runs on any

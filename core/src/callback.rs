@@ -5,10 +5,11 @@ use crate::gate::{Gate, Stuck};
 use crate::hooks;
 use crate::platform::{errno_location, fatal, platform};
 use crate::task::is;
-use crate::traceback::{self, ContextArg, ContextFn};
+use crate::traceback::{self, ContextFn, ContextPlace};
 use crate::{M, current_g};
 use core::ffi::c_void;
 use core::fmt;
+use core::mem::MaybeUninit;
 use core::sync::atomic::{AtomicUsize, Ordering};
 use stackgate_arch::{self as arch, CallbackFn, GState};
 
@@ -164,15 +165,16 @@ unsafe fn enter_past(managed: CallbackFn, block: *mut c_void, size: usize) {
 /// `context` may be called.
 #[inline(always)]
 unsafe fn in_context(context: ContextFn, f: impl FnOnce(usize)) {
-    let mut arg = ContextArg { context: 0 };
+    // Here for as long as the callback takes: the function may keep something in it.
+    // Nothing is written before it is used: a new place would be, all of it.
+    let mut place = MaybeUninit::<ContextPlace>::uninit();
+    let place = place.as_mut_ptr();
     // SAFETY: by the caller.
     unsafe {
-        context(&raw mut arg);
-        let ctxt = arg.context;
+        let ctxt = traceback::acquire_from(context, place);
         f(ctxt);
         if ctxt != 0 {
-            arg.context = ctxt;
-            context(&raw mut arg);
+            traceback::release_to(context, ctxt, place);
         }
     }
 }
@@ -220,6 +222,12 @@ unsafe extern "C" fn elsewhere(func: CallbackFn, frame: *mut c_void, size: usize
     let m = unsafe { &*(&raw const *g).cast::<M>() };
     if m.curg.is_null() {
         fatal("callback while no g runs on this m", "resume a g, and call C from it");
+    }
+    if !g.m_in.get().is_null() {
+        fatal(
+            "callback after a longjmp over managed frames",
+            "C has left callbacks that have not returned: have them return, or throw",
+        );
     }
     fatal("callback from a call that promised none", "the call into C was made with callbacks forbidden");
 }

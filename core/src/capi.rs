@@ -57,7 +57,7 @@ errors! {
     STACKGATE_EBUSY = -9, ResumeError::Busy, "this m runs a g that is in C: wait until it has parked";
     STACKGATE_ENOTPARKED = -10, ResumeError::NotParked, "the g is not parked: it runs, has finished, or is not initialised";
     STACKGATE_ENOTATASK = -11, ParkError::NotATask, "not in a task: only a g that resume runs can park";
-    STACKGATE_EBELOWC = -12, ParkError::BelowC, "C frames lie below this callback: return from it first";
+    STACKGATE_EBELOWC = -12, ParkError::BelowC, "C frames lie below this callback, or C has left one by longjmp: return first";
     STACKGATE_EBEGUN = -13, InitError::Begun, "a thread initialises the runtime already";
     STACKGATE_ENOTBEGUN = -14, InitError::NotBegun, "nobody initialises the runtime";
     STACKGATE_EVERSION = -16, SetTracebackError::Version, "unknown version: pass 0";
@@ -169,6 +169,19 @@ pub unsafe extern "C" fn stackgate_yield(word: *mut usize) -> c_int {
             Err(ParkError::NotATask) => STACKGATE_ENOTATASK,
             Err(ParkError::BelowC) => STACKGATE_EBELOWC,
         }
+    }
+}
+
+/// Ends the current task from wherever its code is: who runs it gets 1 and `word`. What lies on its stack is
+/// forgotten. Returns an error or not at all. Runs on a managed stack; not for signal handlers. In Rust:
+/// [`finish`](crate::finish).
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn stackgate_finish(word: usize) -> c_int {
+    // SAFETY: by the caller.
+    match unsafe { crate::finish(word) } {
+        Ok(never) => match never {},
+        Err(ParkError::NotATask) => STACKGATE_ENOTATASK,
+        Err(ParkError::BelowC) => STACKGATE_EBELOWC,
     }
 }
 

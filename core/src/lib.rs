@@ -78,12 +78,16 @@ pub use platform::{
 };
 pub use signals::{SignalError, interrupted_g, set_signal_handler};
 pub use stackgate_arch as arch;
+
+/// Where the sources of this crate were when it was compiled: debug information names files there.
+#[doc(hidden)]
+pub const SOURCES: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/src/");
 pub use stackgate_arch::{
     CFn, CallbackFn, EntryFn, GState, SignalFn, asmcgocall, cgocallback, crosscall2, systemstack,
 };
 pub use task::{
     AdoptError, MIN_STACK, ParkError, ReleaseError, ResumeError, Resumed, STACK_ALIGN, StackError, current_g,
-    current_m, g_init, m_adopt, m_init, m_release, park, resume, stack_moved, topofstack,
+    current_m, finish, g_init, m_adopt, m_init, m_release, park, resume, stack_moved, topofstack,
 };
 pub use throw::{Thrown, cgocall_catch, throw};
 

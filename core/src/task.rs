@@ -2,6 +2,7 @@
 
 use crate::platform::{StackBounds, platform};
 use crate::{G, M};
+use core::convert::Infallible;
 use core::fmt;
 use stackgate_arch::frame::{Ptr, Word};
 use stackgate_arch::{
@@ -369,7 +370,7 @@ impl fmt::Display for ParkError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::NotATask => "not in a task: only a g that resume runs can park",
-            Self::BelowC => "C frames lie below this callback: return from it first",
+            Self::BelowC => "C frames lie below this callback, or C has left one by longjmp: return first",
         })
     }
 }
@@ -394,6 +395,36 @@ pub fn park(word: usize) -> Result<usize, ParkError> {
             return Err(ParkError::BelowC);
         }
         Ok(arch::park(word))
+    }
+}
+
+/// Ends the current task from wherever its code is: the [`resume`] that runs it returns [`Resumed::Finished`] with
+/// `word`, as if the task's function had returned that. What lies on the stack is forgotten; no destructor runs.
+///
+/// Runs on a managed stack. Not for signal handlers. Go: `goexit0`.
+///
+/// # Errors
+/// [`ParkError`]; nothing has changed then.
+///
+/// # Safety
+/// Nobody uses what the task's frames hold, by an address that they have given out.
+#[inline]
+pub unsafe fn finish(word_out: usize) -> Result<Infallible, ParkError> {
+    let g = arch::current();
+    // SAFETY: the current g is valid; its m and stack are while it runs.
+    unsafe {
+        let m = (*g).m_out.get();
+        if m.is_null() {
+            return Err(ParkError::NotATask);
+        }
+        if calls_below(m, g) {
+            return Err(ParkError::BelowC);
+        }
+        (*g).state = word(GState::Finished as usize);
+        // `resume` refuses it from here on.
+        loop {
+            arch::park(word_out);
+        }
     }
 }
 

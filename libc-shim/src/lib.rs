@@ -9,14 +9,20 @@
 //!
 //! Beside that there is what a runtime on Linux needs and what rests on any platform: managed stacks
 //! ([`Stacks`]), threads that are m's before a signal can find them ([`start_thread`]), signal handlers beside those
-//! of C ([`handle_signal`]), and stack overflows that are named ([`handle_overflow`]).
+//! of C ([`handle_signal`]), stack overflows that are named ([`handle_overflow`]), and every other fault
+//! ([`handle_faults`]).
+//!
+//! With the feature `symbolizer` there is a module of that name, by which tracebacks show function, file and line.
 //!
 //! Where there is no C library, the feature `libc-names` imports each function as `libc_` and its name. A CPU without
-//! atomic operations on 64 bits, a microcontroller, has no [`Stacks`], no [`handle_signal`] and no
-//! [`handle_overflow`].
+//! atomic operations on 64 bits, a microcontroller, has no [`Stacks`], no [`handle_signal`], no
+//! [`handle_overflow`] and no [`handle_faults`].
 
 #![no_std]
 #![cfg_attr(not(target_has_atomic = "64"), allow(dead_code, reason = "what is left out there would use it"))]
+
+#[cfg(feature = "symbolizer")]
+extern crate alloc;
 
 #[macro_use]
 mod table;
@@ -24,12 +30,12 @@ mod table;
 pub mod abi;
 mod errno;
 mod fatal;
+#[cfg(target_has_atomic = "64")]
+mod faults;
 mod files;
 #[cfg(target_has_atomic = "64")]
 mod handlers;
 mod memory;
-#[cfg(target_has_atomic = "64")]
-mod overflow;
 mod platform;
 mod process;
 pub mod raw;
@@ -37,6 +43,8 @@ mod signals;
 #[cfg(target_has_atomic = "64")]
 mod stacks;
 mod start;
+#[cfg(feature = "symbolizer")]
+pub mod symbolizer;
 mod sys;
 mod tables;
 mod threads;
@@ -44,12 +52,12 @@ mod time;
 
 pub use abi::{Itimerspec, Itimerval, PollFd, SigAction, SigEvent, SigSet, SigStack, Timespec, Timeval};
 pub use errno::Errno;
+#[cfg(target_has_atomic = "64")]
+pub use faults::{handle_faults, handle_overflow};
 pub use files::{OwnedFd, close, open, poll, read, write};
 #[cfg(target_has_atomic = "64")]
 pub use handlers::{SignalHandler, Verdict, handle_signal};
 pub use memory::{madvise, mmap, mprotect, munmap};
-#[cfg(target_has_atomic = "64")]
-pub use overflow::handle_overflow;
 pub use platform::{Hosted, guards_by_advice, handle_fork, use_mprotect_guards};
 pub use process::{_exit, abort, exit, getenv, getpid, sysconf};
 pub use raw::{ENTRIES, Entry, Failure, Outcome};

@@ -54,6 +54,27 @@ unsafe extern "C" {
     ) -> c_int;
 }
 
+/// Where the program itself was loaded: how far from the addresses in its file, and its code.
+#[cfg(feature = "symbolizer")]
+pub(crate) fn program() -> Option<(usize, Range<usize>)> {
+    unsafe extern "C" fn first(info: *const PhdrInfo, _size: usize, found: *mut c_void) -> c_int {
+        // SAFETY: libc passes the module and its headers, the program's first; the result comes from below.
+        unsafe {
+            let headers = core::slice::from_raw_parts((*info).headers, usize::from((*info).n));
+            let code = headers.iter().find(|h| h.kind == PT_LOAD && h.flags & PF_X != 0);
+            *found.cast::<Option<(usize, Range<usize>)>>() = code.map(|h| {
+                let start = (*info).address.wrapping_add(h.address);
+                ((*info).address, start..start + h.memory_size)
+            });
+        }
+        1
+    }
+    let mut found = None;
+    // SAFETY: `first` takes the result.
+    unsafe { dl_iterate_phdr(first, (&raw mut found).cast()) };
+    found
+}
+
 /// Registers the unwind tables of the program and of the shared libraries that it has loaded.
 ///
 /// Returns how many modules have been registered; modules without tables, and those registered before, are

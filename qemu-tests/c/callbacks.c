@@ -1,8 +1,10 @@
 /* C that calls back. */
 #include <errno.h>
+#include <setjmp.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <stdlib.h>
+#include <ucontext.h>
 
 /* Exported by the tests. */
 extern void test_run(void *closure);
@@ -47,6 +49,50 @@ int c_qsort(void *words)
 {
 	qsort(words, 1000, sizeof(int), test_compare);
 	return 3;
+}
+
+/* Calls back, and again if what it called has come here by a longjmp: two closures. */
+static jmp_buf left;
+
+int c_jumps(void *closures)
+{
+	void **closure = closures;
+
+	if (!setjmp(left)) {
+		test_run(closure[0]);
+		return 1;
+	}
+	if (closure[1])
+		test_run(closure[1]);
+	return 2;
+}
+
+_Noreturn int c_jumps_back(void *unused)
+{
+	longjmp(left, 1);
+}
+
+/* Calls back on a stack that the caller brings: a closure, and the stack's ends. */
+static ucontext_t here, there;
+static void *on_stack;
+
+static void runs_on_stack(void)
+{
+	test_run(on_stack);
+}
+
+int c_on_stack(void *closure_and_ends)
+{
+	void **args = closure_and_ends;
+
+	on_stack = args[0];
+	if (getcontext(&there))
+		return -1;
+	there.uc_stack.ss_sp = args[1];
+	there.uc_stack.ss_size = (char *)args[2] - (char *)args[1];
+	there.uc_link = &here;
+	makecontext(&there, runs_on_stack, 0);
+	return swapcontext(&here, &there) ? -2 : 5;
 }
 
 /* Gives up, as C does that has no other way out. */

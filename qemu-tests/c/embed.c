@@ -36,6 +36,8 @@ static uintptr_t task(uintptr_t word)
 	given = (uintptr_t)stackgate_cgocall(in_c, &block);
 	if (stackgate_yield(&given) != 0)
 		return 1;
+	if (given == 78)
+		stackgate_finish(given + 1);
 	return given + stackgate_topofstack() - (uintptr_t)(stack + sizeof stack);
 }
 
@@ -60,6 +62,12 @@ int embed(void)
 	word = 77;
 	CHECK(stackgate_run(&g, &word) == 1);
 	CHECK(word == 77);
+	CHECK(stackgate_g_init(&g, stack, stack + sizeof stack, task) == 0);
+	CHECK(stackgate_run(&g, &word) == 0);
+	word = 78;
+	CHECK(stackgate_run(&g, &word) == 1);
+	CHECK(word == 79);
+	CHECK(stackgate_finish(0) == STACKGATE_ENOTATASK);
 	CHECK(stackgate_yield(&word) == STACKGATE_ENOTATASK);
 	CHECK(stackgate_getg() == &m.g0);
 	CHECK(stackgate_notify_runtime_init_done() == STACKGATE_ENOTBEGUN);

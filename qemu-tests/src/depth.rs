@@ -370,6 +370,7 @@ const PATHS: &[Path] = &[
         let mut word = 1;
         stackgate::capi::stackgate_yield(&raw mut word)
     }),
+    call!("stackgate_finish", &["stackgate_finish"], stackgate::capi::stackgate_finish(1)),
     call!("stackgate_topofstack", &["stackgate_topofstack"], stackgate::capi::stackgate_topofstack()),
     Path {
         name: "print of a trace",

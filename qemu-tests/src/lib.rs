@@ -1,5 +1,6 @@
 //! The programs that prove stackgate on six CPUs, and what they share.
 
+pub mod allocation;
 pub mod cases;
 pub mod child;
 pub mod depth;
@@ -10,7 +11,6 @@ pub mod scenarios;
 pub mod setup;
 pub mod shim;
 pub mod symbols;
-pub mod trio;
 pub mod ways;
 
 /// What the register tests need of this CPU, in assembly.

@@ -11,7 +11,7 @@ use core::fmt::{self, Write as _};
 use core::hint::black_box;
 use core::sync::atomic::{AtomicBool, AtomicPtr, AtomicUsize, Ordering};
 use stackgate::arch::frame::Word;
-use stackgate::arch::{self, CALLBACK_ELSEWHERE, NativeWord, SIGNAL_HANDLER, Stack};
+use stackgate::arch::{self, AsmcgocallFrame, CALLBACK_ELSEWHERE, NativeWord, SIGNAL_HANDLER, Stack};
 use stackgate::traceback::{Traceback, TracebackArg};
 use stackgate::{CFn, CallbackFn, EntryFn, G, GState, M, m_adopt, m_release, stack_moved};
 
@@ -263,6 +263,15 @@ pub const SCENARIOS: &[Scenario] = &[
             step("cgocallback", called!("cgocallback c_calls_back", "called_back"), "C:1 called_back"),
             step("cgocallback", called!("cgocallback c_calls_back", "called_back"), "C:signal called_back"),
             step("asmcgocall", task!("asmcgocall called_back"), "called_back"),
+        ],
+    },
+    Scenario {
+        name: "a callback after a longjmp",
+        way: Way::Task(step_jumped),
+        steps: &[
+            step("asmcgocall", task!("asmcgocall jumped"), "jumped"),
+            step("cgocallback", called!("cgocallback c_has_jumped", "jumped"), "C:signal jumped"),
+            step("asmcgocall", task!("asmcgocall jumped"), "jumped"),
         ],
     },
     Scenario {
@@ -565,6 +574,7 @@ macro_rules! calls {
 }
 
 calls!(step_called_back, step_c_calls_back);
+calls!(step_jumped, step_c_has_jumped);
 calls!(step_nests, step_c_nests);
 calls!(step_crossed, step_c_crosses);
 calls!(step_panicked, step_c_panics);
@@ -729,6 +739,29 @@ unsafe extern "C" fn step_c_moves(g: *mut c_void) -> c_int {
         stack_moved(g, limit, top).expect("a good stack");
         old[0].write_bytes(0xa5, size);
         arch::cgocallback(step_leaf, NULL, 0, 1);
+    }
+    black_box(0)
+}
+
+/// C that calls back from above where the system stack is in use, as after a `longjmp` over managed frames: the words
+/// of the call have gone down, where a callback's frame would have them.
+#[unsafe(no_mangle)]
+#[inline(never)]
+unsafe extern "C" fn step_c_has_jumped(_: *mut c_void) -> c_int {
+    const WORDS: usize = size_of::<AsmcgocallFrame>() / size_of::<usize>();
+    static BELOW: [AtomicUsize; WORDS] = [const { AtomicUsize::new(0) }; WORDS];
+    // SAFETY: a call of a task's is under way on this m; it goes to `step_elsewhere`.
+    unsafe {
+        // On g0, whose address is its m's.
+        let m = arch::current().cast::<M>();
+        let (used, limit) = ((*m).g0.sched.sp, (*m).g0.stack.limit);
+        let call: *const AsmcgocallFrame = core::ptr::with_exposed_provenance(used.get() as usize);
+        let below = (&raw const BELOW).cast_mut().cast::<AsmcgocallFrame>();
+        below.copy_from_nonoverlapping(call.sub(1), 1);
+        (*m).g0.stack.limit = NativeWord::new(below.expose_provenance() as u64);
+        (*m).g0.sched.sp = NativeWord::new(below.add(1).expose_provenance() as u64);
+        arch::cgocallback(step_leaf, NULL, 0, 1);
+        ((*m).g0.sched.sp, (*m).g0.stack.limit) = (used, limit);
     }
     black_box(0)
 }

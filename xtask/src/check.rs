@@ -13,7 +13,7 @@ use object::{Object as _, ObjectSymbol as _, read::archive::ArchiveFile};
 use crate::{
     context::{Context, Tally},
     guest::{self, Profile, Program},
-    machines,
+    host_tests, machines,
     process::Cmd,
     rows,
     toolchain::{Compilers, Kit, MSRV},
@@ -97,6 +97,7 @@ pub fn check(context: &Context, filter: Option<&str>) -> Result<Tally> {
         for package in LIBRARIES.iter().chain(&["xtask"]) {
             cmd = cmd.args(["--package", package]);
         }
+        cmd = cmd.args(host_tests::FEATURES);
         cmd.run()
     });
     one("the oldest compiler that will do", &mut oldest_compiler);

@@ -16,7 +16,7 @@ use crate::{
     depth::{self, stack_depth},
     frames::{Do, frames},
     machines, mutants,
-    run::{run, run_odd},
+    run::{run, run_examples, run_odd},
     step::{STORM, step},
     test::test,
     ui,
@@ -37,6 +37,7 @@ const STAGES: &[Stage] = &[
     Stage { name: "test", work: |context| test(context, None), counts_cases: true },
     Stage { name: "run", work: |context| run(context, None, None), counts_cases: false },
     Stage { name: "run, odd files", work: run_odd, counts_cases: false },
+    Stage { name: "run, examples", work: run_examples, counts_cases: false },
     Stage { name: "count", work: counted, counts_cases: false },
     Stage {
         name: "stack-depth",

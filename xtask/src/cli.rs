@@ -61,7 +61,8 @@ pub enum Command {
     /// Sort a file's lines on every CPU, with calls into C and callbacks from it
     ///
     /// The program `demo` sorts with the platform's qsort, whose comparator is managed code, and
-    /// says what it did. Lines, checksum and number of callbacks are held against a plain sort.
+    /// says what it did. Lines, checksum and number of callbacks are held against a plain sort, and
+    /// the functions, files and lines of its traceback against the sources.
     ///
     /// With --machine: a smaller program, on machines without an operating system (and on a
     /// microcontroller, which is built by arm's tools), with a timer that interrupts it.
@@ -70,7 +71,9 @@ pub enum Command {
         #[arg(long, conflicts_with_all = ["example", "file"])]
         machine: bool,
 
-        /// Run this example of qemu-tests in place of the demonstration
+        /// Run this example of libc-shim in place of the demonstration
+        ///
+        /// Built with link-time optimisation where the compiler's own standard library is used.
         #[arg(long, value_name = "NAME")]
         example: Option<String>,
 

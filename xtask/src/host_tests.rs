@@ -7,6 +7,9 @@ use crate::{context::Tally, guest, process::Cmd, toolchain::Kit, ui};
 /// Packages with tests for the host. `qemu-tests` is not among them: its programs are run above.
 const PACKAGES: &[&str] = &["stackgate-arch", "stackgate", "stackgate-libc", "xtask"];
 
+/// What of them is not there by default.
+pub const FEATURES: [&str; 2] = ["--features", "stackgate-libc/symbolizer"];
+
 /// Runs them and returns their count.
 pub fn run() -> Result<Tally> {
     ui::headline("tests on the host");
@@ -14,6 +17,7 @@ pub fn run() -> Result<Tally> {
     for package in PACKAGES {
         cmd = cmd.args(["--package", package]);
     }
+    cmd = cmd.args(FEATURES);
     cmd.show();
     let progress = ui::Progress::spinner("cargo test".to_owned());
     let outcome = cmd.capture(None)?;

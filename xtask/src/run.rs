@@ -2,7 +2,7 @@
 //!
 //! The program sorts the file's lines with the platform's `qsort`, whose comparator is managed
 //! code. What it says of itself (lines, C calls, callbacks, a checksum of the sorted lines) is
-//! compared with a plain sort done here.
+//! compared with a plain sort done here; the functions, files and lines of its traceback, with the sources.
 
 use std::{
     fs,
@@ -15,13 +15,16 @@ use anyhow::{Context as _, Result, bail};
 
 use crate::{
     context::{Context, Tally},
-    guest::{self, PACKAGE, Profile, Program},
-    toolchain::Kit,
+    guest::{self, Profile, Program},
+    toolchain::{Kit, Std},
     ui,
 };
 
 /// Where a text lies that ships with the project, for a run without a file.
 const DATA: &str = "qemu-tests/data";
+
+/// Where the examples lie.
+const EXAMPLES_DIRECTORY: &str = "libc-shim/examples";
 
 /// A run that takes longer hangs: the largest sensible file (100 MB) takes minutes where the
 /// emulator is slow.
@@ -30,15 +33,59 @@ const TIME_LIMIT: Duration = Duration::from_secs(30 * 60);
 /// What the program prints for a line that is not there.
 const NO_LINE: &str = "(no line)";
 
+/// A frame that a traceback has to show.
+struct Wanted {
+    /// What its function may be called, or a part of that.
+    function: &'static [&'static str],
+    /// The end of its file's name, and a part of the line that it stands at. The C library's own have neither.
+    place: Option<(&'static str, &'static str)>,
+}
+
+const fn wanted(function: &'static [&'static str], file: &'static str, text: &'static str) -> Wanted {
+    Wanted { function, place: Some((file, text)) }
+}
+
+const DEMO: &str = "qemu-tests/src/bin/demo.rs";
+/// Where `export!` is, whose lines the functions have that it makes.
+const EXPORT: &str = "core/src/callback.rs";
+
 /// What a traceback in a comparison has to show, innermost first: the managed comparator, the C function that C
 /// calls, C's sort by one of its names, the C function that the task called, and the task.
-const PATH: &[&[&str]] = &[
-    &["compare_lines::managed"],
-    &["compare_lines"],
-    &["qsort", "msort"],
-    &["sort_lines"],
-    &["demo::sorts"],
+const PATH: &[Wanted] = &[
+    wanted(&["body"], DEMO, "take_traceback();"),
+    wanted(&["demo::compare_lines::managed"], EXPORT, "$crate::throw::guarded(||"),
+    wanted(&["compare_lines"], EXPORT, "$crate::enter(managed"),
+    Wanted { function: &["qsort", "msort"], place: None },
+    wanted(&["sort_lines"], "qemu-tests/c/sort.c", "qsort(lines->line,"),
+    wanted(&["demo::call"], DEMO, "unsafe { cgocall(f, arg) }"),
+    wanted(&["read_and_sort"], DEMO, "call(sort_lines,"),
+    wanted(&["demo::sorts"], DEMO, "read_and_sort(&job.file)"),
 ];
+
+/// A frame of the traceback.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Shown {
+    pub function: String,
+    /// The file and the line.
+    pub place: Option<(String, usize)>,
+}
+
+impl Wanted {
+    /// Whether a frame is this one: the line that it names is looked up in the file.
+    fn is(&self, frame: &Shown, root: &Path) -> bool {
+        let named = self.function.iter().any(|part| frame.function.contains(part));
+        let placed = match (&self.place, &frame.place) {
+            (None, None) => true,
+            (Some((end, text)), Some((file, line))) if file.ends_with(end) => {
+                fs::read_to_string(root.join(end)).is_ok_and(|source| {
+                    source.lines().nth(line.wrapping_sub(1)).is_some_and(|l| l.contains(text))
+                })
+            }
+            _ => false,
+        };
+        named && placed
+    }
+}
 
 /// What is known of a sort of a file.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -58,8 +105,8 @@ pub struct Report {
     pub checksum: u64,
     /// The first and the last line; none where there is no line.
     pub ends: Option<[String; 2]>,
-    /// The functions of the traceback, innermost first, none with the PC 0; empty where nothing was compared.
-    pub trace: Vec<String>,
+    /// The frames of the traceback, innermost first, none with the PC 0; empty where nothing was compared.
+    pub trace: Vec<Shown>,
 }
 
 /// Runs the demonstration, or another example, on the chosen CPUs.
@@ -186,7 +233,7 @@ fn run_demo(kit: &Kit, path: &Path, expected: &Sorted) -> Result<Report> {
         bail!("the program failed: {}", outcome.ending());
     }
     let report = parse(&outcome.stdout)?;
-    verify(&report, expected)?;
+    verify(&report, expected, Path::new("."))?;
     Ok(report)
 }
 
@@ -212,7 +259,7 @@ fn parse(stdout: &str) -> Result<Report> {
         if pc.is_none_or(|pc| pc == 0) {
             bail!("`{}` of the traceback has no PC: `{}`", name.trim(), place.trim());
         }
-        trace.push(name.trim().to_owned());
+        trace.push(Shown { function: name.trim().to_owned(), place: shown_place(place) });
     }
     Ok(Report {
         ends: (first != NO_LINE).then_some([first, last]),
@@ -224,8 +271,15 @@ fn parse(stdout: &str) -> Result<Report> {
     })
 }
 
-/// Compares with a plain sort.
-fn verify(report: &Report, expected: &Sorted) -> Result<()> {
+/// The file and the line of a frame.
+fn shown_place(line: &str) -> Option<(String, usize)> {
+    let (place, _) = line.trim().split_once(" pc=")?;
+    let (file, line) = place.rsplit_once(':')?;
+    Some((file.to_owned(), line.parse().ok()?))
+}
+
+/// Compares with a plain sort, and the traceback with the sources below `root`.
+fn verify(report: &Report, expected: &Sorted, root: &Path) -> Result<()> {
     if report.lines != expected.lines {
         bail!("it read {} lines, but the file has {}", report.lines, expected.lines);
     }
@@ -249,8 +303,13 @@ fn verify(report: &Report, expected: &Sorted) -> Result<()> {
     if report.lines > 1 {
         let mut trace = report.trace.iter();
         for wanted in PATH {
-            if !trace.any(|name| wanted.iter().any(|part| name.contains(part))) {
-                bail!("its traceback does not go on to {}: {}", wanted.join(" or "), report.trace.join(", "));
+            if !trace.any(|frame| wanted.is(frame, root)) {
+                let all: Vec<_> = report.trace.iter().map(|frame| format!("{frame:?}")).collect();
+                bail!(
+                    "its traceback does not go on to {}:\n{}",
+                    wanted.function.join(" or "),
+                    all.join("\n")
+                );
             }
         }
     }
@@ -316,7 +375,7 @@ fn run_example(context: &Context, name: &str, file: Option<&Path>) -> Result<Tal
     for kit in &kits.kits {
         let start = Instant::now();
         let one = || -> Result<()> {
-            let program = guest::build(kit, Program::Example(name), Profile::Dev)?;
+            let program = guest::build(kit, Program::Example(name), Profile::Linked)?;
             let cmd = kit.guest(&program).args(file.iter().map(|(path, _)| path));
             cmd.show();
             let progress = ui::Progress::spinner(format!("{} runs", kit.target.name));
@@ -329,7 +388,13 @@ fn run_example(context: &Context, name: &str, file: Option<&Path>) -> Result<Tal
         if let Err(error) = &result {
             ui::say(&format!("{}: {error:#}", kit.target.name));
         }
-        rows.push(vec![kit.target.name.to_owned(), ui::seconds(start), ui::verdict(result.is_ok())]);
+        let how = if kit.std == Std::Shipped { "link-time optimisation" } else { "release" };
+        rows.push(vec![
+            kit.target.name.to_owned(),
+            how.to_owned(),
+            ui::seconds(start),
+            ui::verdict(result.is_ok()),
+        ]);
         tally.add(result.is_ok());
     }
     ui::headline(&format!("example {name}"));
@@ -338,9 +403,22 @@ fn run_example(context: &Context, name: &str, file: Option<&Path>) -> Result<Tal
     Ok(tally)
 }
 
-/// Names of the package's examples: a file or a directory each.
+/// Runs every example on the chosen CPUs.
+pub fn run_examples(context: &Context) -> Result<Tally> {
+    let names = examples();
+    if names.is_empty() {
+        bail!("no example in {EXAMPLES_DIRECTORY}");
+    }
+    let mut tally = Tally::default();
+    for name in names {
+        tally.merge(run_example(context, &name, None)?);
+    }
+    Ok(tally)
+}
+
+/// Names of the examples: a file or a directory each.
 fn examples() -> Vec<String> {
-    let entries = fs::read_dir(Path::new(PACKAGE).join("examples")).into_iter().flatten().flatten();
+    let entries = fs::read_dir(EXAMPLES_DIRECTORY).into_iter().flatten().flatten();
     let is_example =
         |path: &PathBuf| path.extension().is_some_and(|e| e == "rs") || path.join("main.rs").is_file();
     let mut names: Vec<_> = entries
@@ -379,12 +457,13 @@ mod tests {
     #[test]
     fn a_report_is_read_among_other_lines() {
         let text = "first a b\nlast c\nlines 3\nC calls 12\ncallbacks 4\nchecksum 00ff\nlines of text\n\
-                    traceback of it:\n  f\n  \tpc=0x10\n";
+                    traceback of it:\n  f\n  \ta.c:7 pc=0x10\n  g\n  \tpc=0x20\n";
         let error = parse(text).unwrap_err().to_string();
         assert!(error.contains("more than one line `lines"), "{error}");
         let report = parse(&text.replace("lines of text", "")).unwrap();
         let ends = Some(["a b".to_owned(), "c".to_owned()]);
-        let trace = vec!["f".to_owned()];
+        let frame = |function: &str, place| Shown { function: function.to_owned(), place };
+        let trace = vec![frame("f", Some(("a.c".to_owned(), 7))), frame("g", None)];
         assert_eq!(report, Report { lines: 3, c_calls: 12, callbacks: 4, checksum: 255, ends, trace });
         let zero = text.replace("lines of text", "").replace("0x10", "0x0");
         assert!(parse(&zero).unwrap_err().to_string().contains("has no PC"));
@@ -394,18 +473,38 @@ mod tests {
     #[test]
     fn a_report_is_held_against_a_plain_sort() {
         let ends = Some(["a".to_owned(), "b".to_owned()]);
-        let trace: Vec<String> = PATH.iter().map(|names| names[0].to_owned()).collect();
+        let root = Path::new("..");
+        let line = |(file, text): &(&str, &str)| {
+            let source = fs::read_to_string(root.join(file)).unwrap();
+            (format!("/x/{file}"), source.lines().position(|line| line.contains(text)).unwrap() + 1)
+        };
+        let trace: Vec<_> = PATH
+            .iter()
+            .map(|w| Shown { function: w.function[0].to_owned(), place: w.place.as_ref().map(line) })
+            .collect();
         let good =
             Report { lines: 1024, c_calls: 1, callbacks: 5120, checksum: 7, ends: ends.clone(), trace };
         let sorted = Sorted { lines: 1024, checksum: 7, ends };
-        assert!(verify(&good, &sorted).is_ok());
-        assert!(verify(&Report { callbacks: 5119, ..good.clone() }, &sorted).is_err());
-        assert!(verify(&Report { checksum: 8, ..good.clone() }, &sorted).is_err());
-        assert!(verify(&Report { lines: 1, ..good.clone() }, &sorted).is_err());
-        assert!(verify(&Report { ends: None, ..good.clone() }, &sorted).is_err());
+        assert!(verify(&good, &sorted, root).is_ok());
+        assert!(verify(&Report { callbacks: 5119, ..good.clone() }, &sorted, root).is_err());
+        assert!(verify(&Report { checksum: 8, ..good.clone() }, &sorted, root).is_err());
+        assert!(verify(&Report { lines: 1, ..good.clone() }, &sorted, root).is_err());
+        assert!(verify(&Report { ends: None, ..good.clone() }, &sorted, root).is_err());
         let lost = Report { trace: good.trace[1..].to_vec(), ..good.clone() };
-        assert!(verify(&lost, &sorted).unwrap_err().to_string().contains("compare_lines::managed"));
-        assert!(verify(&Report { c_calls: 0, ..good }, &sorted).is_err());
+        assert!(verify(&lost, &sorted, root).unwrap_err().to_string().contains("go on to body"));
+        for (i, wanted) in PATH.iter().enumerate() {
+            let mut nowhere = good.clone();
+            if nowhere.trace[i].place.take().is_some() {
+                let error = verify(&nowhere, &sorted, root).unwrap_err().to_string();
+                assert!(error.contains(wanted.function[0]), "{error}");
+            }
+        }
+        let mut elsewhere = good.clone();
+        if let Some((_, line)) = &mut elsewhere.trace[0].place {
+            *line += 1;
+        }
+        assert!(verify(&elsewhere, &sorted, root).unwrap_err().to_string().contains("go on to body"));
+        assert!(verify(&Report { c_calls: 0, ..good }, &sorted, root).is_err());
         assert_eq!(least_callbacks(0), 0);
         assert_eq!(least_callbacks(1), 0);
         assert_eq!(least_callbacks(3), 2);

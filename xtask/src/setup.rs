@@ -276,7 +276,9 @@ fn examine(plan: &str) -> Result<()> {
     let release = plan.lines().find_map(|line| line.strip_prefix("Inst rustc-web (")?.split(' ').next());
     if let Some(release) = release.filter(|release| !release_will_do(release)) {
         bail!(
-            "apt offers only rustc-web {release}; at least {} is needed (Debian 12 has it in bookworm-security)",
+            "apt offers only rustc-web {release}; at least {} is needed. Debian 12 has it in its security archive: \
+             add the suite bookworm-security to /etc/apt/sources.list, then try again, or install the CPU's library \
+             by `rustup target add`",
             MSRV
         );
     }

@@ -1206,7 +1206,8 @@ pub unsafe extern "C" fn g_start() {
         "mov r3, #0",
         "str r3, [r2, #{curg}]",
         "str r3, [r1, #{m_out}]",
-        "ldr sp, [r2, #{g0_sp}]",              ".cfi_def_cfa sp, {size}",
+        // Where `resume` stands, whatever C has left of callbacks by longjmp.
+        "ldr sp, [sp, #{parent}]",             ".cfi_def_cfa sp, {size}",
         goes_on!(".save {{r5, r6, rfp, lr}}"),
         "pop {{r5, r6, rfp, pc}}",
         ".balign 4",
@@ -1218,7 +1219,6 @@ pub unsafe extern "C" fn g_start() {
         m_out = const offset_of!(G<Arm>, m_out),
         state = const offset_of!(G<Arm>, state),
         finished = const crate::GState::Finished as usize,
-        g0_sp = const offset_of!(M<Arm>, g0.sched.sp),
         curg = const offset_of!(M<Arm>, curg),
         r5 = const offset_of!(SwitchFrame, r5),
         r6 = const offset_of!(SwitchFrame, r6),
@@ -1291,10 +1291,15 @@ pub unsafe extern "C" fn cgocallback(
         "ldr r4, [r5, #{curg}]",
         "cmp r4, #0",
         "beq 3f",
+        // What C has below a callback is lower than g0_sp; where it is not, C has left the callback's frames by longjmp,
+        // unless it has a stack of its own.
+        "ldr lr, [r5, #{m_g0_sp}]",
+        "cmp sp, lr",
+        "bhi 1f",
+        "2:",
 
         // The lower half: g0_sp, m, g, ctxt. The AsmcgocallFrame that this callback came through ends at
         // g0_sp.
-        "ldr lr, [r5, #{m_g0_sp}]",
         "push {{r3, r4, r5, lr}}",             ".cfi_def_cfa_offset {size}", goes_on!(".save {{r4, r5, rfp, lr}}" ".pad #{r4}"),
         // It is complete: publish it. Then SP goes to curg's stack, then curg is current: until then a handler
         // that runs on g0's stack calls C there. r3's word is in the frame.
@@ -1334,8 +1339,19 @@ pub unsafe extern "C" fn cgocallback(
         "mov sp, r3",                          ".cfi_def_cfa sp, {size}", goes_on!(".save {{r4, r5, rfp, lr}}" ".pad #{r4}"),
         "pop {{r0-r5, rfp, pc}}",
 
+        // Above g0_sp: is not one of them on g0's stack? A foreign thread's g0_sp begins in its m.
+        "1:",                                  ".cfi_def_cfa sp, {size} - {r4}", goes_on!(".save {{r4, r5, rfp, lr}}"),
+        "ldr r4, [r5, #{m_g0_limit}]",
+        "cmp lr, r4",
+        "ldr r4, [r5, #{curg}]",
+        "blo 2b",
+        "ldr lr, [r5, #{m_g0_top}]",
+        "cmp sp, lr",
+        "ldr lr, [r5, #{m_g0_sp}]",
+        "bhi 2b",
+
         // On g0, or on whatever stack C runs. The registers are as they came.
-        "3:",                                  ".cfi_def_cfa sp, {size} - {r4}", goes_on!(".save {{r4, r5, rfp, lr}}"),
+        "3:",
         "pop {{r4, r5, rfp, lr}}",             ".cfi_def_cfa_offset 0", ".cfi_restore r4", ".cfi_restore r5",
         record_restored!(), goes_on!(),
         "ldr r12, 5f",
@@ -1352,6 +1368,8 @@ pub unsafe extern "C" fn cgocallback(
         m_in = const offset_of!(G<Arm>, m_in),
         curg = const offset_of!(M<Arm>, curg),
         m_g0_sp = const offset_of!(M<Arm>, g0.sched.sp),
+        m_g0_limit = const offset_of!(M<Arm>, g0.stack.limit),
+        m_g0_top = const offset_of!(M<Arm>, g0.stack.top),
         call = const size_of::<AsmcgocallFrame>(),
         call_sp = const offset_of!(AsmcgocallFrame, sp),
         ctxt = const offset_of!(CallbackFrame, ctxt),

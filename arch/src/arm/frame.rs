@@ -134,7 +134,7 @@ crate::frames! {
         /// The task's first function.
         entry: W32, "`g_init`" => "the entry trampoline";
         /// The `SwitchFrame` of the `resume` that runs this g.
-        parent: Ptr<SwitchFrame, W32>, [SP] "`resume`, `gogo`" => "unwind tables";
+        parent: Ptr<SwitchFrame, W32>, [SP] "`resume`, `gogo`" => "`g_start`, unwind tables";
         /// Zero: the frame records of a managed stack end here.
         link: W32, [FP] "`g_init`" => "tracebacks";
         /// Zero.

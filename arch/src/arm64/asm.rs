@@ -1155,7 +1155,8 @@ pub unsafe extern "C" fn g_start() {
         "str x13, [x10, x11]",
         "str xzr, [x13, {curg}]",
         "str xzr, [x12, {m_out}]",
-        "ldr x14, [x13, {g0_sp}]",
+        // Where `resume` stands, whatever C has left of callbacks by longjmp.
+        "ldr x14, [sp, {parent}]",
         "mov sp, x14",                         ".cfi_def_cfa sp, {size}",
         "ldr x19, [sp, {x19}]",                ".cfi_restore x19",
         "ldp x29, x30, [sp, {x29}]",           ".cfi_restore x29", ".cfi_restore x30",
@@ -1166,7 +1167,7 @@ pub unsafe extern "C" fn g_start() {
         m_out = const offset_of!(G<Arm64>, m_out),
         state = const offset_of!(G<Arm64>, state),
         finished = const crate::GState::Finished as usize,
-        g0_sp = const offset_of!(M<Arm64>, g0.sched.sp),
+        parent = const offset_of!(BaseFrame, parent),
         curg = const offset_of!(M<Arm64>, curg),
         x19 = const offset_of!(SwitchFrame, x19),
         x29 = const offset_of!(SwitchFrame, x29),
@@ -1230,12 +1231,17 @@ pub unsafe extern "C" fn cgocallback(
         "cbz x13, 3f",
         "ldr x12, [x13, {curg}]",
         "cbz x12, 3f",
+        // What C has below a callback is lower than g0_sp; where it is not, C has left the callback's frames by longjmp,
+        // unless it has a stack of its own.
+        "ldr x15, [x13, {m_g0_sp}]",
+        "cmp sp, x15",
+        "b.hi 4f",
+        "5:",
 
         // The CallbackFrame: link, pc; ctxt, m; g0_sp, g. The AsmcgocallFrame that this callback came through
         // ends at g0_sp.
         "sub sp, sp, {size}",                  ".cfi_def_cfa_offset {size}",
         "stp x29, x30, [sp, {cb_link}]",       ".cfi_rel_offset x29, {cb_link}", ".cfi_rel_offset x30, {cb_pc}",
-        "ldr x15, [x13, {m_g0_sp}]",
         "stp x3, x13, [sp, {ctxt}]",
         "stp x15, x12, [sp, {g0_sp}]",
         // It is complete: publish it. Then SP goes to curg's stack, then curg is current.
@@ -1273,6 +1279,15 @@ pub unsafe extern "C" fn cgocallback(
         "add sp, sp, {size}",                  ".cfi_def_cfa_offset 0",
         "ret",
 
+        // Above g0_sp: is not one of them on g0's stack? A foreign thread's g0_sp begins in its m.
+        "4:",
+        "ldr x14, [x13, {m_g0_limit}]",
+        "cmp x15, x14",
+        "b.lo 5b",
+        "ldr x14, [x13, {m_g0_top}]",
+        "cmp sp, x14",
+        "b.hi 5b",
+
         // On g0, or on whatever stack C runs. The argument registers are as they came.
         "3:",
         "adrp x16, :got:{elsewhere}",
@@ -1284,6 +1299,8 @@ pub unsafe extern "C" fn cgocallback(
         m_in = const offset_of!(G<Arm64>, m_in),
         curg = const offset_of!(M<Arm64>, curg),
         m_g0_sp = const offset_of!(M<Arm64>, g0.sched.sp),
+        m_g0_limit = const offset_of!(M<Arm64>, g0.stack.limit),
+        m_g0_top = const offset_of!(M<Arm64>, g0.stack.top),
         call = const size_of::<AsmcgocallFrame>(),
         call_sp = const offset_of!(AsmcgocallFrame, sp),
         call_link = const offset_of!(AsmcgocallFrame, link),

@@ -1160,7 +1160,8 @@ pub unsafe extern "C" fn g_start() {
         concat!("mov ", current_g!("ebx"), ", esi"),
         "mov dword ptr [esi + {curg}], 0",
         "mov dword ptr [ecx + {m_out}], 0",
-        "mov esp, [esi + {g0_sp}]",            ".cfi_def_cfa esp, {size}",
+        // Where `resume` stands, whatever C has left of callbacks by longjmp.
+        "mov esp, edx",                        ".cfi_def_cfa esp, {size}",
         "mov esi, [esp + {esi}]",              ".cfi_restore esi",
         "mov ebp, [esp + {ebp}]",              ".cfi_restore ebp",
         "add esp, {pc}",                       ".cfi_adjust_cfa_offset -{pc}",
@@ -1171,7 +1172,6 @@ pub unsafe extern "C" fn g_start() {
         m_out = const offset_of!(G<I386>, m_out),
         state = const offset_of!(G<I386>, state),
         finished = const crate::GState::Finished as usize,
-        g0_sp = const offset_of!(M<I386>, g0.sched.sp),
         curg = const offset_of!(M<I386>, curg),
         esi = const offset_of!(SwitchFrame, esi),
         ebp = const offset_of!(SwitchFrame, ebp),
@@ -1245,6 +1245,11 @@ pub unsafe extern "C" fn cgocallback(
         "mov edx, [ecx + {curg}]",
         "test edx, edx",
         "jz 3f",
+        // What C has below a callback is lower than g0_sp; where it is not, C has left the callback's frames by longjmp,
+        // unless it has a stack of its own.
+        "cmp esp, [ecx + {m_g0_sp}]",
+        "ja 4f",
+        "5:",
 
         // The rest of the CallbackFrame, from its upper end: place, m, ctxt, g, g0_sp.
         "push eax",
@@ -1289,8 +1294,17 @@ pub unsafe extern "C" fn cgocallback(
         "pop ebp",                             ".cfi_adjust_cfa_offset -{word}", ".cfi_restore ebp",
         "ret",
 
+        // Above g0_sp: is not one of them on g0's stack? A foreign thread's g0_sp begins in its m.
+        "4:",                                  ".cfi_def_cfa ebp, 2*{word}", ".cfi_offset ebp, -2*{word}",
+        "mov edx, [ecx + {m_g0_sp}]",
+        "cmp edx, [ecx + {m_g0_limit}]",
+        "mov edx, [ecx + {curg}]",
+        "jb 5b",
+        "cmp esp, [ecx + {m_g0_top}]",
+        "ja 5b",
+
         // On g0, or on whatever stack C runs. The arguments are as they came.
-        "3:",                                  ".cfi_def_cfa ebp, 2*{word}", ".cfi_offset ebp, -2*{word}",
+        "3:",
         "pop ebp",                             ".cfi_def_cfa esp, {word}", ".cfi_restore ebp",
         address!("eax", "{elsewhere}"),
         "jmp dword ptr [eax]",
@@ -1306,6 +1320,8 @@ pub unsafe extern "C" fn cgocallback(
         m_in = const offset_of!(G<I386>, m_in),
         curg = const offset_of!(M<I386>, curg),
         m_g0_sp = const offset_of!(M<I386>, g0.sched.sp),
+        m_g0_limit = const offset_of!(M<I386>, g0.stack.limit),
+        m_g0_top = const offset_of!(M<I386>, g0.stack.top),
         call = const size_of::<AsmcgocallFrame>(),
         call_sp = const offset_of!(AsmcgocallFrame, sp),
         call_link = const offset_of!(AsmcgocallFrame, link),

@@ -90,7 +90,7 @@ crate::frames! {
         /// The task's first function; when it runs, its argument.
         entry: W32, "`g_init`, the entry trampoline" => "the entry trampoline; the task's first function";
         /// The `SwitchFrame` of the `resume` that runs this g.
-        parent: Ptr<SwitchFrame, W32>, "`resume`, `gogo`" => "call frame information";
+        parent: Ptr<SwitchFrame, W32>, "`resume`, `gogo`" => "`g_start`, call frame information";
         /// Zero: the frame records of a managed stack end here.
         link: W32, [EBP] "`g_init`" => "tracebacks";
         /// Zero.

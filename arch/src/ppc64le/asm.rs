@@ -1644,7 +1644,8 @@ pub unsafe extern "C" fn g_start() {
         "li %r11, 0",
         "std %r11, {curg}(%r8)",
         "std %r11, {m_out}(%r10)",
-        "ld %r1, {g0_sp}(%r8)",                 ".cfi_def_cfa %r1, {size}",
+        // Where `resume` stands, whatever C has left of callbacks by longjmp.
+        "ld %r1, {parent}(%r1)",                ".cfi_def_cfa %r1, {size}",
         "ld %r30, {r30}(%r1)",                  ".cfi_restore %r30",
         "ld %r31, {r31}(%r1)",                  ".cfi_restore %r31",
         "addi %r1, %r1, {size}",                ".cfi_def_cfa_offset 0",
@@ -1657,7 +1658,7 @@ pub unsafe extern "C" fn g_start() {
         m_out = const offset_of!(G<Ppc64le>, m_out),
         state = const offset_of!(G<Ppc64le>, state),
         finished = const crate::GState::Finished as usize,
-        g0_sp = const offset_of!(M<Ppc64le>, g0.sched.sp),
+        parent = const offset_of!(BaseFrame, parent),
         curg = const offset_of!(M<Ppc64le>, curg),
         caller_lr = const offset_of!(FrameHeader, linkage.lr),
         r30 = const offset_of!(SwitchFrame, r30),
@@ -1725,9 +1726,14 @@ pub unsafe extern "C" fn cgocallback(
         "ld %r10, {curg}(%r11)",
         "cmpdi %r10, 0",
         "beq 3f",
+        // What C has below a callback is lower than g0_sp; where it is not, C has left the callback's frames by longjmp,
+        // unless it has a stack of its own.
+        "ld %r8, {m_g0_sp}(%r11)",
+        "cmpld %r1, %r8",
+        "bgt 4f",
+        "5:",
 
         // The CallbackFrame. The AsmcgocallFrame that this callback came through ends at g0_sp.
-        "ld %r8, {m_g0_sp}(%r11)",
         "stdu %r1, -{size}(%r1)",               ".cfi_def_cfa_offset {size}",
         "std %r8, {g0_sp}(%r1)",
         "std %r10, {g}(%r1)",
@@ -1769,6 +1775,15 @@ pub unsafe extern "C" fn cgocallback(
         "mtlr %r0",
         "blr",
 
+        // Above g0_sp: is not one of them on g0's stack? A foreign thread's g0_sp begins in its m.
+        "4:",
+        "ld %r0, {m_g0_limit}(%r11)",
+        "cmpld %r8, %r0",
+        "blt 5b",
+        "ld %r0, {m_g0_top}(%r11)",
+        "cmpld %r1, %r0",
+        "bgt 5b",
+
         // On g0, or on whatever stack C runs. The arguments are as they came.
         "3:",
         "stdu %r1, -{header}(%r1)",             ".cfi_def_cfa_offset {header}",
@@ -1788,6 +1803,8 @@ pub unsafe extern "C" fn cgocallback(
         m_in = const offset_of!(G<Ppc64le>, m_in),
         curg = const offset_of!(M<Ppc64le>, curg),
         m_g0_sp = const offset_of!(M<Ppc64le>, g0.sched.sp),
+        m_g0_limit = const offset_of!(M<Ppc64le>, g0.stack.limit),
+        m_g0_top = const offset_of!(M<Ppc64le>, g0.stack.top),
         call = const size_of::<AsmcgocallFrame>(),
         call_sp = const offset_of!(AsmcgocallFrame, sp),
         size = const size_of::<CallbackFrame>(),

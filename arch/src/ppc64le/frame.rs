@@ -262,7 +262,7 @@ crate::frames! {
         /// The task's first function.
         entry: W64, "`g_init`" => "the entry trampoline";
         /// The `SwitchFrame` of the `resume` that runs this g.
-        parent: Ptr<SwitchFrame, W64>, "`resume`, `gogo`" => "call frame information";
+        parent: Ptr<SwitchFrame, W64>, "`resume`, `gogo`" => "`g_start`, call frame information";
     }
 
     /// What `asmcgocall`, `ccall` and `systemstack` leave on the system stack, directly below `g0.sched.sp`.

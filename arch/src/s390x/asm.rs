@@ -1122,7 +1122,8 @@ pub unsafe extern "C" fn g_start() {
         "stg %r4, 0(%r5,%r1)",
         "mvghi {curg}(%r4), 0",
         "mvghi {m_out}(%r3), 0",
-        "lg %r15, {g0_sp}(%r4)",           ".cfi_def_cfa %r15, {abi}",
+        // Where `resume` stands, whatever C has left of callbacks by longjmp.
+        "lg %r15, {parent}(%r15)",         ".cfi_def_cfa %r15, {abi}",
         "lg %r11, {r11}(%r15)",               ".cfi_restore %r11",
         "lg %r14, {pc}(%r15)",                ".cfi_restore %r14",
         "br %r14",
@@ -1132,7 +1133,7 @@ pub unsafe extern "C" fn g_start() {
         m_out = const offset_of!(G<S390x>, m_out),
         state = const offset_of!(G<S390x>, state),
         finished = const crate::GState::Finished as usize,
-        g0_sp = const offset_of!(M<S390x>, g0.sched.sp),
+        parent = const offset_of!(BaseFrame, parent),
         curg = const offset_of!(M<S390x>, curg),
         r11 = const offset_of!(SwitchFrame, r11),
         pc = const offset_of!(SwitchFrame, pc),
@@ -1201,10 +1202,14 @@ pub unsafe extern "C" fn cgocallback(
         "jz 3f",
         "ltg %r12, {curg}(%r13)",
         "jz 3f",
+        // What C has below a callback is lower than g0_sp; where it is not, C has left the callback's frames by longjmp,
+        // unless it has a stack of its own.
+        "lg %r14, {m_g0_sp}(%r13)",
+        "clgrjhe %r15, %r14, 4f",
+        "5:",
 
         // The rest of the CallbackFrame: g, m and g0_sp at once, ctxt. The AsmcgocallFrame that this callback
         // came through ends at g0_sp.
-        "lg %r14, {m_g0_sp}(%r13)",
         "stmg %r12, %r14, {g}(%r15)",
         "stg %r5, {ctxt}(%r15)",
         // The CallbackEntry on curg, directly below the managed SP. It is complete when SP comes.
@@ -1240,8 +1245,15 @@ pub unsafe extern "C" fn cgocallback(
         ".cfi_restore %r11", ".cfi_restore %r12", ".cfi_restore %r13", ".cfi_restore %r14",
         "br %r14",
 
+        // Above g0_sp: is not one of them on g0's stack? A foreign thread's g0_sp begins in its m.
+        "4:",                              ".cfi_restore_state",
+        "clg %r14, {m_g0_limit}(%r13)",
+        "jl 5b",
+        "clg %r15, {m_g0_top}(%r13)",
+        "jh 5b",
+
         // On g0, or on whatever stack C runs. The registers are as they came.
-        "3:",                              ".cfi_restore_state",
+        "3:",
         "lmg %r11, %r14, {r11}(%r15)",
         ".cfi_restore %r11", ".cfi_restore %r12", ".cfi_restore %r13", ".cfi_restore %r14",
         "lgrl %r1, {elsewhere}@GOTENT",
@@ -1253,6 +1265,8 @@ pub unsafe extern "C" fn cgocallback(
         m_in = const offset_of!(G<S390x>, m_in),
         curg = const offset_of!(M<S390x>, curg),
         m_g0_sp = const offset_of!(M<S390x>, g0.sched.sp),
+        m_g0_limit = const offset_of!(M<S390x>, g0.stack.limit),
+        m_g0_top = const offset_of!(M<S390x>, g0.stack.top),
         call = const size_of::<AsmcgocallFrame>(),
         call_sp = const offset_of!(AsmcgocallFrame, sp),
         ctxt = const offset_of!(CallbackFrame, ctxt),

@@ -1000,7 +1000,8 @@ pub unsafe extern "C" fn g_start() {
         concat!("mov ", current_g!("r10"), ", rsi"),
         "mov qword ptr [rsi + {curg}], 0",
         "mov qword ptr [rdx + {m_out}], 0",
-        "mov rsp, [rsi + {g0_sp}]",            ".cfi_def_cfa rsp, {size}",
+        // Where `resume` stands, whatever C has left of callbacks by longjmp.
+        "mov rsp, [rsp + {parent}]",           ".cfi_def_cfa rsp, {size}",
         "mov rbx, [rsp + {rbx}]",              ".cfi_restore rbx",
         "mov rbp, [rsp + {rbp}]",              ".cfi_restore rbp",
         "add rsp, {pc}",                       ".cfi_adjust_cfa_offset -{pc}",
@@ -1010,7 +1011,7 @@ pub unsafe extern "C" fn g_start() {
         m_out = const offset_of!(G<X86_64>, m_out),
         state = const offset_of!(G<X86_64>, state),
         finished = const crate::GState::Finished as usize,
-        g0_sp = const offset_of!(M<X86_64>, g0.sched.sp),
+        parent = const offset_of!(BaseFrame, parent),
         curg = const offset_of!(M<X86_64>, curg),
         rbx = const offset_of!(SwitchFrame, rbx),
         rbp = const offset_of!(SwitchFrame, rbp),
@@ -1081,10 +1082,15 @@ pub unsafe extern "C" fn cgocallback(
         "mov r9, [r8 + {curg}]",
         "test r9, r9",
         "jz 3f",
+        // What C has below a callback is lower than g0_sp; where it is not, C has left the callback's frames by longjmp,
+        // unless it has a stack of its own.
+        "mov r11, [r8 + {m_g0_sp}]",
+        "cmp rsp, r11",
+        "ja 4f",
+        "5:",
 
         // The rest of the CallbackFrame, from its upper end: m, ctxt, g, g0_sp. The AsmcgocallFrame that this
         // callback came through ends at g0_sp.
-        "mov r11, [r8 + {m_g0_sp}]",
         "push r8",
         "push rcx",
         "push r9",
@@ -1092,9 +1098,8 @@ pub unsafe extern "C" fn cgocallback(
         // It is complete: publish it. Then SP goes to curg's stack, then curg is current.
         "mov [r8 + {m_g0_sp}], rsp",
         "mov r8, rsp",
-        "mov rax, [r11 - {call} + {call_sp}]",
-        "and rax, -16",
-        "mov rsp, rax",
+        "mov rsp, [r11 - {call} + {call_sp}]",
+        "and rsp, -16",
         concat!("mov ", current_g!("r10"), ", r9"),
 
         // On curg. The CallbackEntry from its upper end: pc, link, func, callback. rbp is C's until its record
@@ -1126,8 +1131,15 @@ pub unsafe extern "C" fn cgocallback(
         "pop rbp",                             ".cfi_adjust_cfa_offset -8", ".cfi_restore rbp",
         "ret",
 
+        // Above g0_sp: is not one of them on g0's stack? A foreign thread's g0_sp begins in its m.
+        "4:",                                  ".cfi_def_cfa rbp, 16", ".cfi_offset rbp, -16",
+        "cmp r11, [r8 + {m_g0_limit}]",
+        "jb 5b",
+        "cmp rsp, [r8 + {m_g0_top}]",
+        "ja 5b",
+
         // On g0, or on whatever stack C runs. The registers are as they came.
-        "3:",                                  ".cfi_def_cfa rbp, 16", ".cfi_offset rbp, -16",
+        "3:",
         "pop rbp",                             ".cfi_def_cfa rsp, 8", ".cfi_restore rbp",
         "jmp qword ptr [rip + {elsewhere}]",
         ".cfi_endproc",
@@ -1135,6 +1147,8 @@ pub unsafe extern "C" fn cgocallback(
         m_in = const offset_of!(G<X86_64>, m_in),
         curg = const offset_of!(M<X86_64>, curg),
         m_g0_sp = const offset_of!(M<X86_64>, g0.sched.sp),
+        m_g0_limit = const offset_of!(M<X86_64>, g0.stack.limit),
+        m_g0_top = const offset_of!(M<X86_64>, g0.stack.top),
         call = const size_of::<AsmcgocallFrame>(),
         call_sp = const offset_of!(AsmcgocallFrame, sp),
         call_link = const offset_of!(AsmcgocallFrame, link),

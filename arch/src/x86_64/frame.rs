@@ -96,7 +96,7 @@ crate::frames! {
         /// The task's first function.
         entry: W64, "`g_init`" => "the entry trampoline";
         /// The `SwitchFrame` of the `resume` that runs this g.
-        parent: Ptr<SwitchFrame, W64>, "`resume`, `gogo`" => "call frame information";
+        parent: Ptr<SwitchFrame, W64>, "`resume`, `gogo`" => "`g_start`, call frame information";
         /// Zero: the frame records of a managed stack end here.
         link: W64, [RBP] "`g_init`" => "tracebacks";
         /// Zero.

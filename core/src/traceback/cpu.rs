@@ -18,6 +18,11 @@ pub(super) const fn before(pc: usize) -> usize {
     (pc & !(EXIDX as usize)).wrapping_sub(1)
 }
 
+/// The address that [`before`] takes to the instruction at `pc`.
+pub(super) const fn behind(pc: usize) -> usize {
+    pc.wrapping_add(1 + EXIDX as usize)
+}
+
 /// DWARF number of the stack pointer.
 pub(super) const SP: usize = dwarf(field(&Gobuf::LAYOUT, "sp"));
 const fn field(layout: &'static Layout, name: &str) -> &'static Field {

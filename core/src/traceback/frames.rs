@@ -1,7 +1,7 @@
 //! From PCs to functions, files and lines.
 
 use super::set::{self, SymbolizerArg};
-use super::symbols;
+use super::symbols::{self, Function};
 use super::walk::Pc;
 use core::ffi::{CStr, c_char};
 use core::ptr::null;
@@ -31,10 +31,11 @@ pub struct Frame<'a> {
     pub cut: bool,
 }
 
-/// The frames of a sequence of PCs. A PC of C may have several, when functions were inlined.
+/// The frames of a sequence of PCs. One that a symbolizer names may have several, when functions were inlined.
 ///
 /// A PC that nobody knows is a frame without names; no frame is invented and none is left out. When this is
-/// dropped, or has come to its end, the symbolizer is told so, if it was called at all: once.
+/// dropped, or has come to its end, the symbolizer is told so, if it was called at all: once. That of managed code
+/// ([`set_managed_symbolizer`](super::set_managed_symbolizer)) has an iteration of its own.
 ///
 /// Runs on any stack; safe in a signal handler if the symbolizer is. Go: `runtime.Frames`.
 #[derive(Debug)]
@@ -45,14 +46,15 @@ pub struct Frames<I> {
     inlined: Option<Pc>,
     /// How many frames it has had.
     count: usize,
-    called: bool,
+    /// What each of the symbolizers keeps, C's and managed code's, once it has been called.
+    data: [Option<usize>; 2],
 }
 
 impl<I: Iterator<Item = Pc>> Frames<I> {
     /// The frames of `pcs`, for instance of a [`Traceback`](super::Traceback).
     pub fn new(pcs: impl IntoIterator<IntoIter = I>) -> Self {
         let arg = SymbolizerArg { pc: 0, file: null(), lineno: 0, func: null(), entry: 0, more: 0, data: 0 };
-        Self { pcs: pcs.into_iter(), arg, inlined: None, count: 0, called: false }
+        Self { pcs: pcs.into_iter(), arg, inlined: None, count: 0, data: [None; 2] }
     }
 
     /// The next frame. Its names last until the next call.
@@ -64,29 +66,34 @@ impl<I: Iterator<Item = Pc>> Frames<I> {
                 self.finish();
                 return None;
             };
-            if pc.managed {
-                return Some(managed(pc));
+            let function = if pc.managed { symbols::function_at(pc.lookup()) } else { None };
+            let blank = Frame { pc: pc.pc, managed: pc.managed, ..Frame::default() };
+            let named = Frame { cut: pc.cut, ..function.map_or(blank, |function| by_table(function, blank)) };
+            if named.file.is_some() {
+                return Some(named);
             }
+            // One that was interrupted becomes one that is returned to, so that a symbolizer has one rule.
+            let at = if pc.managed { pc.as_return_address() } else { pc.pc };
             if inlined.is_none() {
                 self.count = 0;
                 self.arg = SymbolizerArg {
-                    pc: pc.pc,
+                    pc: at,
                     file: null(),
                     lineno: 0,
                     func: null(),
                     entry: 0,
                     more: 0,
-                    data: self.arg.data,
+                    data: self.data[usize::from(pc.managed)].unwrap_or(0),
                 };
             } else {
                 // The other fields stay: a symbolizer may tell the calls for one PC apart by them.
-                self.arg.pc = pc.pc;
+                self.arg.pc = at;
                 self.arg.more = 0;
             }
-            if !set::symbolize(&mut self.arg) {
-                return Some(Frame { pc: pc.pc, cut: pc.cut, ..Frame::default() });
+            if !set::symbolize(pc.managed, &mut self.arg) {
+                return Some(named);
             }
-            self.called = true;
+            self.data[usize::from(pc.managed)] = Some(self.arg.data);
             self.count += 1;
             if self.arg.more != 0 && self.count < MAX_FRAMES_PER_PC {
                 self.inlined = Some(pc);
@@ -97,16 +104,18 @@ impl<I: Iterator<Item = Pc>> Frames<I> {
                 self.inlined = None;
                 continue;
             }
+            if !known && function.is_some() {
+                return Some(named);
+            }
             return Some(Frame {
-                pc: pc.pc,
                 // SAFETY: the symbolizer's strings, which it keeps until it is called again.
                 function: unsafe { text(self.arg.func) },
                 // SAFETY: as above.
                 file: unsafe { text(self.arg.file) },
                 line: self.arg.lineno,
                 entry: self.arg.entry,
-                managed: false,
                 cut: pc.cut && self.inlined.is_none(),
+                ..blank
             });
         }
     }
@@ -141,20 +150,14 @@ impl Iterator for Known<'_> {
 }
 
 impl<I> Frames<I> {
-    /// Tells the symbolizer that the iteration is over.
+    /// Tells the symbolizers that were called that the iteration is over.
     fn finish(&mut self) {
-        if core::mem::take(&mut self.called) {
-            self.arg = SymbolizerArg {
-                pc: 0,
-                file: null(),
-                lineno: 0,
-                func: null(),
-                entry: 0,
-                more: 0,
-                data: self.arg.data,
-            };
-            set::symbolize(&mut self.arg);
-            self.arg.data = 0;
+        for managed in [false, true] {
+            if let Some(data) = self.data[usize::from(managed)].take() {
+                self.arg =
+                    SymbolizerArg { pc: 0, file: null(), lineno: 0, func: null(), entry: 0, more: 0, data };
+                set::symbolize(managed, &mut self.arg);
+            }
         }
     }
 }
@@ -165,15 +168,15 @@ impl<I> Drop for Frames<I> {
     }
 }
 
-fn managed(pc: Pc) -> Frame<'static> {
-    let blank = Frame { pc: pc.pc, managed: true, cut: pc.cut, ..Frame::default() };
-    symbols::function_at(pc.lookup()).map_or(blank, |function| Frame {
+/// What a registered function says.
+fn by_table(function: &'static Function, blank: Frame<'static>) -> Frame<'static> {
+    Frame {
         function: Some(function.name.as_bytes()),
         file: (!function.file.is_empty()).then_some(function.file.as_bytes()),
         line: function.line as usize,
         entry: function.entry,
         ..blank
-    })
+    }
 }
 
 /// # Safety

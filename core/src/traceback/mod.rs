@@ -68,8 +68,8 @@ pub use frames::{Frame, Frames, Known, MAX_FRAMES_PER_PC};
 pub use physical::Physical;
 pub use print::print;
 pub use set::{
-    ContextArg, ContextFn, SetTracebackError, SymbolizerArg, SymbolizerFn, TracebackArg, TracebackFn,
-    acquire_context, release_context, set_cgo_traceback,
+    CONTEXT_ROOM, ContextArg, ContextFn, ContextPlace, SetTracebackError, SymbolizerArg, SymbolizerFn,
+    TracebackArg, TracebackFn, acquire_context, release_context, set_cgo_traceback, set_managed_symbolizer,
 };
 pub use symbols::{Function, MAX_FUNCTION_TABLES, RegisterError, function_at, register_functions};
 pub use tables::{MAX_UNWIND_TABLES, UnwindTables, register_tables};
@@ -77,7 +77,7 @@ pub use tables::{MAX_UNWIND_TABLES, UnwindTables, register_tables};
 pub use walk::fill;
 pub use walk::{MAX_C_FRAMES, MAX_FRAMES, Pc, Stop, Traceback, Walker, callers, callers_pcs};
 
-pub(crate) use set::context_function;
+pub(crate) use set::{acquire_from, context_function, release_to};
 
 /// Lets nobody register anything until [`let_in`].
 pub(crate) fn keep_out() {

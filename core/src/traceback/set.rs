@@ -3,17 +3,48 @@
 use crate::callback;
 use core::ffi::{c_char, c_int, c_void};
 use core::fmt;
-use core::mem::transmute;
+use core::mem::{MaybeUninit, transmute};
 use core::ptr::null_mut;
 use core::sync::atomic::{AtomicPtr, AtomicU8, Ordering};
 
 /// What the context function gets.
+///
+/// Behind it lies memory that is the function's own when it is asked for a context: 16 words ([`CONTEXT_ROOM`]).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[repr(C)]
 pub struct ContextArg {
     /// 0: C is about to call managed code; put a word here that describes this place, or leave 0 for none.
     /// Not 0: that callback is over, and this is its word.
     pub context: usize,
+}
+
+/// How many words lie behind a [`ContextArg`] whose context is 0. They are the context function's until it gets its
+/// context back, and stay where they are: a function may return their address, and needs no other memory then, at
+/// any depth and on any thread.
+///
+/// Enough for a [`Physical`](super::Physical).
+pub const CONTEXT_ROOM: usize = 16;
+
+/// A [`ContextArg`] with the room behind it, as [`acquire_context`] wants it.
+#[derive(Clone, Copy, Debug)]
+#[repr(C)]
+pub struct ContextPlace {
+    arg: ContextArg,
+    room: MaybeUninit<[usize; CONTEXT_ROOM]>,
+}
+
+impl ContextPlace {
+    /// A place that describes nothing yet.
+    #[inline(always)]
+    pub const fn new() -> Self {
+        Self { arg: ContextArg { context: 0 }, room: MaybeUninit::uninit() }
+    }
+}
+
+impl Default for ContextPlace {
+    fn default() -> Self {
+        Self::new()
+    }
 }
 
 /// What the traceback function gets.
@@ -89,12 +120,14 @@ const SET: u8 = 2;
 static TRACEBACK: AtomicPtr<c_void> = AtomicPtr::new(null_mut());
 static CONTEXT: AtomicPtr<c_void> = AtomicPtr::new(null_mut());
 static SYMBOLIZER: AtomicPtr<c_void> = AtomicPtr::new(null_mut());
+/// Set on its own; null for none.
+static MANAGED: AtomicPtr<c_void> = AtomicPtr::new(null_mut());
 
 /// Sets the functions with which tracebacks go on in C, and which name C's frames. Each may be absent.
 ///
 /// * `context` is called on C's stack whenever C calls an exported function, and again when that callback is
 ///   over. What it returns is kept beside the callback, at any depth, and a callback for which it returned 0
-///   simply shows no C frames.
+///   simply shows no C frames. It may keep [`CONTEXT_ROOM`] words where it was called.
 /// * `traceback` is called when a trace comes to such a callback, with the word that `context` returned.
 /// * `symbolizer` is called when PCs of C are to be named.
 ///
@@ -142,6 +175,29 @@ pub unsafe fn set_cgo_traceback(
     }
 }
 
+/// Sets a function that names managed code: frames of which no registered function says the file
+/// ([`register_functions`](super::register_functions)). For managed code that a compiler made, with debug information
+/// as C has it.
+///
+/// It is called as the symbolizer of [`set_cgo_traceback`] is, and may be the same function. Its PC is one that a
+/// call returns to, or lies behind the address where the frame was interrupted: the instruction before it is the
+/// one in question.
+///
+/// Once in a process. Runs on any stack; safe in a signal handler.
+///
+/// # Errors
+/// [`SetTracebackError::AlreadySet`] if it is another one. The same again is no error.
+///
+/// # Safety
+/// As [`set_cgo_traceback`].
+pub unsafe fn set_managed_symbolizer(symbolizer: SymbolizerFn) -> Result<(), SetTracebackError> {
+    let new = symbolizer as *mut c_void;
+    match MANAGED.compare_exchange(null_mut(), new, Ordering::Release, Ordering::Relaxed) {
+        Err(set) if set != new => Err(SetTracebackError::AlreadySet),
+        _ => Ok(()),
+    }
+}
+
 /// The context function, if there is one.
 #[inline(always)]
 pub(crate) fn context_function() -> Option<ContextFn> {
@@ -154,18 +210,41 @@ pub(crate) fn context_function() -> Option<ContextFn> {
 /// function, or nothing to describe.
 ///
 /// Runs on C's stack, of which the function uses what it uses. Safe in a signal handler if the function is.
+///
+/// # Safety
+/// `place` is valid, and stays where it is until [`release_context`] has been called.
 #[inline]
-pub fn acquire_context() -> usize {
-    let context = CONTEXT.load(Ordering::Acquire);
-    if context.is_null() { 0 } else { acquire_from(context) }
+pub unsafe fn acquire_context(place: *mut ContextPlace) -> usize {
+    match context_function() {
+        None => 0,
+        // SAFETY: by the caller.
+        Some(context) => unsafe { acquire_from(context, place) },
+    }
 }
 
-#[cold]
-fn acquire_from(context: *mut c_void) -> usize {
-    let mut arg = ContextArg::default();
-    // SAFETY: only `set_cgo_traceback` writes the word, from a ContextFn; its caller vouches for the function.
-    unsafe { transmute::<*mut c_void, ContextFn>(context)(&raw mut arg) };
-    arg.context
+/// # Safety
+/// As [`acquire_context`]; `context` is the context function.
+#[inline(always)]
+pub(crate) unsafe fn acquire_from(context: ContextFn, place: *mut ContextPlace) -> usize {
+    // SAFETY: by the caller; who set the function vouches for it. The pointer is one to the whole place.
+    unsafe {
+        (*place).arg.context = 0;
+        context(place.cast());
+        (*place).arg.context
+    }
+}
+
+/// Gives a context back to the function that made it in `place`.
+///
+/// # Safety
+/// As [`acquire_from`], which has returned `ctxt`, not 0.
+#[inline(always)]
+pub(crate) unsafe fn release_to(context: ContextFn, ctxt: usize, place: *mut ContextPlace) {
+    // SAFETY: by the caller.
+    unsafe {
+        (*place).arg.context = ctxt;
+        context(place.cast());
+    }
 }
 
 /// Gives a context back to the context function. 0 is none.
@@ -184,7 +263,7 @@ fn release(ctxt: usize) {
     let context = CONTEXT.load(Ordering::Acquire);
     if !context.is_null() {
         let mut arg = ContextArg { context: ctxt };
-        // SAFETY: as in `acquire_from`.
+        // SAFETY: only `set_cgo_traceback` writes the word, from a ContextFn.
         unsafe { call(context, &raw mut arg) };
     }
 }
@@ -198,18 +277,19 @@ pub(super) fn c_frames(context: usize, sigcontext: *mut c_void, buf: &mut [usize
     }
     buf.fill(0);
     let mut arg = TracebackArg { context, sigcontext, buf: buf.as_mut_ptr(), max: buf.len() };
-    // SAFETY: as in `acquire_from`; `arg` designates the buffer for as long as the call takes.
+    // SAFETY: only `set_cgo_traceback` writes the word, from a TracebackFn; `arg` designates the buffer for as long as
+    // the call takes.
     unsafe { call(traceback, &raw mut arg) };
     buf.iter().position(|&pc| pc == 0).unwrap_or(buf.len())
 }
 
-/// Asks the symbolizer; `false` when there is none.
-pub(super) fn symbolize(arg: &mut SymbolizerArg) -> bool {
-    let symbolizer = SYMBOLIZER.load(Ordering::Acquire);
+/// Asks the symbolizer of C, or that of managed code; `false` when there is none.
+pub(super) fn symbolize(managed: bool, arg: &mut SymbolizerArg) -> bool {
+    let symbolizer = if managed { &MANAGED } else { &SYMBOLIZER }.load(Ordering::Acquire);
     if symbolizer.is_null() {
         return false;
     }
-    // SAFETY: as in `acquire_from`.
+    // SAFETY: only their setters write the words, from a SymbolizerFn.
     unsafe { call(symbolizer, &raw mut *arg) };
     true
 }

@@ -47,9 +47,18 @@ impl Pc {
     pub const fn c(pc: usize) -> Self {
         Self { pc, managed: false, exact: false, cut: false }
     }
+    /// A frame that was interrupted at `pc`, of C as long as nobody says otherwise.
+    pub const fn interrupted(pc: usize) -> Self {
+        Self { pc, managed: false, exact: true, cut: false }
+    }
     /// An address inside the instruction that is under way, for looking up names and lines.
     pub const fn lookup(&self) -> usize {
         if self.exact { self.pc } else { cpu::before(self.pc) }
+    }
+    /// The PC as one that a call returns to: behind the instruction that is under way, or in it. What a symbolizer
+    /// gets, which is told of no `exact`: an address before it is looked up.
+    pub const fn as_return_address(&self) -> usize {
+        if self.exact { cpu::behind(self.pc) } else { self.pc }
     }
 }
 
@@ -326,6 +335,10 @@ impl Traceback {
         let mut trace = Self::empty(walker);
         if !trace.begin() {
             return trace.ended(Stop::NoTask);
+        }
+        // The handler came by no trampoline of ours: which g it has interrupted, SP says.
+        if trace.signal.is_null() && trace.in_handler() {
+            trace.as_g = null();
         }
         trace.begin_interrupted(registers, (&raw const *registers).cast_mut().cast());
         trace

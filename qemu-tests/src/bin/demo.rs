@@ -4,7 +4,6 @@
 use core::ffi::{c_int, c_void};
 use core::sync::atomic::{AtomicUsize, Ordering};
 use qemu_tests::setup::{Task, adopted};
-use qemu_tests::{symbols, trio};
 use stackgate::traceback::{Traceback, print};
 use stackgate::{Resumed, cgocall, on_system_stack, park};
 use std::ffi::CString;
@@ -231,11 +230,12 @@ fn main() -> ExitCode {
         return 2.into();
     };
     stackgate::set_platform(&stackgate_libc::Hosted).expect("the first platform");
-    stackgate_libc::register_own_tables();
-    symbols::register();
-    trio::set();
-    let result = CString::new(file.into_encoded_bytes())
-        .map_err(|_| "the file's name has a zero byte in it".to_string())
+    let result = stackgate_libc::symbolizer::install()
+        .map_err(|error| error.to_string())
+        .and_then(|()| {
+            CString::new(file.into_encoded_bytes())
+                .map_err(|_| "the file's name has a zero byte in it".to_string())
+        })
         .and_then(run);
     match result {
         Ok(()) => 0.into(),

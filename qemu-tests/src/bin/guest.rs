@@ -5,6 +5,10 @@ use qemu_tests::fake::FAKE;
 use qemu_tests::harness::{Expect, checked};
 use stackgate::Platform;
 
+/// Stops the program where a case has forbidden it to allocate.
+#[global_allocator]
+static ALLOCATOR: qemu_tests::allocation::Forbidding = qemu_tests::allocation::Forbidding;
+
 fn main() -> std::process::ExitCode {
     let Some(wanted) = std::env::args().nth(1) else {
         eprintln!("usage: guest --list | guest GROUP/NAME");

@@ -4,8 +4,9 @@ use crate::setup::{Task, adopted, in_c, in_callback, in_task};
 use crate::{cases, check, check_eq};
 use core::ffi::c_void;
 use stackgate::{
-    AdoptError, G, InitError, M, ParkError, PlatformError, ReleaseError, ResumeError, StackError, current_g,
-    g_init, m_adopt, m_release, notify_runtime_init_done, park, resume, runtime_init_begin, stack_moved,
+    AdoptError, G, GState, InitError, M, ParkError, PlatformError, ReleaseError, ResumeError, StackError,
+    current_g, finish, g_init, m_adopt, m_release, notify_runtime_init_done, park, resume,
+    runtime_init_begin, stack_moved,
 };
 
 unsafe extern "C" fn entry(word: usize) -> usize {
@@ -156,6 +157,58 @@ fn resume_an_uninitialised_one() {
         let mut g = G::default();
         // SAFETY: refused.
         check_eq!(error(unsafe { resume(&raw mut g, 0) }), ResumeError::NotParked);
+    });
+}
+
+fn resume_a_running_one() {
+    unsafe extern "C" fn runs(_: usize) -> usize {
+        let g = Other(current_g().expect("a task"));
+        // It is in C, and the other m runs nothing.
+        in_c(|| {
+            let other = move || {
+                let Other(g) = { g };
+                // SAFETY: refused.
+                adopted(|_| check_eq!(error(unsafe { resume(g, 0) }), ResumeError::NotParked));
+            };
+            std::thread::spawn(other).join().expect("the thread");
+        });
+        0
+    }
+    adopted(|_| {
+        let mut task = Task::new(64 << 10, runs);
+        check_eq!(task.resume(0), stackgate::Resumed::Finished(0));
+    });
+}
+
+/// A g that another thread only asks for.
+#[derive(Clone, Copy)]
+struct Other(*mut G);
+// SAFETY: it is refused there.
+unsafe impl Send for Other {}
+
+fn finish_without_g() {
+    // SAFETY: refused.
+    check_eq!(error(unsafe { finish(0) }), ParkError::NotATask);
+}
+
+fn finish_on_g0() {
+    // SAFETY: refused.
+    adopted(|_| check_eq!(error(unsafe { finish(0) }), ParkError::NotATask));
+}
+
+fn finish_in_c() {
+    // SAFETY: refused.
+    in_task(|| in_c(|| check_eq!(error(unsafe { finish(0) }), ParkError::NotATask)));
+}
+
+fn finish_below_c() {
+    in_task(|| {
+        // SAFETY: refused.
+        in_c(|| in_callback(|| check_eq!(error(unsafe { finish(0) }), ParkError::BelowC)));
+        // And nothing has changed: it parks below C no better than before, and finishes by itself.
+        let g = current_g().expect("a task");
+        // SAFETY: this thread's g.
+        check_eq!(stackgate::arch::frame::Word::get(unsafe { (*g).state }), GState::Running as u64);
     });
 }
 
@@ -326,11 +379,16 @@ cases! {
     "resume in C" => resume_in_c;
     "resume a finished g" => resume_a_finished_one;
     "resume a blank g" => resume_an_uninitialised_one;
+    "resume a running g" => resume_a_running_one;
     "resume itself" => resume_itself_from_c;
     "park without g" => park_without_g;
     "park on g0" => park_on_g0;
     "park in C" => park_in_c;
     "park below C" => park_below_c;
+    "finish without g" => finish_without_g;
+    "finish on g0" => finish_on_g0;
+    "finish in C" => finish_in_c;
+    "finish below C" => finish_below_c;
     "init ends first" => init_ends_before_it_begins;
     "init begins twice" => init_begins_twice;
     "second platform" => a_second_platform;

@@ -5,6 +5,7 @@ pub mod c_interface;
 pub mod depth;
 pub mod entry;
 pub mod export;
+pub mod faults;
 pub mod foreign;
 pub mod hooks;
 pub mod libc_shim;
@@ -18,6 +19,7 @@ pub mod platform;
 pub mod registers;
 pub mod signals;
 pub mod stacks;
+pub mod symbolizer;
 pub mod tasks;
 pub mod threads;
 pub mod throwing;
@@ -38,6 +40,7 @@ pub fn all() -> impl Iterator<Item = &'static Case> {
         tasks::CASES,
         traceback::CASES,
         unwinding::CASES,
+        symbolizer::CASES,
         export::CASES,
         throwing::CASES,
         hooks::CASES,
@@ -50,6 +53,7 @@ pub fn all() -> impl Iterator<Item = &'static Case> {
         stacks::CASES,
         threads::CASES,
         overflow::CASES,
+        faults::CASES,
         signals::CASES,
         libc_shim::CASES,
         crate::cpu::CASES,

@@ -9,6 +9,9 @@ unsafe extern "C" {
     fn c_outer(closure: *mut c_void) -> c_int;
     fn c_errno(closure: *mut c_void) -> c_int;
     fn c_qsort(words: *mut c_void) -> c_int;
+    fn c_jumps(closures: *mut c_void) -> c_int;
+    fn c_jumps_back(_: *mut c_void) -> c_int;
+    fn c_on_stack(closure_and_ends: *mut c_void) -> c_int;
 }
 
 type Closure<'a> = &'a mut dyn FnMut();
@@ -142,6 +145,91 @@ fn calls_in_a_callback_leave_the_m_as_it_was() {
     });
 }
 
+/// Calls C that a `longjmp` from below a callback leads back to; it calls `then` back, if there is one.
+fn jumps(then: Option<&mut dyn FnMut()>) -> c_int {
+    let mut f = || {
+        // SAFETY: the frames between have nothing that must be done.
+        unsafe { arch::asmcgocall(c_jumps_back, core::ptr::null_mut()) };
+        unreachable!("C has left");
+    };
+    let mut first: Closure<'_> = &mut f;
+    let mut then = then;
+    let second = then.as_mut().map_or(core::ptr::null_mut(), |then| (&raw mut *then).cast::<c_void>());
+    let mut closures = [(&raw mut first).cast::<c_void>(), second];
+    // SAFETY: C passes the closures to `test_run` and keeps them no longer than the call.
+    unsafe { arch::asmcgocall(c_jumps, (&raw mut closures).cast()) }
+}
+
+/// Nothing else is refused, and nothing is lost: the task runs on, and the next one on this m as if nothing had been.
+fn a_longjmp_over_managed_frames() {
+    in_task(|| {
+        let g = current_g();
+        check_eq!(jumps(None), 2);
+        check_eq!(current_g(), g);
+        let mut ran = 0;
+        in_c(|| ran += 1);
+        check_eq!(ran, 1, "calls go on");
+        check_eq!(stackgate::park(0), Err(stackgate::ParkError::BelowC));
+    });
+    in_task(|| check_eq!(through(c_outer, || ()), 2, "another task calls, and is called back"));
+}
+
+fn a_callback_after_a_longjmp() {
+    in_task(|| {
+        jumps(Some(&mut || unreachable!("it is refused")));
+    });
+}
+
+/// C that was called from a task calls back on a stack of its own, which lies above the system stack, and below it.
+fn on_a_stack_of_cs_own() {
+    const STACK: usize = 256 << 10;
+    let memory: &'static mut [u128] = Box::leak(vec![0u128; 3 * STACK / 16].into_boxed_slice());
+    let start = memory.as_mut_ptr().cast::<c_void>().wrapping_byte_add(STACK);
+    unsafe extern "C" fn runs(below: *mut c_void) -> *mut c_void {
+        setup::adopted(|m| {
+            // SAFETY: this thread's m.
+            let top = unsafe { stackgate::arch::frame::Word::get((*m).g0.stack.top) as usize };
+            check_eq!(top, below.addr() + 2 * STACK, "the m knows its stack");
+            let run = |limit: *mut c_void| {
+                let mut task = setup::Task::new(64 << 10, entry);
+                check_eq!(task.resume(limit.expose_provenance()), stackgate::Resumed::Finished(5));
+            };
+            run(below);
+            run(below.wrapping_byte_add(2 * STACK));
+        });
+        core::ptr::null_mut()
+    }
+    unsafe extern "C" fn entry(limit: usize) -> usize {
+        let limit: *mut c_void = core::ptr::with_exposed_provenance_mut(limit);
+        let mut runs = 0;
+        let mut f = || {
+            runs += 1;
+            // The next callback arrives where C's own frames are, on the system stack.
+            check_eq!(through(c_outer, || runs += 1), 2);
+        };
+        let mut closure: Closure<'_> = &mut f;
+        let mut args = [(&raw mut closure).cast::<c_void>(), limit, limit.wrapping_byte_add(STACK)];
+        // SAFETY: C passes the closure to `test_run`; nobody else uses the stack.
+        let result = unsafe { arch::asmcgocall(c_on_stack, (&raw mut args).cast()) };
+        check_eq!(runs, 2);
+        result as usize
+    }
+    // SAFETY: the middle of the memory is the thread's stack, what lies on its sides C's own.
+    unsafe {
+        let mut attributes = core::mem::zeroed::<libc::pthread_attr_t>();
+        let mut thread = core::mem::zeroed();
+        assert_eq!(libc::pthread_attr_init(&mut attributes), 0);
+        assert_eq!(libc::pthread_attr_setstack(&mut attributes, start, STACK), 0);
+        let below = start.wrapping_byte_sub(STACK);
+        extern "C" fn begins(below: *mut c_void) -> *mut c_void {
+            // SAFETY: what `pthread_create` passes.
+            unsafe { runs(below) }
+        }
+        assert_eq!(libc::pthread_create(&mut thread, &attributes, begins, below), 0);
+        assert_eq!(libc::pthread_join(thread, core::ptr::null_mut()), 0);
+    }
+}
+
 cases! {
     "nesting";
     "depth 1" => || on_a_thread_with_room(1);
@@ -152,5 +240,8 @@ cases! {
     "errno" => errno_survives_a_callback;
     "qsort" => qsort_with_a_managed_comparator;
     "many callbacks in one call" => many_callbacks_in_one_call;
+    "a longjmp over managed frames" => a_longjmp_over_managed_frames;
+    "a callback after a longjmp" (fatal "callback after a longjmp") => a_callback_after_a_longjmp;
+    "on a stack of C's own" => on_a_stack_of_cs_own;
     "g0.sched.sp" => calls_in_a_callback_leave_the_m_as_it_was;
 }

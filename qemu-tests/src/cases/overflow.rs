@@ -39,7 +39,7 @@ unsafe extern "C" fn overflow_task_in_c(word: usize) -> usize {
 }
 
 /// A signal stack for this thread, with a guard.
-fn signal_stack(size: usize) -> StackBounds {
+pub fn signal_stack(size: usize) -> StackBounds {
     let page = Hosted.page_size();
     let size = size.next_multiple_of(page);
     let memory = Hosted.map(size + page).expect("memory");

@@ -512,7 +512,7 @@ fn spin() {
 }
 
 /// The signal of the timer. The program has one thread: under QEMU's i386 others would lose their storage.
-const TICK: c_int = libc::SIGALRM;
+pub const TICK: c_int = libc::SIGALRM;
 
 /// Has [`TICK`] come once after so many microseconds, or again and again.
 fn tick(after: libc::suseconds_t, again: bool) {
@@ -523,7 +523,7 @@ fn tick(after: libc::suseconds_t, again: bool) {
 }
 
 /// Runs `f` while [`TICK`] comes 10 000 times a second, or as often as the system can.
-fn interrupted(f: impl FnOnce()) {
+pub fn interrupted(f: impl FnOnce()) {
     tick(100, true);
     f();
     tick(0, false);
@@ -795,7 +795,7 @@ static IN_TASK: AtomicBool = AtomicBool::new(false);
 static BASE: [AtomicUsize; 2] = [AtomicUsize::new(0), AtomicUsize::new(0)];
 
 /// What LLVM's tables say holds in prologues and epilogues too. Elsewhere a trace that begins there may be short.
-const EXACT: bool = !arch::EXIDX && !arch::RECORD.pc_is_in_next;
+pub const EXACT: bool = !arch::EXIDX && !arch::RECORD.pc_is_in_next;
 
 unsafe extern "C" fn storms(_: c_int, _: *mut c_void, ucontext: *mut c_void) -> Verdict {
     if !IN_TASK.load(Ordering::Relaxed) {

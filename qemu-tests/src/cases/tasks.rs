@@ -4,9 +4,10 @@ use crate::setup::{Task, adopted, in_c, in_callback, in_task};
 use crate::{cases, check, check_eq};
 use core::ffi::c_void;
 use core::sync::atomic::{AtomicUsize, Ordering};
+use stackgate::traceback::{Stop, Traceback};
 use stackgate::{
-    G, GState, Resumed, arch, current_g, g_init, m_adopt, m_release, notify_runtime_init_done, park, resume,
-    runtime_init_begin, wait_runtime_init_done,
+    G, GState, ResumeError, Resumed, arch, current_g, finish, g_init, m_adopt, m_release,
+    notify_runtime_init_done, park, resume, runtime_init_begin, wait_runtime_init_done,
 };
 
 unsafe extern "C" fn echoes(mut word: usize) -> usize {
@@ -36,6 +37,49 @@ fn finished_ones_are_used_again() {
             let [limit, top] = ends.map(core::ptr::with_exposed_provenance_mut);
             // SAFETY: the same memory, whose task has finished.
             check!(unsafe { g_init(&raw mut *task.g, limit, top, echoes) }.is_ok());
+        }
+    });
+}
+
+/// Finishes below frames that are not left one by one, and whose catch nobody takes back.
+#[inline(never)]
+fn finishes_deep(levels: usize, word: usize) -> usize {
+    if levels == 0 {
+        // SAFETY: nobody has an address of a frame.
+        unsafe { finish(word) }.expect("a task finishes");
+    }
+    core::hint::black_box(finishes_deep(levels - 1, word)) + 1
+}
+
+unsafe extern "C" fn finishes(word: usize) -> usize {
+    let word = park(word).expect("a task parks");
+    in_c(|| in_callback(|| ()));
+    finishes_deep(5, word)
+}
+
+fn finished_from_deep_below() {
+    adopted(|m| {
+        let mut task = Task::new(16 << 10, finishes);
+        for round in 0..100 {
+            // SAFETY: this thread's m.
+            let sp = || unsafe { arch::frame::Word::get((*m).g0.sched.sp) };
+            check_eq!(task.resume(round), Resumed::Parked(round));
+            let before = sp();
+            check_eq!(task.resume(round + 7), Resumed::Finished(round + 7), "not what its function returns");
+            check_eq!(sp(), before, "the system stack");
+            // SAFETY: this thread's m.
+            check!(unsafe { (*m).curg.get().is_null() }, "nothing runs");
+            check_eq!(arch::frame::Word::get(task.g.state), GState::Finished as u64);
+            // SAFETY: refused, as one whose function has returned is.
+            check_eq!(unsafe { resume(&raw mut *task.g, 0) }, Err(ResumeError::NotParked));
+            // SAFETY: not running.
+            let mut none = unsafe { Traceback::of(&*task.g) };
+            check_eq!((none.next(), none.stop()), (None, Some(Stop::NoTask)));
+            let stack = task.g.stack;
+            let ends = [stack.limit, stack.top].map(|end| arch::frame::Word::get(end) as usize);
+            let [limit, top] = ends.map(core::ptr::with_exposed_provenance_mut);
+            // SAFETY: the same memory, whose task has finished.
+            check!(unsafe { g_init(&raw mut *task.g, limit, top, finishes) }.is_ok());
         }
     });
 }
@@ -261,6 +305,7 @@ cases! {
     "tasks";
     "words each way" => words_each_way;
     "reuse" => finished_ones_are_used_again;
+    "finish" => finished_from_deep_below;
     "user words" => the_embedders_words_are_kept;
     "turns" => tasks_take_turns_between_their_calls;
     "ten thousand" => ten_thousand_tasks;

@@ -10,9 +10,9 @@ use core::hint::black_box;
 use core::ptr::null_mut;
 use stackgate::arch::asmcgocall;
 use stackgate::traceback::{
-    ContextArg, ContextFn, Frames, Function, MAX_C_FRAMES, MAX_FRAMES_PER_PC, Pc, RegisterError,
-    SetTracebackError, Stop, SymbolizerArg, SymbolizerFn, Traceback, TracebackArg, TracebackFn, Walker,
-    callers, callers_pcs, print, register_functions, set_cgo_traceback,
+    ContextArg, ContextFn, ContextPlace, Frames, Function, MAX_C_FRAMES, MAX_FRAMES_PER_PC, Pc,
+    RegisterError, SetTracebackError, Stop, SymbolizerArg, SymbolizerFn, Traceback, TracebackArg,
+    TracebackFn, Walker, callers, callers_pcs, print, register_functions, set_cgo_traceback,
 };
 use stackgate::{CallbackFn, EntryFn, G, Resumed, arch, on_system_stack};
 use std::sync::Mutex;
@@ -540,7 +540,9 @@ fn second_set() {
     check_eq!(set(Some(first.0), Some(odd_contexts), Some(first.2)), other);
     check_eq!(set(Some(traceback_without_end), Some(first.1), Some(first.2)), other);
     check_eq!(set(None, None, None), other, "not to be taken away either");
-    let context = stackgate::traceback::acquire_context();
+    let mut place = ContextPlace::new();
+    // SAFETY: it stays where it is.
+    let context = unsafe { stackgate::traceback::acquire_context(&raw mut place) };
     check_eq!(context, 1, "the first set is there");
     stackgate::traceback::release_context(context);
     stackgate::traceback::release_context(0);

@@ -52,7 +52,7 @@ const C_PREFIX: &str = "stackgate_";
 /// A path that hangs takes longer than this.
 const TIME_LIMIT: Duration = Duration::from_secs(60);
 
-/// Functions of the C interface that run on a system stack alone, as their documentation says.
+/// Functions that run on a system stack alone, as their documentation says.
 const SYSTEM_STACK: &[&str] = &[
     "stackgate_m_adopt",
     "stackgate_m_release",
@@ -63,6 +63,8 @@ const SYSTEM_STACK: &[&str] = &[
     "stackgate_notify_runtime_init_done",
     "stackgate_wait_runtime_init_done",
     "stackgate_panic",
+    "stackgate_libc::symbolizer::install",
+    "stackgate_libc::symbolizer::install_from",
 ];
 
 /// What to do with the result.
