@@ -847,7 +847,10 @@ fn with_bounds(m: &mut M) {
 unsafe extern "C" fn step_run(g: *mut G, word: usize) -> usize {
     // SAFETY: a parked g, on an m that runs nothing.
     let word = unsafe {
-        if BY_FUNCTION.swap(false, Ordering::Relaxed) {
+        // Not `swap`: a signal at each of its instructions would take its reservation away for ever.
+        let by_function = BY_FUNCTION.load(Ordering::Relaxed);
+        BY_FUNCTION.store(false, Ordering::Relaxed);
+        if by_function {
             any(arch::resume_full as unsafe extern "C" fn(*mut G, usize) -> usize)(g, word)
         } else {
             arch::resume(g, word)

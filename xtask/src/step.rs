@@ -117,9 +117,11 @@ const UNREACHED: &[(&str, &str, &str)] = &[
     ("mcall_light", "trap", BEHIND_NO_RETURN),
     // The TOC's restoration that every call through a pointer has behind it on ppc64le.
     ("mcall_light", "ld r2,24(r1)", BEHIND_NO_RETURN),
-    // ppc64le's global entry of `ccall`.
+    // ppc64le's global entries.
     ("ccall", "lis r2,", BY_POINTER_ONLY),
     ("ccall", "addi r2,r2,", BY_POINTER_ONLY),
+    ("resume_light", "lis r2,", BY_POINTER_ONLY),
+    ("resume_light", "addi r2,r2,", BY_POINTER_ONLY),
     ("g_start", "nop", "stands before the label, for unwinders that look one byte back"),
 ];
 
