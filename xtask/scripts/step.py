@@ -33,7 +33,7 @@ ranges, data = ranges_of("STEP_RANGES"), ranges_of("STEP_DATA")
 labels = [int(text, 16) for text in os.environ["STEP_LABELS"].split(",") if text]
 kept = [name for name in os.environ["STEP_KEPT"].split(",") if name]
 losing = os.environ["STEP_LOSING"].split(",")
-# What gdb calls the value of a register that is lost.
+# What gdb calls the value of a register that is lost, and each part of a vector's.
 NOT_SAVED = "<not saved>"
 # What a caller's registers held when it called, by its SP and name.
 callers = {}
@@ -100,7 +100,7 @@ def check_caller(pc):
         callers[who] = now
     for name, value in callers.get(who, now).items():
         # gdb's own reader of epilogues sees past a rule that says so.
-        lost = NOT_SAVED in (now[name], value) and here.name() in losing
+        lost = NOT_SAVED in now[name] + value and here.name() in losing
         if now[name] != value and not lost:
             print("! %x the caller's %s is %s and was %s" % (pc, name, now[name], value))
     bottom = int(here.read_register("sp"))
