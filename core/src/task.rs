@@ -333,6 +333,7 @@ impl fmt::Display for ResumeError {
 ///
 /// # Safety
 /// `g` is valid, and no other thread resumes it at the same time.
+#[inline]
 pub unsafe fn resume(g: *mut G, word_in: usize) -> Result<Resumed, ResumeError> {
     let g0 = current_g().ok_or(ResumeError::NoM)?;
     // SAFETY: the current g is valid, and so is `g`.
