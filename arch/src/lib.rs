@@ -25,9 +25,10 @@
 //! | [`gogo`] | a system stack | runs a g, and does not come back |
 //! | [`resume`] | a system stack | runs a g until it parks or ends; inlined |
 //! | [`park`] | a managed stack | goes back to the `resume` that ran this g; inlined |
+//! | [`switch_to`] | a managed stack | `park`, and `resume` of another g in its place; inlined |
 //! | [`resume_full`] | a system stack | `resume` as a function, for C |
 //! | [`park_full`] | a managed stack | `park` as a function, for C |
-//! | `resume_light`, `park_light`, `mcall_light` | | the switches of these, out of line |
+//! | `resume_light`, `park_light`, `mcall_light`, `switch_light` | | the switches of these, out of line |
 //! | [`cgocallback`] | a system stack | runs managed code on curg, called by C-ABI code |
 //! | [`crosscall2`] | a system stack | the same, for managed code without callee-saved registers |
 //! | [`crosscall2_panic`] | a system stack | the three-argument form of it, without a context |
@@ -126,7 +127,7 @@ pub type NativeWord = <Native as Cpu>::Word;
 pub use native::asm::{
     asmcgocall, asmcgocall_catch, callback_return, ccall, cgocallback, crosscall1, crosscall2,
     crosscall2_panic, current, g_begin, getg, gogo, mcall, park, park_full, resume, resume_full, setg,
-    sigtramp, systemstack, throw_to,
+    sigtramp, switch_to, systemstack, throw_to,
 };
 pub use native::frame::{
     AsmcgocallFrame, BEGIN_BELOW_BASE, BaseFrame, CallbackEntry, CallbackFrame, CalleeSaved, CatchFrame,
@@ -177,11 +178,13 @@ mod contract {
     const _: unsafe extern "C" fn(SystemFn, *mut c_void) = asm::systemstack;
     const _: unsafe extern "C" fn(McallFn) = asm::mcall;
     const _: unsafe extern "C" fn(*mut G<Native>, usize) -> ! = asm::gogo;
-    const _: unsafe fn(*mut G<Native>, usize) -> usize = asm::resume;
+    const _: unsafe fn(*mut G<Native>, usize) -> (usize, *mut G<Native>) = asm::resume;
     const _: unsafe fn(usize) -> usize = asm::park;
+    const _: unsafe fn(*mut G<Native>, usize) -> usize = asm::switch_to;
     const _: unsafe extern "C" fn(*mut G<Native>, usize) -> usize = asm::resume_full;
     const _: unsafe extern "C" fn(usize) -> usize = asm::park_full;
-    const _: [unsafe extern "C" fn(); 3] = [asm::resume_light, asm::park_light, asm::mcall_light];
+    const _: [unsafe extern "C" fn(); 4] =
+        [asm::resume_light, asm::park_light, asm::mcall_light, asm::switch_light];
     const _: unsafe extern "C" fn() = asm::g_start;
     const _: unsafe extern "C" fn(CallbackFn, *mut c_void, usize, usize) = asm::cgocallback;
     const _: unsafe extern "C" fn(CallbackFn, *mut c_void, c_int, usize) = asm::crosscall2;
@@ -198,7 +201,7 @@ mod contract {
     const _: usize = unwind::ENTRY_RECORD;
     const _: [usize; 4] = [unwind::SP, unwind::FP, unwind::CFA_ABOVE_SP, unwind::RED_ZONE];
     const _: [bool; 2] = [unwind::RECORD_ENDS_FRAME, unwind::EXIDX];
-    const _: [crate::frame::Register; 3] = unwind::LEFT_IN;
+    const _: [crate::frame::Register; 4] = unwind::LEFT_IN;
     const _: crate::frame::Register = unwind::CATCH_IN;
     const _: crate::frame::Layout = unwind::Ucontext::LAYOUT;
 }

@@ -179,6 +179,7 @@ crossings! {
     ParkFull = park_full,
     ResumeLight = resume_light,
     ParkLight = park_light,
+    SwitchLight = switch_light,
     GStart = g_start,
     Cgocallback = cgocallback,
     Crosscall2 = crosscall2,
@@ -207,13 +208,14 @@ pub fn in_crossing(pc: usize) -> bool {
 
 impl Registers {
     /// The g that `crossing` is leaving, while it is curg no longer and SP is on its stack still. Only
-    /// `park_light`, `mcall_light` and `g_start` leave one.
+    /// `park_light`, `mcall_light`, `g_start` and `switch_light` leave one.
     pub fn left_g(&self, crossing: Crossing) -> Option<usize> {
-        let [park, mcall, g_start] = native::unwind::LEFT_IN;
+        let [park, mcall, g_start, switch] = native::unwind::LEFT_IN;
         let register = match crossing {
             Crossing::ParkLight => park,
             Crossing::McallLight => mcall,
             Crossing::GStart => g_start,
+            Crossing::SwitchLight => switch,
             _ => return None,
         };
         self.get(register.dwarf as usize)

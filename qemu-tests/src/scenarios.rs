@@ -255,6 +255,17 @@ pub const SCENARIOS: &[Scenario] = &[
         ],
     },
     Scenario {
+        name: "switch_to",
+        way: Way::Task(step_switches),
+        steps: &[
+            step("switch_light", task!("switch_light switches"), "switches"),
+            step("switch_light", "switch_light g_start run main", ""),
+            step("g_start", "g_start run main", ""),
+            step("switch_light", task!("switch_light switched"), "switched"),
+            step("switch_light", task!("switch_light switches"), "switches"),
+        ],
+    },
+    Scenario {
         name: "a callback",
         way: Way::Task(step_called_back),
         steps: &[
@@ -644,6 +655,29 @@ unsafe extern "C" fn step_parks_by_functions(_: usize) -> usize {
     let word = unsafe { any(arch::park_full as unsafe extern "C" fn(usize) -> usize)(1) };
     // SAFETY: the same, resumed by a function and then inline.
     black_box(word + unsafe { arch::park(2) });
+    black_box(END)
+}
+
+#[unsafe(no_mangle)]
+#[inline(never)]
+unsafe extern "C" fn step_switches(_: usize) -> usize {
+    let (this, mut other) = (arch::current(), G::default());
+    // SAFETY: in a task, not below C; the stack is for the other one alone, which is left for good.
+    unsafe {
+        let size = (Word::get((*this).stack.top) - Word::get((*this).stack.limit)) as usize;
+        let limit = spare(size);
+        g_init(&raw mut other, limit, limit.add(size), step_switched).expect("a good stack");
+        black_box(arch::switch_to(&raw mut other, this.expose_provenance()));
+    }
+    black_box(END)
+}
+
+/// The task that is switched to.
+#[unsafe(no_mangle)]
+#[inline(never)]
+unsafe extern "C" fn step_switched(other: usize) -> usize {
+    // SAFETY: the task that has switched here.
+    black_box(unsafe { arch::switch_to(core::ptr::with_exposed_provenance_mut(other), 1) });
     black_box(END)
 }
 

@@ -265,7 +265,8 @@ const NAMES: &[(&str, &str)] = &[
 ];
 
 /// Crossings that C cannot call as functions.
-const NOT_FOR_C: &[&str] = &["current", "ccall", "resume", "park", "g_start", "crosscall2_win64"];
+const NOT_FOR_C: &[&str] =
+    &["current", "ccall", "resume", "park", "switch_to", "g_start", "crosscall2_win64"];
 
 /// A crossing as a function without a body, under the name that C knows it by.
 fn crossing(item: Item) -> Option<Item> {

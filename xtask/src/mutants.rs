@@ -537,6 +537,7 @@ mod tests {
                 "ccall",
                 "throw_to",
                 "park_light",
+                "switch_light",
                 "gogo",
                 "resume_light",
                 "cgocallback",

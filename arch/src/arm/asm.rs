@@ -869,7 +869,7 @@ pub unsafe extern "C" fn gogo(g: *mut G<Arm> /* r0 */, value: usize /* r1 */) ->
 }
 
 /// Runs a parked g on this m until it parks or its function returns. In: the word that its `park` returns;
-/// out: the word that it parks with.
+/// out: the word that it parks with, and the g that has come back: another one where this one has switched to it.
 ///
 /// Inlined where it is used: the compiler keeps what it needs of the callee-saved registers, and only those that
 /// it reserves for itself are saved here. [`resume_full`] is for callers who cannot say so.
@@ -880,15 +880,15 @@ pub unsafe extern "C" fn gogo(g: *mut G<Arm> /* r0 */, value: usize /* r1 */) ->
 /// # Safety
 /// The current g is a g0 whose m runs nothing. `g` is parked, and no other thread runs it.
 #[inline(always)]
-pub unsafe fn resume(g: *mut G<Arm>, value: usize) -> usize {
-    let out;
+pub unsafe fn resume(g: *mut G<Arm>, value: usize) -> (usize, *mut G<Arm>) {
+    let (out, left);
     // SAFETY: by the caller; what is lost is named. The stack below SP is free for a call.
     unsafe {
         #[cfg(not(stackgate_thumb))]
         asm!(
             "bl {light}",
             light = sym resume_light,
-            inlateout("r1") g => _,
+            inlateout("r1") g => left,
             inlateout("r0") value => out,
             lateout("r4") _, lateout("r8") _, lateout("r9") _, lateout("r10") _, lateout("r7") _,
             lateout("d8") _, lateout("d9") _, lateout("d10") _, lateout("d11") _,
@@ -899,7 +899,7 @@ pub unsafe fn resume(g: *mut G<Arm>, value: usize) -> usize {
         asm!(
             "bl {light}",
             light = sym resume_light,
-            inlateout("r1") g => _,
+            inlateout("r1") g => left,
             inlateout("r0") value => out,
             lateout("r4") _, lateout("r8") _, lateout("r9") _, lateout("r10") _, lateout("r11") _,
             lateout("d8") _, lateout("d9") _, lateout("d10") _, lateout("d11") _,
@@ -907,7 +907,7 @@ pub unsafe fn resume(g: *mut G<Arm>, value: usize) -> usize {
             clobber_abi("C"),
         );
     }
-    out
+    (out, left)
 }
 
 /// Parks the current g: the `resume` that runs it returns `value`. Returns what the next `resume` of this g
@@ -943,6 +943,54 @@ pub unsafe fn park(value: usize) -> usize {
             "b {light}",
             "2:",
             light = sym park_light,
+            inlateout("r0") value => out,
+            lateout("r4") _, lateout("r8") _, lateout("r9") _, lateout("r10") _, lateout("r11") _,
+            lateout("d8") _, lateout("d9") _, lateout("d10") _, lateout("d11") _,
+            lateout("d12") _, lateout("d13") _, lateout("d14") _, lateout("d15") _,
+            clobber_abi("C"),
+        );
+    }
+    out
+}
+
+/// Parks the current g and runs another on the same m, without going by its system stack: the `resume` that ran this
+/// one runs that one now, and is who it comes back to. Returns what the next `resume` of this g, or the next switch to
+/// it, passes, perhaps on another thread.
+///
+/// What is left is marked as parked as soon as nothing of it is in use any more.
+///
+/// Inlined as [`resume`] is.
+///
+/// Runs on a managed stack, of which it uses 16 bytes.
+/// Not for signal handlers.
+///
+/// # Safety
+/// As [`park`]. `g` is parked, is not the current one, and no other thread runs it.
+#[inline(always)]
+pub unsafe fn switch_to(g: *mut G<Arm>, value: usize) -> usize {
+    let out;
+    // SAFETY: as above. It goes on behind the jump.
+    unsafe {
+        #[cfg(not(stackgate_thumb))]
+        asm!(
+            label_2!(),
+            "b {light}",
+            "2:",
+            light = sym switch_light,
+            inlateout("r1") g => _,
+            inlateout("r0") value => out,
+            lateout("r4") _, lateout("r8") _, lateout("r9") _, lateout("r10") _, lateout("r7") _,
+            lateout("d8") _, lateout("d9") _, lateout("d10") _, lateout("d11") _,
+            lateout("d12") _, lateout("d13") _, lateout("d14") _, lateout("d15") _,
+            clobber_abi("C"),
+        );
+        #[cfg(stackgate_thumb)]
+        asm!(
+            label_2!(),
+            "b {light}",
+            "2:",
+            light = sym switch_light,
+            inlateout("r1") g => _,
             inlateout("r0") value => out,
             lateout("r4") _, lateout("r8") _, lateout("r9") _, lateout("r10") _, lateout("r11") _,
             lateout("d8") _, lateout("d9") _, lateout("d10") _, lateout("d11") _,
@@ -1163,6 +1211,74 @@ pub(crate) unsafe extern "C" fn park_light() {
         sched_sp = const offset_of!(G<Arm>, sched.sp),
         g0_sp = const offset_of!(M<Arm>, g0.sched.sp),
         curg = const offset_of!(M<Arm>, curg),
+        r5 = const offset_of!(SwitchFrame, r5),
+        r6 = const offset_of!(SwitchFrame, r6),
+        link = const offset_of!(SwitchFrame, link),
+        pc = const offset_of!(SwitchFrame, pc),
+        size = const size_of::<SwitchFrame>(),
+    )
+}
+
+/// The switch of [`switch_to`]: goes on at the address in `lr` when the g is resumed, with r5, r6, the frame pointer and SP as they
+/// were.
+///
+/// Runs on a managed stack, of which it uses 16 bytes.
+/// Not for signal handlers.
+///
+/// # Safety
+/// As [`switch_to`]; not callable from Rust, since it does not return to its caller.
+///
+/// # Registers
+/// In: `r1` g, `r0` value, `lr` where the current g goes on. Out, there: `r0`. Clobbered there: all but r5, r6 and the frame
+/// pointer.
+#[unsafe(naked)]
+#[unsafe(link_section = "stackgate_text")]
+#[unsafe(export_name = "stackgate_switch_light")]
+pub(crate) unsafe extern "C" fn switch_light() {
+    naked_asm!(
+        begins!(),
+        // The SwitchFrame. Jumped to, with the address in lr where this g goes on.
+        "push {{r5, r6, rfp, lr}}",            ".cfi_adjust_cfa_offset {size}", switch_saved!(),
+        goes_on!(".save {{r5, r6, rfp, lr}}"),
+
+        g_place!("r12", "r3"),
+        "add r12, r12, r3",
+        "ldr r2, [r12]",
+        "ldr r3, [r2, #{m_out}]",
+        "str sp, [r2, #{sched_sp}]",
+
+        // What unwinders follow from the other g's first frame; then that is curg, and this one has no m.
+        "ldr r5, [r1, #{top}]",
+        "ldr r6, [r3, #{g0_sp}]",
+        "str r6, [r5, #{parent} - {base}]",
+        "str r3, [r1, #{m_out}]",
+        "str r1, [r3, #{curg}]",
+        "str r1, [r12]",
+        "mov r5, #0",
+        "str r5, [r2, #{m_out}]",
+
+        // On the other g, at the SwitchFrame that it has left: the rules above describe that as well, but for what
+        // it has not kept. Nothing of this one is in use any more.
+        "ldr sp, [r1, #{sched_sp}]",           others_lost!(),
+        "mov r5, #{parked}",
+        "str r5, [r2, #{state}]",
+        "pop {{r5, r6, rfp, lr}}",             ".cfi_adjust_cfa_offset -{size}", switch_restored!(), goes_on!(),
+        // Not by lr, which the return predictor would take for a return.
+        "mov r12, lr",
+        "bx r12",
+        ".balign 4",
+        g_literal!(),
+        ends!(),
+        ahead = const PC_AHEAD,
+        m_out = const offset_of!(G<Arm>, m_out),
+        top = const offset_of!(G<Arm>, stack) + offset_of!(Stack<Arm>, top),
+        state = const offset_of!(G<Arm>, state),
+        parked = const crate::GState::Parked as usize,
+        sched_sp = const offset_of!(G<Arm>, sched.sp),
+        g0_sp = const offset_of!(M<Arm>, g0.sched.sp),
+        curg = const offset_of!(M<Arm>, curg),
+        base = const size_of::<BaseFrame>(),
+        parent = const offset_of!(BaseFrame, parent),
         r5 = const offset_of!(SwitchFrame, r5),
         r6 = const offset_of!(SwitchFrame, r6),
         link = const offset_of!(SwitchFrame, link),

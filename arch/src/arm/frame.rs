@@ -119,14 +119,14 @@ crate::frames! {
     /// `stackgate_resume`, `stackgate_park` and `mcall` have put a `Crosscall2Frame` above it.
     Either frame SwitchFrame {
         /// General; brings the frame to a multiple of 8.
-        r5: W32, [R5] "`resume`, `park`, `mcall`" => "the switch back";
+        r5: W32, [R5] "`resume`, `park`, `switch_to`, `mcall`" => "the switch back";
         /// Base pointer of a frame of variable size.
-        r6: W32, [R6] "`resume`, `park`, `mcall`" => "the switch back";
+        r6: W32, [R6] "`resume`, `park`, `switch_to`, `mcall`" => "the switch back";
         /// Frame pointer; start of the frame record.
-        link: W32, [FP] "`g_init`, `resume`, `park`, `mcall`, `stack_moved`" => "the switch back; tracebacks";
+        link: W32, [FP] "`g_init`, `resume`, `park`, `switch_to`, `mcall`, `stack_moved`" => "the switch back; tracebacks";
         /// Where `resume` was called, or `park` and `mcall` go on: for a g that has not run yet, its beginning. Its
         /// bit 0 says Thumb.
-        pc: W32, [LR] "`g_init`, `resume`, `park`, `mcall`" => "the switch back; tracebacks";
+        pc: W32, [LR] "`g_init`, `resume`, `park`, `switch_to`, `mcall`" => "the switch back; tracebacks";
     }
 
     /// The upper end of a managed stack.

@@ -33,9 +33,9 @@ pub const EXIDX: bool = true;
 /// The DWARF number under which an unwinder keeps the PC. The return address column of the call frame
 /// information is LR's, 14: a program that a signal interrupts has both.
 pub const RA: usize = PC.dwarf as usize;
-/// Where `park`, `mcall` and `g_start`, in this order, keep the g that they leave from the moment when it is no
+/// Where `park`, `mcall`, `g_start` and `switch_to`, in this order, keep the g that they leave from the moment when it is no
 /// longer curg until SP has left its stack.
-pub const LEFT_IN: [Register; 3] = [R1, R1, R1];
+pub const LEFT_IN: [Register; 4] = [R1, R1, R1, R2];
 /// Where `throw_to` keeps its catch from the moment when `g0.sched.sp` is back until SP is there.
 pub const CATCH_IN: Register = R0;
 /// Where `sigtramp` has the `ucontext_t` that it was called with.

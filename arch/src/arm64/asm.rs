@@ -780,7 +780,7 @@ pub unsafe extern "C" fn gogo(g: *mut G<Arm64> /* x0 */, value: usize /* x1 */) 
 }
 
 /// Runs a parked g on this m until it parks or its function returns. In: the word that its `park` returns;
-/// out: the word that it parks with.
+/// out: the word that it parks with, and the g that has come back: another one where this one has switched to it.
 ///
 /// Inlined where it is used: the compiler keeps what it needs of the callee-saved registers, and only those that
 /// it reserves for itself are saved here. [`resume_full`] is for callers who cannot say so.
@@ -791,14 +791,15 @@ pub unsafe extern "C" fn gogo(g: *mut G<Arm64> /* x0 */, value: usize /* x1 */) 
 /// # Safety
 /// The current g is a g0 whose m runs nothing. `g` is parked, and no other thread runs it.
 #[inline(always)]
-pub unsafe fn resume(g: *mut G<Arm64>, value: usize) -> usize {
-    let out;
+pub unsafe fn resume(g: *mut G<Arm64>, value: usize) -> (usize, *mut G<Arm64>) {
+    let (out, left);
     // SAFETY: by the caller; what is lost is named. The stack below SP is free for a call.
     unsafe {
         asm!(
             "bl {light}",
             light = sym resume_light,
             inlateout("x1") g => _,
+            lateout("x12") left,
             inlateout("x0") value => out,
             lateout("x20") _, lateout("x21") _, lateout("x22") _, lateout("x23") _, lateout("x24") _,
             lateout("x25") _, lateout("x26") _, lateout("x27") _, lateout("x28") _,
@@ -808,7 +809,7 @@ pub unsafe fn resume(g: *mut G<Arm64>, value: usize) -> usize {
             clobber_abi("C"),
         );
     }
-    out
+    (out, left)
 }
 
 /// Parks the current g: the `resume` that runs it returns `value`. Returns what the next `resume` of this g
@@ -832,6 +833,43 @@ pub unsafe fn park(value: usize) -> usize {
             "2:",
             jump_pad!(),
             light = sym park_light,
+            inlateout("x0") value => out,
+            lateout("x20") _, lateout("x21") _, lateout("x22") _, lateout("x23") _, lateout("x24") _,
+            lateout("x25") _, lateout("x26") _, lateout("x27") _, lateout("x28") _,
+            // The vector registers whole: C keeps their lower halves, and this does not.
+            lateout("v8") _, lateout("v9") _, lateout("v10") _, lateout("v11") _,
+            lateout("v12") _, lateout("v13") _, lateout("v14") _, lateout("v15") _,
+            clobber_abi("C"),
+        );
+    }
+    out
+}
+
+/// Parks the current g and runs another on the same m, without going by its system stack: the `resume` that ran this
+/// one runs that one now, and is who it comes back to. Returns what the next `resume` of this g, or the next switch to
+/// it, passes, perhaps on another thread.
+///
+/// What is left is marked as parked as soon as nothing of it is in use any more.
+///
+/// Inlined as [`resume`] is.
+///
+/// Runs on a managed stack, of which it uses 32 bytes.
+/// Not for signal handlers.
+///
+/// # Safety
+/// As [`park`]. `g` is parked, is not the current one, and no other thread runs it.
+#[inline(always)]
+pub unsafe fn switch_to(g: *mut G<Arm64>, value: usize) -> usize {
+    let out;
+    // SAFETY: as above. It goes on behind the jump.
+    unsafe {
+        asm!(
+            "adr x9, 2f",
+            "b {light}",
+            "2:",
+            jump_pad!(),
+            light = sym switch_light,
+            inlateout("x1") g => _,
             inlateout("x0") value => out,
             lateout("x20") _, lateout("x21") _, lateout("x22") _, lateout("x23") _, lateout("x24") _,
             lateout("x25") _, lateout("x26") _, lateout("x27") _, lateout("x28") _,
@@ -1110,6 +1148,77 @@ pub(crate) unsafe extern "C" fn park_light() {
         sched_sp = const offset_of!(G<Arm64>, sched.sp),
         g0_sp = const offset_of!(M<Arm64>, g0.sched.sp),
         curg = const offset_of!(M<Arm64>, curg),
+        x19 = const offset_of!(SwitchFrame, x19),
+        x29 = const offset_of!(SwitchFrame, x29),
+        pc = const offset_of!(SwitchFrame, pc),
+        size = const size_of::<SwitchFrame>(),
+    )
+}
+
+/// The switch of [`switch_to`]: goes on at the address in `x9` when the g is resumed, with `x19`, `x29` and SP as they
+/// were.
+///
+/// Runs on a managed stack, of which it uses 32 bytes.
+/// Not for signal handlers.
+///
+/// # Safety
+/// As [`switch_to`]; not callable from Rust, since it does not return to its caller.
+///
+/// # Registers
+/// In: `x1` g, `x0` value, `x9` where the current g goes on. Out, there: `x0`. Clobbered there: all but `x19` and `x29`.
+#[unsafe(naked)]
+#[unsafe(link_section = "stackgate_text")]
+#[unsafe(export_name = "stackgate_switch_light")]
+pub(crate) unsafe extern "C" fn switch_light() {
+    naked_asm!(
+        ".cfi_startproc",
+        // Jumped to: the call instruction would leave a return address that nobody returns to.
+        ".cfi_register x30, x9",
+        // The SwitchFrame.
+        "sub sp, sp, {size}",                  ".cfi_def_cfa_offset {size}",
+        "stp x29, x9, [sp, {x29}]",            ".cfi_rel_offset x29, {x29}", ".cfi_rel_offset x30, {pc}",
+        "str x19, [sp, {x19}]",                ".cfi_rel_offset x19, {x19}",
+
+        g_place!("x10", "x11"),
+        "ldr x12, [x10, x11]",
+        "ldr x13, [x12, {m_out}]",
+        "mov x14, sp",
+        "str x14, [x12, {sched_sp}]",
+
+        // What unwinders follow from the other g's first frame; then that is curg, and this one has no m.
+        "ldr x14, [x1, {top}]",
+        "ldr x15, [x13, {g0_sp}]",
+        "stur x15, [x14, {parent} - {base}]",
+        "str x13, [x1, {m_out}]",
+        "str x1, [x13, {curg}]",
+        "str x1, [x10, x11]",
+        "str xzr, [x12, {m_out}]",
+
+        // On the other g, at the SwitchFrame that it has left: the rules above describe that as well, but for what
+        // it has not kept. Nothing of this one is in use any more.
+        "ldr x14, [x1, {sched_sp}]",
+        "mov sp, x14",
+        ".cfi_undefined x20", ".cfi_undefined x21", ".cfi_undefined x22", ".cfi_undefined x23",
+        ".cfi_undefined x24", ".cfi_undefined x25", ".cfi_undefined x26", ".cfi_undefined x27",
+        ".cfi_undefined x28", ".cfi_undefined d8", ".cfi_undefined d9", ".cfi_undefined d10",
+        ".cfi_undefined d11", ".cfi_undefined d12", ".cfi_undefined d13", ".cfi_undefined d14",
+        ".cfi_undefined d15",
+        "mov x14, {parked}",
+        "str x14, [x12, {state}]",
+        "ldr x19, [sp, {x19}]",                ".cfi_restore x19",
+        "ldp x29, x16, [sp, {x29}]",           ".cfi_restore x29", ".cfi_register x30, x16",
+        "add sp, sp, {size}",                  ".cfi_def_cfa_offset 0",
+        "br x16",
+        ".cfi_endproc",
+        m_out = const offset_of!(G<Arm64>, m_out),
+        top = const offset_of!(G<Arm64>, stack) + offset_of!(Stack<Arm64>, top),
+        state = const offset_of!(G<Arm64>, state),
+        parked = const crate::GState::Parked as usize,
+        sched_sp = const offset_of!(G<Arm64>, sched.sp),
+        g0_sp = const offset_of!(M<Arm64>, g0.sched.sp),
+        curg = const offset_of!(M<Arm64>, curg),
+        base = const size_of::<BaseFrame>(),
+        parent = const offset_of!(BaseFrame, parent),
         x19 = const offset_of!(SwitchFrame, x19),
         x29 = const offset_of!(SwitchFrame, x29),
         pc = const offset_of!(SwitchFrame, pc),

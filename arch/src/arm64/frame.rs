@@ -125,11 +125,11 @@ crate::frames! {
         /// Keeps SP aligned.
         _reserved: W64, "nobody" => "nobody";
         /// Base pointer of a frame of variable size.
-        x19: W64, [X19] "`resume`, `park`, `mcall`" => "the switch back";
+        x19: W64, [X19] "`resume`, `park`, `switch_to`, `mcall`" => "the switch back";
         /// Frame pointer; start of the frame record.
-        x29: W64, [X29] "`g_init`, `resume`, `park`, `mcall`, `stack_moved`" => "the switch back; tracebacks";
+        x29: W64, [X29] "`g_init`, `resume`, `park`, `switch_to`, `mcall`, `stack_moved`" => "the switch back; tracebacks";
         /// Where `resume` was called, or `park` and `mcall` go on: for a g that has not run yet, its beginning.
-        pc: W64, [X30] "`g_init`, `resume`, `park`, `mcall`" => "the switch back; tracebacks";
+        pc: W64, [X30] "`g_init`, `resume`, `park`, `switch_to`, `mcall`" => "the switch back; tracebacks";
     }
 
     /// The upper end of a managed stack.

@@ -851,7 +851,7 @@ pub unsafe extern "C" fn gogo(g: *mut G<I386> /* first */, value: usize /* secon
 }
 
 /// Runs a parked g on this m until it parks or its function returns. In: the word that its `park` returns;
-/// out: the word that it parks with.
+/// out: the word that it parks with, and the g that has come back: another one where this one has switched to it.
 ///
 /// Inlined where it is used: the compiler keeps what it needs of the callee-saved registers, and only those that
 /// it reserves for itself are saved here. [`resume_full`] is for callers who cannot say so.
@@ -862,20 +862,20 @@ pub unsafe extern "C" fn gogo(g: *mut G<I386> /* first */, value: usize /* secon
 /// # Safety
 /// The current g is a g0 whose m runs nothing. `g` is parked, and no other thread runs it.
 #[inline(always)]
-pub unsafe fn resume(g: *mut G<I386>, value: usize) -> usize {
-    let out;
+pub unsafe fn resume(g: *mut G<I386>, value: usize) -> (usize, *mut G<I386>) {
+    let (out, left);
     // SAFETY: by the caller; what is lost is named. The stack below SP is free for a call.
     unsafe {
         asm!(
             "call {light}",
             light = sym resume_light,
-            inlateout("edx") g => _,
+            inlateout("edx") g => left,
             inlateout("eax") value => out,
             lateout("ebx") _, lateout("edi") _,
             clobber_abi("C"),
         );
     }
-    out
+    (out, left)
 }
 
 /// Parks the current g: the `resume` that runs it returns `value`. Returns what the next `resume` of this g
@@ -899,6 +899,39 @@ pub unsafe fn park(value: usize) -> usize {
             "4:",
             landing_pad!(),
             light = sym park_light,
+            inlateout("eax") value => out,
+            lateout("ebx") _, lateout("edi") _,
+            clobber_abi("C"),
+        );
+    }
+    out
+}
+
+/// Parks the current g and runs another on the same m, without going by its system stack: the `resume` that ran this
+/// one runs that one now, and is who it comes back to. Returns what the next `resume` of this g, or the next switch to
+/// it, passes, perhaps on another thread.
+///
+/// What is left is marked as parked as soon as nothing of it is in use any more.
+///
+/// Inlined as [`resume`] is.
+///
+/// Runs on a managed stack, of which it uses 12 bytes, 16 in position-independent code.
+/// Not for signal handlers.
+///
+/// # Safety
+/// As [`park`]. `g` is parked, is not the current one, and no other thread runs it.
+#[inline(always)]
+pub unsafe fn switch_to(g: *mut G<I386>, value: usize) -> usize {
+    let out;
+    // SAFETY: as above. It goes on behind the jump.
+    unsafe {
+        asm!(
+            label_4!("ecx", inline),
+            "jmp {light}",
+            "4:",
+            landing_pad!(),
+            light = sym switch_light,
+            inlateout("edx") g => _,
             inlateout("eax") value => out,
             lateout("ebx") _, lateout("edi") _,
             clobber_abi("C"),
@@ -1124,6 +1157,74 @@ pub(crate) unsafe extern "C" fn park_light() {
     )
 }
 
+/// The switch of [`switch_to`]: goes on at the address in `ecx` when the g is resumed, with `esi`, `ebp` and SP as they
+/// were.
+///
+/// Runs on a managed stack, of which it uses 12 bytes, 16 in position-independent code.
+/// Not for signal handlers.
+///
+/// # Safety
+/// As [`switch_to`]; not callable from Rust, since it does not return to its caller.
+///
+/// # Registers
+/// In: `edx` g, `eax` value, `ecx` where the current g goes on. Out, there: `eax`. Clobbered there: all but `esi` and `ebp`.
+#[unsafe(naked)]
+#[unsafe(link_section = "stackgate_text")]
+#[unsafe(export_name = "stackgate_switch_light")]
+pub(crate) unsafe extern "C" fn switch_light() {
+    naked_asm!(
+        ".cfi_startproc",
+        // Jumped to: the call instruction would leave a return address that nobody returns to.
+        ".cfi_def_cfa esp, 0", ".cfi_register eip, ecx",
+        // The SwitchFrame.
+        "sub esp, {size}",                     ".cfi_adjust_cfa_offset {size}",
+        "mov [esp + {pc}], ecx",               ".cfi_rel_offset eip, {pc}",
+        "mov [esp + {esi}], esi",              ".cfi_rel_offset esi, {esi}",
+        "mov [esp + {ebp}], ebp",              ".cfi_rel_offset ebp, {ebp}",
+
+        // The others are lost from here on.
+        ".cfi_undefined ebx", ".cfi_undefined edi",
+        g_place!("ebx"),
+        concat!("mov ecx, ", current_g!("ebx")),
+        "mov esi, [ecx + {m_out}]",
+        "mov [ecx + {sched_sp}], esp",
+
+        // What unwinders follow from the other g's first frame; then that is curg, and this one has no m.
+        "mov edi, [edx + {top}]",
+        "mov ecx, [esi + {g0_sp}]",
+        "mov [edi - {base} + {parent}], ecx",
+        "mov [edx + {m_out}], esi",
+        "mov ecx, [esi + {curg}]",
+        "mov [esi + {curg}], edx",
+        concat!("mov ", current_g!("ebx"), ", edx"),
+        "mov dword ptr [ecx + {m_out}], 0",
+
+        // On the other g, at the SwitchFrame that it has left: the rules above describe that as well. Nothing of
+        // this one is in use any more.
+        "mov esp, [edx + {sched_sp}]",
+        "mov dword ptr [ecx + {state}], {parked}",
+        "mov esi, [esp + {esi}]",              ".cfi_restore esi",
+        "mov ebp, [esp + {ebp}]",              ".cfi_restore ebp",
+        "mov ecx, [esp + {pc}]",               ".cfi_register eip, ecx",
+        "add esp, {size}",                     ".cfi_adjust_cfa_offset -{size}",
+        "jmp ecx",
+        ".cfi_endproc",
+        m_out = const offset_of!(G<I386>, m_out),
+        top = const offset_of!(G<I386>, stack) + offset_of!(Stack<I386>, top),
+        state = const offset_of!(G<I386>, state),
+        parked = const crate::GState::Parked as usize,
+        sched_sp = const offset_of!(G<I386>, sched.sp),
+        g0_sp = const offset_of!(M<I386>, g0.sched.sp),
+        curg = const offset_of!(M<I386>, curg),
+        base = const size_of::<BaseFrame>(),
+        parent = const offset_of!(BaseFrame, parent),
+        esi = const offset_of!(SwitchFrame, esi),
+        ebp = const offset_of!(SwitchFrame, ebp),
+        pc = const offset_of!(SwitchFrame, pc),
+        size = const size_of::<SwitchFrame>(),
+    )
+}
+
 /// Where a g's first `resume` arrives: runs its function, then parks it for the last time.
 ///
 /// Not a function: `resume` and `gogo` jump here, on the g's stack, with SP at its [`BaseFrame`] and the word
@@ -1152,16 +1253,16 @@ pub unsafe extern "C" fn g_start() {
         "call ecx",
 
         // On curg, which ends. From here on this is park, and nobody comes back. eax is the last word.
-        "mov edx, [esp + {parent}]",           ".cfi_def_cfa edx, {size}",
+        "mov ecx, [esp + {parent}]",           ".cfi_def_cfa ecx, {size}",
         g_place!("ebx", still),
-        concat!("mov ecx, ", current_g!("ebx")),
-        "mov esi, [ecx + {m_out}]",
-        "mov dword ptr [ecx + {state}], {finished}",
+        concat!("mov edx, ", current_g!("ebx")),
+        "mov esi, [edx + {m_out}]",
+        "mov dword ptr [edx + {state}], {finished}",
         concat!("mov ", current_g!("ebx"), ", esi"),
         "mov dword ptr [esi + {curg}], 0",
-        "mov dword ptr [ecx + {m_out}], 0",
+        "mov dword ptr [edx + {m_out}], 0",
         // Where `resume` stands, whatever C has left of callbacks by longjmp.
-        "mov esp, edx",                        ".cfi_def_cfa esp, {size}",
+        "mov esp, ecx",                        ".cfi_def_cfa esp, {size}",
         "mov esi, [esp + {esi}]",              ".cfi_restore esi",
         "mov ebp, [esp + {ebp}]",              ".cfi_restore ebp",
         "add esp, {pc}",                       ".cfi_adjust_cfa_offset -{pc}",

@@ -78,11 +78,11 @@ crate::frames! {
     /// have put a `Crosscall2Frame` above it.
     Either frame SwitchFrame {
         /// Base pointer of a frame of variable size.
-        esi: W32, [ESI] "`resume`, `park`, `mcall`" => "the switch back";
+        esi: W32, [ESI] "`resume`, `park`, `switch_to`, `mcall`" => "the switch back";
         /// Frame pointer; start of the frame record.
-        ebp: W32, [EBP] "`g_init`, `resume`, `park`, `mcall`, `stack_moved`" => "the switch back; tracebacks";
+        ebp: W32, [EBP] "`g_init`, `resume`, `park`, `switch_to`, `mcall`, `stack_moved`" => "the switch back; tracebacks";
         /// Where `resume` was called, or `park` and `mcall` go on: for a g that has not run yet, its beginning.
-        pc: W32, [EIP] "`g_init`, `resume`, `park`, `mcall`" => "the switch back; tracebacks";
+        pc: W32, [EIP] "`g_init`, `resume`, `park`, `switch_to`, `mcall`" => "the switch back; tracebacks";
     }
 
     /// The upper end of a managed stack.

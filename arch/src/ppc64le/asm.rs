@@ -1060,7 +1060,7 @@ pub unsafe extern "C" fn gogo(g: *mut G<Ppc64le> /* r3 */, value: usize /* r4 */
 }
 
 /// Runs a parked g on this m until it parks or its function returns. In: the word that its `park` returns;
-/// out: the word that it parks with.
+/// out: the word that it parks with, and the g that has come back: another one where this one has switched to it.
 ///
 /// Inlined where it is used: the compiler keeps what it needs of the callee-saved registers, and only those that
 /// it reserves for itself are saved here. [`resume_full`] is for callers who cannot say so.
@@ -1071,8 +1071,8 @@ pub unsafe extern "C" fn gogo(g: *mut G<Ppc64le> /* r3 */, value: usize /* r4 */
 /// # Safety
 /// The current g is a g0 whose m runs nothing. `g` is parked, and no other thread runs it.
 #[inline(always)]
-pub unsafe fn resume(g: *mut G<Ppc64le>, value: usize) -> usize {
-    let out;
+pub unsafe fn resume(g: *mut G<Ppc64le>, value: usize) -> (usize, *mut G<Ppc64le>) {
+    let (out, left);
     // SAFETY: by the caller; what is lost is named. The stack has a frame for a call.
     unsafe {
         asm!(
@@ -1080,6 +1080,7 @@ pub unsafe fn resume(g: *mut G<Ppc64le>, value: usize) -> usize {
             "nop",
             light = sym resume_light,
             inlateout("r4") g => _,
+            lateout("r10") left,
             inlateout("r3") value => out,
             lateout("r14") _, lateout("r15") _, lateout("r16") _, lateout("r17") _, lateout("r18") _,
             lateout("r19") _, lateout("r20") _, lateout("r21") _, lateout("r22") _, lateout("r23") _,
@@ -1094,7 +1095,7 @@ pub unsafe fn resume(g: *mut G<Ppc64le>, value: usize) -> usize {
             clobber_abi("C"),
         );
     }
-    out
+    (out, left)
 }
 
 /// Parks the current g: the `resume` that runs it returns `value`. Returns what the next `resume` of this g
@@ -1122,6 +1123,52 @@ pub unsafe fn park(value: usize) -> usize {
             "ld %r2, {toc}(%r1)",
             light = sym park_light,
             toc = const offset_of!(FrameHeader, linkage.toc),
+            inlateout("r3") value => out,
+            lateout("r14") _, lateout("r15") _, lateout("r16") _, lateout("r17") _, lateout("r18") _,
+            lateout("r19") _, lateout("r20") _, lateout("r21") _, lateout("r22") _, lateout("r23") _,
+            lateout("r24") _, lateout("r25") _, lateout("r26") _, lateout("r27") _, lateout("r28") _,
+            lateout("r29") _, lateout("f14") _, lateout("f15") _, lateout("f16") _, lateout("f17") _,
+            lateout("f18") _, lateout("f19") _, lateout("f20") _, lateout("f21") _, lateout("f22") _,
+            lateout("f23") _, lateout("f24") _, lateout("f25") _, lateout("f26") _, lateout("f27") _,
+            lateout("f28") _, lateout("f29") _, lateout("f30") _, lateout("f31") _, lateout("v20") _,
+            lateout("v21") _, lateout("v22") _, lateout("v23") _, lateout("v24") _, lateout("v25") _,
+            lateout("v26") _, lateout("v27") _, lateout("v28") _, lateout("v29") _, lateout("v30") _,
+            lateout("v31") _, lateout("cr2") _, lateout("cr3") _, lateout("cr4") _,
+            clobber_abi("C"),
+        );
+    }
+    out
+}
+
+/// Parks the current g and runs another on the same m, without going by its system stack: the `resume` that ran this
+/// one runs that one now, and is who it comes back to. Returns what the next `resume` of this g, or the next switch to
+/// it, passes, perhaps on another thread.
+///
+/// What is left is marked as parked as soon as nothing of it is in use any more.
+///
+/// Inlined as [`resume`] is.
+///
+/// Runs on a managed stack, of which it uses 48 bytes.
+/// Not for signal handlers.
+///
+/// # Safety
+/// As [`park`]. `g` is parked, is not the current one, and no other thread runs it.
+#[inline(always)]
+pub unsafe fn switch_to(g: *mut G<Ppc64le>, value: usize) -> usize {
+    let out;
+    // SAFETY: as above. It goes on behind the jump, where who jumps has its own TOC.
+    unsafe {
+        asm!(
+            "std %r2, {toc}(%r1)",
+            "bcl 20, 31, 3f",
+            "3: mflr %r12",
+            "addi %r12, %r12, 2f - 3b",
+            "b {light}",
+            "2:",
+            "ld %r2, {toc}(%r1)",
+            light = sym switch_light,
+            toc = const offset_of!(FrameHeader, linkage.toc),
+            inlateout("r4") g => _,
             inlateout("r3") value => out,
             lateout("r14") _, lateout("r15") _, lateout("r16") _, lateout("r17") _, lateout("r18") _,
             lateout("r19") _, lateout("r20") _, lateout("r21") _, lateout("r22") _, lateout("r23") _,
@@ -1586,6 +1633,88 @@ pub(crate) unsafe extern "C" fn park_light() {
         sched_sp = const offset_of!(G<Ppc64le>, sched.sp),
         g0_sp = const offset_of!(M<Ppc64le>, g0.sched.sp),
         curg = const offset_of!(M<Ppc64le>, curg),
+        caller_lr = const offset_of!(FrameHeader, linkage.lr),
+        r30 = const offset_of!(SwitchFrame, r30),
+        r31 = const offset_of!(SwitchFrame, r31),
+        size = const size_of::<SwitchFrame>(),
+    )
+}
+
+/// The switch of [`switch_to`]: goes on at the address in `r12` when the g is resumed, with `r30`, `r31` and SP as they
+/// were.
+///
+/// Runs on a managed stack, of which it uses 48 bytes.
+/// Not for signal handlers.
+///
+/// # Safety
+/// As [`switch_to`]; not callable from Rust, since it does not return to its caller.
+///
+/// # Registers
+/// In: `r4` g, `r3` value, `r12` where the current g goes on. Out, there: `r3`, and our TOC pointer in `r2`. Clobbered there: all but `r30`
+/// and `r31`.
+#[unsafe(naked)]
+#[unsafe(link_section = "stackgate_text")]
+#[unsafe(export_name = "stackgate_switch_light")]
+pub(crate) unsafe extern "C" fn switch_light() {
+    naked_asm!(
+        ".cfi_startproc",
+        // Jumped to: the call instruction would leave a return address that nobody returns to.
+        ".cfi_register lr, %r12",
+        // The SwitchFrame, and what goes into the caller's.
+        "std %r12, {caller_lr}(%r1)",           ".cfi_offset lr, {caller_lr}",
+        "stdu %r1, -{size}(%r1)",               ".cfi_def_cfa_offset {size}",
+        "std %r30, {r30}(%r1)",                 ".cfi_rel_offset %r30, {r30}",
+        "std %r31, {r31}(%r1)",                 ".cfi_rel_offset %r31, {r31}",
+
+        g_place!("%r9"),
+        concat!("ldx %r10, ", current_g!("%r9")),
+        "ld %r8, {m_out}(%r10)",
+        "std %r1, {sched_sp}(%r10)",
+
+        // What unwinders follow from the other g's first frame; then that is curg, and this one has no m.
+        "ld %r5, {top}(%r4)",
+        "ld %r11, {g0_sp}(%r8)",
+        "std %r11, {parent} - {base}(%r5)",
+        "std %r8, {m_out}(%r4)",
+        "std %r4, {curg}(%r8)",
+        concat!("stdx %r4, ", current_g!("%r9")),
+        "li %r11, 0",
+        "std %r11, {m_out}(%r10)",
+
+        // On the other g, at the SwitchFrame that it has left: the rules above describe that as well, but for what
+        // it has not kept. Nothing of this one is in use any more.
+        "ld %r1, {sched_sp}(%r4)",
+        ".cfi_undefined %r14", ".cfi_undefined %r15", ".cfi_undefined %r16", ".cfi_undefined %r17",
+        ".cfi_undefined %r18", ".cfi_undefined %r19", ".cfi_undefined %r20", ".cfi_undefined %r21",
+        ".cfi_undefined %r22", ".cfi_undefined %r23", ".cfi_undefined %r24", ".cfi_undefined %r25",
+        ".cfi_undefined %r26", ".cfi_undefined %r27", ".cfi_undefined %r28", ".cfi_undefined %r29",
+        ".cfi_undefined %f14", ".cfi_undefined %f15", ".cfi_undefined %f16", ".cfi_undefined %f17",
+        ".cfi_undefined %f18", ".cfi_undefined %f19", ".cfi_undefined %f20", ".cfi_undefined %f21",
+        ".cfi_undefined %f22", ".cfi_undefined %f23", ".cfi_undefined %f24", ".cfi_undefined %f25",
+        ".cfi_undefined %f26", ".cfi_undefined %f27", ".cfi_undefined %f28", ".cfi_undefined %f29",
+        ".cfi_undefined %f30", ".cfi_undefined %f31", ".cfi_undefined %v20", ".cfi_undefined %v21",
+        ".cfi_undefined %v22", ".cfi_undefined %v23", ".cfi_undefined %v24", ".cfi_undefined %v25",
+        ".cfi_undefined %v26", ".cfi_undefined %v27", ".cfi_undefined %v28", ".cfi_undefined %v29",
+        ".cfi_undefined %v30", ".cfi_undefined %v31", ".cfi_undefined cr2", ".cfi_undefined cr3",
+        ".cfi_undefined cr4",
+        "li %r11, {parked}",
+        "std %r11, {state}(%r10)",
+        "ld %r30, {r30}(%r1)",                  ".cfi_restore %r30",
+        "ld %r31, {r31}(%r1)",                  ".cfi_restore %r31",
+        "addi %r1, %r1, {size}",                ".cfi_def_cfa_offset 0",
+        "ld %r12, {caller_lr}(%r1)",
+        "mtctr %r12",
+        "bctr",
+        ".cfi_endproc",
+        m_out = const offset_of!(G<Ppc64le>, m_out),
+        top = const offset_of!(G<Ppc64le>, stack) + offset_of!(Stack<Ppc64le>, top),
+        state = const offset_of!(G<Ppc64le>, state),
+        parked = const crate::GState::Parked as usize,
+        sched_sp = const offset_of!(G<Ppc64le>, sched.sp),
+        g0_sp = const offset_of!(M<Ppc64le>, g0.sched.sp),
+        curg = const offset_of!(M<Ppc64le>, curg),
+        base = const size_of::<BaseFrame>(),
+        parent = const offset_of!(BaseFrame, parent),
         caller_lr = const offset_of!(FrameHeader, linkage.lr),
         r30 = const offset_of!(SwitchFrame, r30),
         r31 = const offset_of!(SwitchFrame, r31),

@@ -244,13 +244,13 @@ crate::frames! {
     /// designates. `stackgate_resume`, `stackgate_park` and `mcall` have put a `Crosscall2Frame` above it.
     Either frame SwitchFrame {
         /// Back chain: the caller of `resume`, `park` or `mcall`.
-        link: W64, [R1] "`g_init`, `resume`, `park`, `mcall`, `stack_moved`" => "tracebacks";
+        link: W64, [R1] "`g_init`, `resume`, `park`, `switch_to`, `mcall`, `stack_moved`" => "tracebacks";
         /// What belongs to functions that run above this frame: `mcall`'s on the system stack.
         linkage: Linkage, "`mcall`, and what it calls" => "tracebacks";
         /// Base pointer of a frame of variable size.
-        r30: W64, [R30] "`resume`, `park`, `mcall`" => "the switch back";
+        r30: W64, [R30] "`resume`, `park`, `switch_to`, `mcall`" => "the switch back";
         /// Frame pointer.
-        r31: W64, [R31] "`resume`, `park`, `mcall`, `stack_moved`" => "the switch back; tracebacks";
+        r31: W64, [R31] "`resume`, `park`, `switch_to`, `mcall`, `stack_moved`" => "the switch back; tracebacks";
     }
 
     /// The upper end of a managed stack.

@@ -38,9 +38,9 @@ pub const EXIDX: bool = false;
 /// The number under which the PC is kept. It is not the return address column, which is LR's: where a signal
 /// interrupted, both have a value, and in a function that has not saved LR the rules need it.
 pub const RA: usize = PC.dwarf as usize;
-/// Where `park`, `mcall` and `g_start`, in this order, keep the g that they leave from the moment when it is no
+/// Where `park`, `mcall`, `g_start` and `switch_to`, in this order, keep the g that they leave from the moment when it is no
 /// longer curg until SP has left its stack.
-pub const LEFT_IN: [Register; 3] = [R10, R10, R10];
+pub const LEFT_IN: [Register; 4] = [R10, R10, R10, R10];
 /// Where `throw_to` keeps its catch from the moment when `g0.sched.sp` is back until SP is there.
 pub const CATCH_IN: Register = R3;
 /// Where `sigtramp` has the `ucontext_t` that it was called with.

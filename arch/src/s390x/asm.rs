@@ -759,7 +759,7 @@ pub unsafe extern "C" fn gogo(g: *mut G<S390x> /* r2 */, value: usize /* r3 */) 
 }
 
 /// Runs a parked g on this m until it parks or its function returns. In: the word that its `park` returns;
-/// out: the word that it parks with.
+/// out: the word that it parks with, and the g that has come back: another one where this one has switched to it.
 ///
 /// Inlined where it is used: the compiler keeps what it needs of the callee-saved registers, and only those that
 /// it reserves for itself are saved here. [`resume_full`] is for callers who cannot say so.
@@ -770,14 +770,14 @@ pub unsafe extern "C" fn gogo(g: *mut G<S390x> /* r2 */, value: usize /* r3 */) 
 /// # Safety
 /// The current g is a g0 whose m runs nothing. `g` is parked, and no other thread runs it.
 #[inline(always)]
-pub unsafe fn resume(g: *mut G<S390x>, value: usize) -> usize {
-    let out;
+pub unsafe fn resume(g: *mut G<S390x>, value: usize) -> (usize, *mut G<S390x>) {
+    let (out, left);
     // SAFETY: by the caller; what is lost is named. The stack has a frame to pass.
     unsafe {
         asm!(
             "brasl %r14, {light}@PLT",
             light = sym resume_light,
-            inlateout("r3") g => _,
+            inlateout("r3") g => left,
             inlateout("r2") value => out,
             lateout("r6") _, lateout("r7") _, lateout("r8") _, lateout("r9") _, lateout("r10") _,
             lateout("r12") _, lateout("r13") _,
@@ -786,7 +786,7 @@ pub unsafe fn resume(g: *mut G<S390x>, value: usize) -> usize {
             clobber_abi("C"),
         );
     }
-    out
+    (out, left)
 }
 
 /// Parks the current g: the `resume` that runs it returns `value`. Returns what the next `resume` of this g
@@ -809,6 +809,41 @@ pub unsafe fn park(value: usize) -> usize {
             "jg {light}@PLT",
             "2:",
             light = sym park_light,
+            inlateout("r2") value => out,
+            lateout("r6") _, lateout("r7") _, lateout("r8") _, lateout("r9") _, lateout("r10") _,
+            lateout("r12") _, lateout("r13") _,
+            lateout("f8") _, lateout("f9") _, lateout("f10") _, lateout("f11") _,
+            lateout("f12") _, lateout("f13") _, lateout("f14") _, lateout("f15") _,
+            clobber_abi("C"),
+        );
+    }
+    out
+}
+
+/// Parks the current g and runs another on the same m, without going by its system stack: the `resume` that ran this
+/// one runs that one now, and is who it comes back to. Returns what the next `resume` of this g, or the next switch to
+/// it, passes, perhaps on another thread.
+///
+/// What is left is marked as parked as soon as nothing of it is in use any more.
+///
+/// Inlined as [`resume`] is.
+///
+/// Runs on a managed stack, of which it uses nothing but the save area that it is passed.
+/// Not for signal handlers.
+///
+/// # Safety
+/// As [`park`]. `g` is parked, is not the current one, and no other thread runs it.
+#[inline(always)]
+pub unsafe fn switch_to(g: *mut G<S390x>, value: usize) -> usize {
+    let out;
+    // SAFETY: as above. It goes on behind the jump.
+    unsafe {
+        asm!(
+            "larl %r4, 2f",
+            "jg {light}@PLT",
+            "2:",
+            light = sym switch_light,
+            inlateout("r3") g => _,
             inlateout("r2") value => out,
             lateout("r6") _, lateout("r7") _, lateout("r8") _, lateout("r9") _, lateout("r10") _,
             lateout("r12") _, lateout("r13") _,
@@ -1082,6 +1117,69 @@ pub(crate) unsafe extern "C" fn park_light() {
         sched_sp = const offset_of!(G<S390x>, sched.sp),
         g0_sp = const offset_of!(M<S390x>, g0.sched.sp),
         curg = const offset_of!(M<S390x>, curg),
+        r11 = const offset_of!(SwitchFrame, r11),
+        pc = const offset_of!(SwitchFrame, pc),
+    )
+}
+
+/// The switch of [`switch_to`]: goes on at the address in `r4` when the g is resumed, with `r11` and SP as they
+/// were.
+///
+/// Runs on a managed stack, of which it uses nothing but the save area that it is passed.
+/// Not for signal handlers.
+///
+/// # Safety
+/// As [`switch_to`]; not callable from Rust, since it does not return to its caller.
+///
+/// # Registers
+/// In: `r3` g, `r2` value, `r4` where the current g goes on. Out, there: `r2`. Clobbered there: all but `r11`.
+#[unsafe(naked)]
+#[unsafe(link_section = "stackgate_text")]
+#[unsafe(export_name = "stackgate_switch_light")]
+pub(crate) unsafe extern "C" fn switch_light() {
+    naked_asm!(
+        ".cfi_startproc", ".cfi_val_offset %r15, -{abi}",
+        // Jumped to: the call instruction would leave a return address that nobody returns to.
+        ".cfi_register %r14, %r4",
+        // The SwitchFrame is the frame that this is passed.
+        "stg %r4, {pc}(%r15)",                ".cfi_rel_offset %r14, {pc}",
+        "stg %r11, {r11}(%r15)",              ".cfi_rel_offset %r11, {r11}",
+
+        g_place!("%r1", "%r5"),
+        "lg %r4, 0(%r5,%r1)",
+        "lg %r14, {m_out}(%r4)",
+        "stg %r15, {sched_sp}(%r4)",
+
+        // What unwinders follow from the other g's first frame; then that is curg, and this one has no m.
+        "lg %r11, {top}(%r3)",
+        "lg %r0, {g0_sp}(%r14)",
+        "stg %r0, {parent} - {base}(%r11)",
+        "stg %r14, {m_out}(%r3)",
+        "stg %r3, {curg}(%r14)",
+        "stg %r3, 0(%r5,%r1)",
+        "mvghi {m_out}(%r4), 0",
+
+        // On the other g, at the SwitchFrame that it has left: the rules above describe that as well, but for what
+        // it has not kept. Nothing of this one is in use any more.
+        "lg %r15, {sched_sp}(%r3)",
+        ".cfi_undefined %r6", ".cfi_undefined %r7", ".cfi_undefined %r8", ".cfi_undefined %r9",
+        ".cfi_undefined %r10", ".cfi_undefined %r12", ".cfi_undefined %r13", ".cfi_undefined %f8",
+        ".cfi_undefined %f9", ".cfi_undefined %f10", ".cfi_undefined %f11", ".cfi_undefined %f12",
+        ".cfi_undefined %f13", ".cfi_undefined %f14", ".cfi_undefined %f15",
+        "mvghi {state}(%r4), {parked}",
+        "lg %r11, {r11}(%r15)",               ".cfi_restore %r11",
+        "lg %r4, {pc}(%r15)",
+        "br %r4",
+        ".cfi_endproc",
+        m_out = const offset_of!(G<S390x>, m_out),
+        top = const offset_of!(G<S390x>, stack) + offset_of!(Stack<S390x>, top),
+        state = const offset_of!(G<S390x>, state),
+        parked = const crate::GState::Parked as usize,
+        sched_sp = const offset_of!(G<S390x>, sched.sp),
+        g0_sp = const offset_of!(M<S390x>, g0.sched.sp),
+        curg = const offset_of!(M<S390x>, curg),
+        base = const size_of::<BaseFrame>(),
+        parent = const offset_of!(BaseFrame, parent),
         r11 = const offset_of!(SwitchFrame, r11),
         pc = const offset_of!(SwitchFrame, pc),
     )

@@ -180,11 +180,11 @@ crate::frames! {
         /// In no use.
         _save: [W64; 10], "nobody" => "nobody";
         /// Perhaps a frame pointer.
-        r11: W64, [R11] "`g_init`, `resume`, `park`, `mcall`, `stack_moved`" => "the switch back; tracebacks";
+        r11: W64, [R11] "`g_init`, `resume`, `park`, `switch_to`, `mcall`, `stack_moved`" => "the switch back; tracebacks";
         /// In no use.
         _save_middle: [W64; 2], "nobody" => "nobody";
         /// Where `resume` was called, or `park` and `mcall` go on: for a g that has not run yet, its beginning.
-        pc: W64, [R14] "`g_init`, `resume`, `park`, `mcall`" => "the switch back; tracebacks";
+        pc: W64, [R14] "`g_init`, `resume`, `park`, `switch_to`, `mcall`" => "the switch back; tracebacks";
         /// In no use.
         _save_upper: [W64; 5], "nobody" => "nobody";
     }

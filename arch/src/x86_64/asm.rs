@@ -692,7 +692,7 @@ pub unsafe extern "C" fn gogo(g: *mut G<X86_64> /* rdi */, value: usize /* rsi *
 }
 
 /// Runs a parked g on this m until it parks or its function returns. In: the word that its `park` returns;
-/// out: the word that it parks with.
+/// out: the word that it parks with, and the g that has come back: another one where this one has switched to it.
 ///
 /// Inlined where it is used: the compiler keeps what it needs of the callee-saved registers, and only those that
 /// it reserves for itself are saved here. [`resume_full`] is for callers who cannot say so.
@@ -703,20 +703,21 @@ pub unsafe extern "C" fn gogo(g: *mut G<X86_64> /* rdi */, value: usize /* rsi *
 /// # Safety
 /// The current g is a g0 whose m runs nothing. `g` is parked, and no other thread runs it.
 #[inline(always)]
-pub unsafe fn resume(g: *mut G<X86_64>, value: usize) -> usize {
-    let out;
+pub unsafe fn resume(g: *mut G<X86_64>, value: usize) -> (usize, *mut G<X86_64>) {
+    let (out, left);
     // SAFETY: by the caller; what is lost is named. The stack below SP is free for a call.
     unsafe {
         asm!(
             "call {light}",
             light = sym resume_light,
             inlateout("rdi") g => _,
+            lateout("rdx") left,
             inlateout("rax") value => out,
             lateout("r12") _, lateout("r13") _, lateout("r14") _, lateout("r15") _,
             clobber_abi("C"),
         );
     }
-    out
+    (out, left)
 }
 
 /// Parks the current g: the `resume` that runs it returns `value`. Returns what the next `resume` of this g
@@ -740,6 +741,39 @@ pub unsafe fn park(value: usize) -> usize {
             "2:",
             landing_pad!(),
             light = sym park_light,
+            inlateout("rax") value => out,
+            lateout("r12") _, lateout("r13") _, lateout("r14") _, lateout("r15") _,
+            clobber_abi("C"),
+        );
+    }
+    out
+}
+
+/// Parks the current g and runs another on the same m, without going by its system stack: the `resume` that ran this
+/// one runs that one now, and is who it comes back to. Returns what the next `resume` of this g, or the next switch to
+/// it, passes, perhaps on another thread.
+///
+/// What is left is marked as parked as soon as nothing of it is in use any more.
+///
+/// Inlined as [`resume`] is.
+///
+/// Runs on a managed stack, of which it uses 32 bytes.
+/// Not for signal handlers.
+///
+/// # Safety
+/// As [`park`]. `g` is parked, is not the current one, and no other thread runs it.
+#[inline(always)]
+pub unsafe fn switch_to(g: *mut G<X86_64>, value: usize) -> usize {
+    let out;
+    // SAFETY: as above. It goes on behind the jump.
+    unsafe {
+        asm!(
+            "lea rcx, [rip + 2f]",
+            "jmp {light}",
+            "2:",
+            landing_pad!(),
+            light = sym switch_light,
+            inlateout("rdi") g => _,
             inlateout("rax") value => out,
             lateout("r12") _, lateout("r13") _, lateout("r14") _, lateout("r15") _,
             clobber_abi("C"),
@@ -960,6 +994,72 @@ pub(crate) unsafe extern "C" fn park_light() {
         sched_sp = const offset_of!(G<X86_64>, sched.sp),
         g0_sp = const offset_of!(M<X86_64>, g0.sched.sp),
         curg = const offset_of!(M<X86_64>, curg),
+        rbx = const offset_of!(SwitchFrame, rbx),
+        rbp = const offset_of!(SwitchFrame, rbp),
+        pc = const offset_of!(SwitchFrame, pc),
+        size = const size_of::<SwitchFrame>(),
+    )
+}
+
+/// The switch of [`switch_to`]: goes on at the address in `rcx` when the g is resumed, with `rbx`, `rbp` and SP as they
+/// were.
+///
+/// Runs on a managed stack, of which it uses 32 bytes.
+/// Not for signal handlers.
+///
+/// # Safety
+/// As [`switch_to`]; not callable from Rust, since it does not return to its caller.
+///
+/// # Registers
+/// In: `rdi` g, `rax` value, `rcx` where the current g goes on. Out, there: `rax`. Clobbered there: all but `rbx` and `rbp`.
+#[unsafe(naked)]
+#[unsafe(link_section = "stackgate_text")]
+#[unsafe(export_name = "stackgate_switch_light")]
+pub(crate) unsafe extern "C" fn switch_light() {
+    naked_asm!(
+        ".cfi_startproc",
+        // Jumped to: the call instruction would leave a return address that nobody returns to.
+        ".cfi_def_cfa rsp, 0", ".cfi_register rip, rcx",
+        // The SwitchFrame.
+        "sub rsp, {size}",                     ".cfi_adjust_cfa_offset {size}",
+        "mov [rsp + {pc}], rcx",               ".cfi_rel_offset rip, {pc}",
+        "mov [rsp + {rbx}], rbx",              ".cfi_rel_offset rbx, {rbx}",
+        "mov [rsp + {rbp}], rbp",              ".cfi_rel_offset rbp, {rbp}",
+
+        g_place!("r10"),
+        concat!("mov rdx, ", current_g!("r10")),
+        "mov rsi, [rdx + {m_out}]",
+        "mov [rdx + {sched_sp}], rsp",
+
+        // What unwinders follow from the other g's first frame; then that is curg, and this one has no m.
+        "mov r8, [rdi + {top}]",
+        "mov r9, [rsi + {g0_sp}]",
+        "mov [r8 - {base} + {parent}], r9",
+        "mov [rdi + {m_out}], rsi",
+        "mov [rsi + {curg}], rdi",
+        concat!("mov ", current_g!("r10"), ", rdi"),
+        "mov qword ptr [rdx + {m_out}], 0",
+
+        // On the other g, at the SwitchFrame that it has left: the rules above describe that as well, but for what
+        // it has not kept. Nothing of this one is in use any more.
+        "mov rsp, [rdi + {sched_sp}]",
+        ".cfi_undefined r12", ".cfi_undefined r13", ".cfi_undefined r14", ".cfi_undefined r15",
+        "mov qword ptr [rdx + {state}], {parked}",
+        "mov rbx, [rsp + {rbx}]",              ".cfi_restore rbx",
+        "mov rbp, [rsp + {rbp}]",              ".cfi_restore rbp",
+        "mov rcx, [rsp + {pc}]",               ".cfi_register rip, rcx",
+        "add rsp, {size}",                     ".cfi_adjust_cfa_offset -{size}",
+        "jmp rcx",
+        ".cfi_endproc",
+        m_out = const offset_of!(G<X86_64>, m_out),
+        top = const offset_of!(G<X86_64>, stack) + offset_of!(Stack<X86_64>, top),
+        state = const offset_of!(G<X86_64>, state),
+        parked = const crate::GState::Parked as usize,
+        sched_sp = const offset_of!(G<X86_64>, sched.sp),
+        g0_sp = const offset_of!(M<X86_64>, g0.sched.sp),
+        curg = const offset_of!(M<X86_64>, curg),
+        base = const size_of::<BaseFrame>(),
+        parent = const offset_of!(BaseFrame, parent),
         rbx = const offset_of!(SwitchFrame, rbx),
         rbp = const offset_of!(SwitchFrame, rbp),
         pc = const offset_of!(SwitchFrame, pc),

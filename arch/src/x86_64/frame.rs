@@ -84,11 +84,11 @@ crate::frames! {
         /// Keeps SP aligned.
         _reserved: W64, "nobody" => "nobody";
         /// Base pointer of a frame of variable size.
-        rbx: W64, [RBX] "`resume`, `park`, `mcall`" => "the switch back";
+        rbx: W64, [RBX] "`resume`, `park`, `switch_to`, `mcall`" => "the switch back";
         /// Frame pointer; start of the frame record.
-        rbp: W64, [RBP] "`g_init`, `resume`, `park`, `mcall`, `stack_moved`" => "the switch back; tracebacks";
+        rbp: W64, [RBP] "`g_init`, `resume`, `park`, `switch_to`, `mcall`, `stack_moved`" => "the switch back; tracebacks";
         /// Where `resume` was called, or `park` and `mcall` go on: for a g that has not run yet, its beginning.
-        pc: W64, [RIP] "`g_init`, `resume`, `park`, `mcall`" => "the switch back; tracebacks";
+        pc: W64, [RIP] "`g_init`, `resume`, `park`, `switch_to`, `mcall`" => "the switch back; tracebacks";
     }
 
     /// The upper end of a managed stack.

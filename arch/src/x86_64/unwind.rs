@@ -30,9 +30,9 @@ pub const RECORD_ENDS_FRAME: bool = true;
 pub const EXIDX: bool = false;
 /// The DWARF number of the return address column.
 pub const RA: usize = RIP.dwarf as usize;
-/// Where `park`, `mcall` and `g_start`, in this order, keep the g that they leave from the moment when it is no
+/// Where `park`, `mcall`, `g_start` and `switch_to`, in this order, keep the g that they leave from the moment when it is no
 /// longer curg until SP has left its stack.
-pub const LEFT_IN: [Register; 3] = [RDX, RDX, RDX];
+pub const LEFT_IN: [Register; 4] = [RDX, RDX, RDX, RDX];
 /// Where `throw_to` keeps its catch from the moment when `g0.sched.sp` is back until SP is there.
 pub const CATCH_IN: Register = RDI;
 /// Where `sigtramp` has the `ucontext_t` that it was called with.

@@ -649,6 +649,12 @@ impl Traceback {
                     }
                 }
             }
+            // The g that it runs is curg before SP goes to its stack.
+            Crossing::SwitchLight if !self.on_curg(sp) => {
+                let Some(g) = registers.left_g(crossing) else { return };
+                // SAFETY: at these instructions that register holds the g that it leaves.
+                unsafe { self.enter_curg(with_exposed_provenance(g)) };
+            }
             _ => {}
         }
     }

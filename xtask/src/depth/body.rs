@@ -11,7 +11,7 @@ use super::object::{Function, Insn, Program};
 const MOST_VISITS: u32 = 64;
 
 /// Crossings that are jumped to, and that go on behind the jump with SP where it was.
-const COMES_BACK: [&str; 2] = ["stackgate_park_light", "stackgate_mcall_light"];
+const COMES_BACK: [&str; 3] = ["stackgate_park_light", "stackgate_switch_light", "stackgate_mcall_light"];
 
 /// How a function is left towards another.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -275,7 +275,7 @@ pub const STORIES: &[Story] = &[
     },
     Story {
         name: "Running a task, and leaving it",
-        covers: &["resume", "park", "gogo", "mcall"],
+        covers: &["resume", "park", "switch_to", "gogo", "mcall"],
         only: None,
         panels: [
             Panel {
@@ -306,7 +306,7 @@ pub const STORIES: &[Story] = &[
             Panel {
                 title: "after, parked",
                 g: "g0",
-                says: "park has left such a SwitchFrame on the task's stack, and returned from resume.",
+                says: "park has left such a SwitchFrame on the task's stack, and returned from resume. switch_to leaves one too, and goes to the one of another task instead.",
                 managed: &[BASE, code("the task"), frame("SwitchFrame").at(&["g.sched.sp"])],
                 system: &[code("main, scheduler").at(SP)],
             },

@@ -127,9 +127,8 @@ impl Guards {
         // The switches and `g_start` have no cases of their name, the functions that lead there have.
         let near = match function {
             "mcall_light" => &["mcall", "gogo"][..],
-            "resume_light" | "park_light" | "g_start" | "gogo" | "mcall" | "resume" | "park" => {
-                &["tasks", "resume"]
-            }
+            "resume_light" | "park_light" | "switch_light" | "g_start" | "gogo" | "mcall" | "resume"
+            | "park" => &["tasks", "resume"],
             _ => &[],
         };
         let is_near = |name: &str| words(name) || near.iter().any(|part| name.contains(part));
