@@ -666,7 +666,7 @@ unsafe extern "C" fn step_switches(_: usize) -> usize {
     unsafe {
         let size = (Word::get((*this).stack.top) - Word::get((*this).stack.limit)) as usize;
         let limit = spare(size);
-        g_init(&raw mut other, limit, limit.add(size), step_switched).expect("a good stack");
+        stackgate::g_init(&raw mut other, limit, limit.add(size), step_switched).expect("a good stack");
         black_box(arch::switch_to(&raw mut other, this.expose_provenance()));
     }
     black_box(END)
@@ -887,7 +887,7 @@ unsafe extern "C" fn step_run(g: *mut G, word: usize) -> usize {
         if by_function {
             any(arch::resume_full as unsafe extern "C" fn(*mut G, usize) -> usize)(g, word)
         } else {
-            arch::resume(g, word)
+            arch::resume(g, word).0
         }
     };
     black_box(word)
