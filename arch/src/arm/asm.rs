@@ -1247,19 +1247,21 @@ pub(crate) unsafe extern "C" fn switch_light() {
         "ldr r3, [r2, #{m_out}]",
         "str sp, [r2, #{sched_sp}]",
 
-        // What unwinders follow from the other g's first frame; then that is curg, and this one has no m.
+        // What unwinders follow from the other g's first frame; then g0 is current, that one is curg, and this one has
+        // no m.
         "ldr r5, [r1, #{top}]",
         "ldr r6, [r3, #{g0_sp}]",
         "str r6, [r5, #{parent} - {base}]",
         "str r3, [r1, #{m_out}]",
+        "str r3, [r12]",
         "str r1, [r3, #{curg}]",
-        "str r1, [r12]",
         "mov r5, #0",
         "str r5, [r2, #{m_out}]",
 
         // On the other g, at the SwitchFrame that it has left: the rules above describe that as well, but for what
         // it has not kept. Nothing of this one is in use any more.
         "ldr sp, [r1, #{sched_sp}]",           others_lost!(),
+        "str r1, [r12]",
         "mov r5, #{parked}",
         "str r5, [r2, #{state}]",
         "pop {{r5, r6, rfp, lr}}",             ".cfi_adjust_cfa_offset -{size}", switch_restored!(), goes_on!(),

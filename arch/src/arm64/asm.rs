@@ -1185,13 +1185,14 @@ pub(crate) unsafe extern "C" fn switch_light() {
         "mov x14, sp",
         "str x14, [x12, {sched_sp}]",
 
-        // What unwinders follow from the other g's first frame; then that is curg, and this one has no m.
+        // What unwinders follow from the other g's first frame; then g0 is current, that one is curg, and this one has
+        // no m.
         "ldr x14, [x1, {top}]",
         "ldr x15, [x13, {g0_sp}]",
         "stur x15, [x14, {parent} - {base}]",
         "str x13, [x1, {m_out}]",
+        "str x13, [x10, x11]",
         "str x1, [x13, {curg}]",
-        "str x1, [x10, x11]",
         "str xzr, [x12, {m_out}]",
 
         // On the other g, at the SwitchFrame that it has left: the rules above describe that as well, but for what
@@ -1203,6 +1204,7 @@ pub(crate) unsafe extern "C" fn switch_light() {
         ".cfi_undefined x28", ".cfi_undefined d8", ".cfi_undefined d9", ".cfi_undefined d10",
         ".cfi_undefined d11", ".cfi_undefined d12", ".cfi_undefined d13", ".cfi_undefined d14",
         ".cfi_undefined d15",
+        "str x1, [x10, x11]",
         "mov x14, {parked}",
         "str x14, [x12, {state}]",
         "ldr x19, [sp, {x19}]",                ".cfi_restore x19",

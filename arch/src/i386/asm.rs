@@ -1189,19 +1189,21 @@ pub(crate) unsafe extern "C" fn switch_light() {
         "mov esi, [ecx + {m_out}]",
         "mov [ecx + {sched_sp}], esp",
 
-        // What unwinders follow from the other g's first frame; then that is curg, and this one has no m.
+        // What unwinders follow from the other g's first frame; then g0 is current, that one is curg, and this one has
+        // no m.
         "mov edi, [edx + {top}]",
         "mov ecx, [esi + {g0_sp}]",
         "mov [edi - {base} + {parent}], ecx",
         "mov [edx + {m_out}], esi",
         "mov ecx, [esi + {curg}]",
+        concat!("mov ", current_g!("ebx"), ", esi"),
         "mov [esi + {curg}], edx",
-        concat!("mov ", current_g!("ebx"), ", edx"),
         "mov dword ptr [ecx + {m_out}], 0",
 
         // On the other g, at the SwitchFrame that it has left: the rules above describe that as well. Nothing of
         // this one is in use any more.
         "mov esp, [edx + {sched_sp}]",
+        concat!("mov ", current_g!("ebx"), ", edx"),
         "mov dword ptr [ecx + {state}], {parked}",
         "mov esi, [esp + {esi}]",              ".cfi_restore esi",
         "mov ebp, [esp + {ebp}]",              ".cfi_restore ebp",

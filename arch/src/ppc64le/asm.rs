@@ -1671,13 +1671,14 @@ pub(crate) unsafe extern "C" fn switch_light() {
         "ld %r8, {m_out}(%r10)",
         "std %r1, {sched_sp}(%r10)",
 
-        // What unwinders follow from the other g's first frame; then that is curg, and this one has no m.
+        // What unwinders follow from the other g's first frame; then g0 is current, that one is curg, and this one has
+        // no m.
         "ld %r5, {top}(%r4)",
         "ld %r11, {g0_sp}(%r8)",
         "std %r11, {parent} - {base}(%r5)",
         "std %r8, {m_out}(%r4)",
+        concat!("stdx %r8, ", current_g!("%r9")),
         "std %r4, {curg}(%r8)",
-        concat!("stdx %r4, ", current_g!("%r9")),
         "li %r11, 0",
         "std %r11, {m_out}(%r10)",
 
@@ -1697,6 +1698,7 @@ pub(crate) unsafe extern "C" fn switch_light() {
         ".cfi_undefined %v26", ".cfi_undefined %v27", ".cfi_undefined %v28", ".cfi_undefined %v29",
         ".cfi_undefined %v30", ".cfi_undefined %v31", ".cfi_undefined cr2", ".cfi_undefined cr3",
         ".cfi_undefined cr4",
+        concat!("stdx %r4, ", current_g!("%r9")),
         "li %r11, {parked}",
         "std %r11, {state}(%r10)",
         "ld %r30, {r30}(%r1)",                  ".cfi_restore %r30",

@@ -1150,13 +1150,14 @@ pub(crate) unsafe extern "C" fn switch_light() {
         "lg %r14, {m_out}(%r4)",
         "stg %r15, {sched_sp}(%r4)",
 
-        // What unwinders follow from the other g's first frame; then that is curg, and this one has no m.
+        // What unwinders follow from the other g's first frame; then g0 is current, that one is curg, and this one has
+        // no m.
         "lg %r11, {top}(%r3)",
         "lg %r0, {g0_sp}(%r14)",
         "stg %r0, {parent} - {base}(%r11)",
         "stg %r14, {m_out}(%r3)",
+        "stg %r14, 0(%r5,%r1)",
         "stg %r3, {curg}(%r14)",
-        "stg %r3, 0(%r5,%r1)",
         "mvghi {m_out}(%r4), 0",
 
         // On the other g, at the SwitchFrame that it has left: the rules above describe that as well, but for what
@@ -1166,11 +1167,13 @@ pub(crate) unsafe extern "C" fn switch_light() {
         ".cfi_undefined %r10", ".cfi_undefined %r12", ".cfi_undefined %r13", ".cfi_undefined %f8",
         ".cfi_undefined %f9", ".cfi_undefined %f10", ".cfi_undefined %f11", ".cfi_undefined %f12",
         ".cfi_undefined %f13", ".cfi_undefined %f14", ".cfi_undefined %f15",
+        "stg %r3, 0(%r5,%r1)",
         "mvghi {state}(%r4), {parked}",
         "lg %r11, {r11}(%r15)",               ".cfi_restore %r11",
         "lg %r4, {pc}(%r15)",
         "br %r4",
         ".cfi_endproc",
+        abi = const size_of::<AbiFrame>(),
         m_out = const offset_of!(G<S390x>, m_out),
         top = const offset_of!(G<S390x>, stack) + offset_of!(Stack<S390x>, top),
         state = const offset_of!(G<S390x>, state),

@@ -1031,19 +1031,21 @@ pub(crate) unsafe extern "C" fn switch_light() {
         "mov rsi, [rdx + {m_out}]",
         "mov [rdx + {sched_sp}], rsp",
 
-        // What unwinders follow from the other g's first frame; then that is curg, and this one has no m.
+        // What unwinders follow from the other g's first frame; then g0 is current, that one is curg, and this one has
+        // no m.
         "mov r8, [rdi + {top}]",
         "mov r9, [rsi + {g0_sp}]",
         "mov [r8 - {base} + {parent}], r9",
         "mov [rdi + {m_out}], rsi",
+        concat!("mov ", current_g!("r10"), ", rsi"),
         "mov [rsi + {curg}], rdi",
-        concat!("mov ", current_g!("r10"), ", rdi"),
         "mov qword ptr [rdx + {m_out}], 0",
 
         // On the other g, at the SwitchFrame that it has left: the rules above describe that as well, but for what
         // it has not kept. Nothing of this one is in use any more.
         "mov rsp, [rdi + {sched_sp}]",
         ".cfi_undefined r12", ".cfi_undefined r13", ".cfi_undefined r14", ".cfi_undefined r15",
+        concat!("mov ", current_g!("r10"), ", rdi"),
         "mov qword ptr [rdx + {state}], {parked}",
         "mov rbx, [rsp + {rbx}]",              ".cfi_restore rbx",
         "mov rbp, [rsp + {rbp}]",              ".cfi_restore rbp",
