@@ -23,8 +23,12 @@
 //! | [`systemstack`] | any stack | runs managed code on the system stack |
 //! | [`mcall`] | a managed stack | leaves a g for its m's system stack for good |
 //! | [`gogo`] | a system stack | runs a g, and does not come back |
-//! | [`resume`] | a system stack | runs a g until it parks or ends |
-//! | [`park`] | a managed stack | goes back to the `resume` that ran this g |
+//! | [`resume`] | a system stack | runs a g until it parks or ends; inlined |
+//! | [`park`] | a managed stack | goes back to the `resume` that ran this g; inlined |
+//! | [`switch_to`] | a managed stack | `park`, and `resume` of another g in its place; inlined |
+//! | [`resume_full`] | a system stack | `resume` as a function, for C |
+//! | [`park_full`] | a managed stack | `park` as a function, for C |
+//! | `resume_light`, `park_light`, `mcall_light`, `switch_light` | | the switches of these, out of line |
 //! | [`cgocallback`] | a system stack | runs managed code on curg, called by C-ABI code |
 //! | [`crosscall2`] | a system stack | the same, for managed code without callee-saved registers |
 //! | [`crosscall2_panic`] | a system stack | the three-argument form of it, without a context |
@@ -122,12 +126,12 @@ pub type NativeWord = <Native as Cpu>::Word;
 
 pub use native::asm::{
     asmcgocall, asmcgocall_catch, callback_return, ccall, cgocallback, crosscall1, crosscall2,
-    crosscall2_panic, current, g_begin, getg, gogo, mcall, park, resume, setg, sigtramp, systemstack,
-    throw_to,
+    crosscall2_panic, current, g_begin, getg, gogo, mcall, park, park_full, resume, resume_full, setg,
+    sigtramp, switch_to, systemstack, throw_to,
 };
 pub use native::frame::{
-    AsmcgocallFrame, BaseFrame, CallbackEntry, CallbackFrame, CalleeSaved, CatchFrame, Crosscall2Frame,
-    Gobuf, SwitchFrame, gobuf,
+    AsmcgocallFrame, BEGIN_BELOW_BASE, BaseFrame, CallbackEntry, CallbackFrame, CalleeSaved, CatchFrame,
+    Crosscall2Frame, Gobuf, SwitchFrame, begin_below, gobuf,
 };
 
 pub use native::unwind::{
@@ -174,15 +178,22 @@ mod contract {
     const _: unsafe extern "C" fn(SystemFn, *mut c_void) = asm::systemstack;
     const _: unsafe extern "C" fn(McallFn) = asm::mcall;
     const _: unsafe extern "C" fn(*mut G<Native>, usize) -> ! = asm::gogo;
-    const _: unsafe extern "C" fn(*mut G<Native>, usize) -> usize = asm::resume;
-    const _: unsafe extern "C" fn(usize) -> usize = asm::park;
+    const _: unsafe fn(*mut G<Native>, usize) -> (usize, *mut G<Native>) = asm::resume;
+    const _: unsafe fn(usize) -> usize = asm::park;
+    const _: unsafe fn(*mut G<Native>, usize) -> usize = asm::switch_to;
+    const _: unsafe extern "C" fn(*mut G<Native>, usize) -> usize = asm::resume_full;
+    const _: unsafe extern "C" fn(usize) -> usize = asm::park_full;
+    const _: [unsafe extern "C" fn(); 4] =
+        [asm::resume_light, asm::park_light, asm::mcall_light, asm::switch_light];
     const _: unsafe extern "C" fn() = asm::g_start;
     const _: unsafe extern "C" fn(CallbackFn, *mut c_void, usize, usize) = asm::cgocallback;
     const _: unsafe extern "C" fn(CallbackFn, *mut c_void, c_int, usize) = asm::crosscall2;
     const _: unsafe extern "C" fn(CallbackFn, *mut c_void, c_int) = asm::crosscall2_panic;
     const _: unsafe extern "C" fn(ThreadFn, *mut G<Native>) = asm::crosscall1;
     const _: super::SignalFn = asm::sigtramp;
-    const _: fn(usize, usize) -> super::Gobuf = super::native::frame::gobuf;
+    const _: fn(usize) -> super::Gobuf = super::native::frame::gobuf;
+    const _: unsafe fn(*mut super::BaseFrame, usize) -> super::Gobuf = super::native::frame::begin_below;
+    const _: usize = super::native::frame::BEGIN_BELOW_BASE;
     const _: unsafe fn(&super::AsmcgocallFrame) -> super::unwind::Start = unwind::start_of_call;
     const _: fn(&super::AsmcgocallFrame) -> *mut super::CallbackEntry = unwind::entry_below;
     const _: unsafe extern "C" fn(*mut super::unwind::Registers) = unwind::capture;
@@ -190,7 +201,7 @@ mod contract {
     const _: usize = unwind::ENTRY_RECORD;
     const _: [usize; 4] = [unwind::SP, unwind::FP, unwind::CFA_ABOVE_SP, unwind::RED_ZONE];
     const _: [bool; 2] = [unwind::RECORD_ENDS_FRAME, unwind::EXIDX];
-    const _: [crate::frame::Register; 3] = unwind::LEFT_IN;
+    const _: [crate::frame::Register; 4] = unwind::LEFT_IN;
     const _: crate::frame::Register = unwind::CATCH_IN;
     const _: crate::frame::Layout = unwind::Ucontext::LAYOUT;
 }

@@ -74,8 +74,8 @@ pub const NO_COUNTERPART: &[(&str, &str)] = &[
     ("CalleeSaved", "Go's code has no such registers; its `crosscall2` alone saves them."),
     (
         "SwitchFrame",
-        "Go leaves nothing on a stack that it leaves: what its code wants to keep it has put on the stack itself. \
-         Code of the C ABI keeps values in registers over a call, so that ours saves these.",
+        "Go leaves nothing on a stack that it leaves: what its code wants to keep it has put on the stack itself. So \
+         does ours, but for the registers that no list of clobbers may name.",
     ),
     ("BaseFrame", "Go puts a return address into `goexit` at the upper end of a new stack."),
     (

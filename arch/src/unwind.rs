@@ -174,9 +174,12 @@ crossings! {
     Systemstack = systemstack,
     Mcall = mcall,
     Gogo = gogo,
-    Resume = resume,
-    Park = park,
-    ParkReturn = park_return,
+    McallLight = mcall_light,
+    ResumeFull = resume_full,
+    ParkFull = park_full,
+    ResumeLight = resume_light,
+    ParkLight = park_light,
+    SwitchLight = switch_light,
     GStart = g_start,
     Cgocallback = cgocallback,
     Crosscall2 = crosscall2,
@@ -205,13 +208,14 @@ pub fn in_crossing(pc: usize) -> bool {
 
 impl Registers {
     /// The g that `crossing` is leaving, while it is curg no longer and SP is on its stack still. Only
-    /// `park`, `mcall` and `g_start` leave one.
+    /// `park_light`, `mcall_light`, `g_start` and `switch_light` leave one.
     pub fn left_g(&self, crossing: Crossing) -> Option<usize> {
-        let [park, mcall, g_start] = native::unwind::LEFT_IN;
+        let [park, mcall, g_start, switch] = native::unwind::LEFT_IN;
         let register = match crossing {
-            Crossing::Park => park,
-            Crossing::Mcall => mcall,
+            Crossing::ParkLight => park,
+            Crossing::McallLight => mcall,
             Crossing::GStart => g_start,
+            Crossing::SwitchLight => switch,
             _ => return None,
         };
         self.get(register.dwarf as usize)
@@ -243,8 +247,8 @@ mod tests {
     fn the_section_holds_the_crossings_and_nothing_else() {
         let at = |f: *const ()| crossing_at(f as usize);
         assert_eq!(at(native::asm::getg as *const ()), Some(Crossing::Getg));
-        assert_eq!(at(native::asm::resume as *const ()), Some(Crossing::Resume));
-        assert_eq!(at(native::asm::park_return as *const ()), Some(Crossing::ParkReturn));
+        assert_eq!(at(native::asm::resume_full as *const ()), Some(Crossing::ResumeFull));
+        assert_eq!(at(native::asm::park_light as *const ()), Some(Crossing::ParkLight));
         assert_eq!(at((&raw const native::asm::g_begin).cast()), Some(Crossing::GStart));
         assert_eq!(at((&raw const native::asm::callback_return).cast()), Some(Crossing::Cgocallback));
         assert_eq!(at(native::unwind::capture as *const ()), None);

@@ -27,7 +27,8 @@ fn task(entry: EntryFn) -> Task {
     let base = (top - size_of::<BaseFrame>()) as *mut BaseFrame;
     // SAFETY: the uppermost bytes of the stack, which is aligned to 16.
     unsafe { base.write(BaseFrame { entry: word(entry as usize), ..BaseFrame::default() }) };
-    g.sched = gobuf(base as usize, &raw const g_begin as usize);
+    // SAFETY: as above.
+    g.sched = unsafe { begin_below(base, &raw const g_begin as usize) };
     Task { g, _stack: stack }
 }
 

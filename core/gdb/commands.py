@@ -347,10 +347,10 @@ def caller_of_callback(cpu, callback):
 def caller_of_switch(cpu, at):
     """Who called `park`, `mcall` or `resume`, whose frame is at `at`."""
     registers = cpu.kept(at, "SwitchFrame")
+    if cpu.name == "s390x":
+        return cpu.get(at, "SwitchFrame", "pc"), at, registers
     if cpu.has("SwitchFrame", "pc"):
         return cpu.get(at, "SwitchFrame", "pc"), at + cpu.size("SwitchFrame"), registers
-    if cpu.name == "s390x":
-        return cpu.get(at, "CalleeSaved", "pc"), at, registers
     sp = cpu.get(at, "SwitchFrame", "link")
     return cpu.read(sp + cpu.record["pc"]), sp, registers
 
@@ -385,9 +385,10 @@ class Logical:
     def of_parked(self, g):
         self.g, self.g0_sp = g, 0
         at = self.cpu.get(g, "G", "sched.sp")
-        if symbol_at(self.cpu.get(g, "G", "sched.pc")) in ENDS:
+        caller = caller_of_switch(self.cpu, at)
+        if symbol_at(caller[0]) in ENDS:
             return "the g has not run yet"
-        return self.managed(chain_from(self.cpu, *caller_of_switch(self.cpu, at)))
+        return self.managed(chain_from(self.cpu, *caller))
 
     def managed(self, part):
         """A part on the managed stack: up to a callback, or to the end."""

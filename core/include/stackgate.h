@@ -50,13 +50,9 @@ STACKGATE_ASSERT(offsetof(struct stackgate_stack, top) == 4);
 /* Where a g that is not running resumes. */
 struct stackgate_gobuf {
 	uint32_t sp;
-	uint32_t pc;
-	uint32_t bp;
 };
-STACKGATE_ASSERT(sizeof(struct stackgate_gobuf) == 12);
+STACKGATE_ASSERT(sizeof(struct stackgate_gobuf) == 4);
 STACKGATE_ASSERT(offsetof(struct stackgate_gobuf, sp) == 0);
-STACKGATE_ASSERT(offsetof(struct stackgate_gobuf, pc) == 4);
-STACKGATE_ASSERT(offsetof(struct stackgate_gobuf, bp) == 8);
 
 /* A managed task with its own stack, or one of the two stacks that C runs on seen as a task (g0, gsignal). The first field of the embedder's task structure. Only `user` is the embedder's. */
 struct stackgate_g {
@@ -68,14 +64,14 @@ struct stackgate_g {
 	uintptr_t state;
 	uintptr_t user;
 };
-STACKGATE_ASSERT(sizeof(struct stackgate_g) == 40);
+STACKGATE_ASSERT(sizeof(struct stackgate_g) == 32);
 STACKGATE_ASSERT(offsetof(struct stackgate_g, sched) == 0);
-STACKGATE_ASSERT(offsetof(struct stackgate_g, m_out) == 12);
-STACKGATE_ASSERT(offsetof(struct stackgate_g, m_in) == 16);
-STACKGATE_ASSERT(offsetof(struct stackgate_g, stack) == 20);
-STACKGATE_ASSERT(offsetof(struct stackgate_g, catch_) == 28);
-STACKGATE_ASSERT(offsetof(struct stackgate_g, state) == 32);
-STACKGATE_ASSERT(offsetof(struct stackgate_g, user) == 36);
+STACKGATE_ASSERT(offsetof(struct stackgate_g, m_out) == 4);
+STACKGATE_ASSERT(offsetof(struct stackgate_g, m_in) == 8);
+STACKGATE_ASSERT(offsetof(struct stackgate_g, stack) == 12);
+STACKGATE_ASSERT(offsetof(struct stackgate_g, catch_) == 20);
+STACKGATE_ASSERT(offsetof(struct stackgate_g, state) == 24);
+STACKGATE_ASSERT(offsetof(struct stackgate_g, user) == 28);
 
 /* What a signal has interrupted: it lies in the frame of `sigtramp`'s callee while the handler runs. */
 struct stackgate_interrupted {
@@ -116,16 +112,16 @@ STACKGATE_ASSERT(offsetof(struct stackgate_arguments, second) == 8);
 STACKGATE_ASSERT(offsetof(struct stackgate_arguments, third) == 12);
 STACKGATE_ASSERT(offsetof(struct stackgate_arguments, fourth) == 16);
 
-/* What a stack that is left holds at its lower end: of a parked g, and of the m whose `resume` runs a g. */
+/* What a stack that is left holds at its lower end: of a parked g, and of the m whose `resume` runs a g. It has what the compiler cannot be told to keep by itself; `stackgate_resume`, `stackgate_park` and `mcall` have put a `Crosscall2Frame` above it. */
 struct stackgate_switch_frame {
-	uint32_t _reserved[2];
-	struct stackgate_callee_saved saved;
+	uint32_t esi;
+	uint32_t ebp;
 	uint32_t pc;
 };
-STACKGATE_ASSERT(sizeof(struct stackgate_switch_frame) == 28);
-STACKGATE_ASSERT(offsetof(struct stackgate_switch_frame, _reserved) == 0);
-STACKGATE_ASSERT(offsetof(struct stackgate_switch_frame, saved) == 8);
-STACKGATE_ASSERT(offsetof(struct stackgate_switch_frame, pc) == 24);
+STACKGATE_ASSERT(sizeof(struct stackgate_switch_frame) == 12);
+STACKGATE_ASSERT(offsetof(struct stackgate_switch_frame, esi) == 0);
+STACKGATE_ASSERT(offsetof(struct stackgate_switch_frame, ebp) == 4);
+STACKGATE_ASSERT(offsetof(struct stackgate_switch_frame, pc) == 8);
 
 /* The upper end of a managed stack. */
 struct stackgate_base_frame {
@@ -166,17 +162,17 @@ struct stackgate_m {
 	struct stackgate_word *hooked;
 	uintptr_t user;
 };
-STACKGATE_ASSERT(sizeof(struct stackgate_m) == 124);
+STACKGATE_ASSERT(sizeof(struct stackgate_m) == 108);
 STACKGATE_ASSERT(offsetof(struct stackgate_m, g0) == 0);
-STACKGATE_ASSERT(offsetof(struct stackgate_m, curg) == 40);
-STACKGATE_ASSERT(offsetof(struct stackgate_m, gsignal) == 44);
-STACKGATE_ASSERT(offsetof(struct stackgate_m, interrupted) == 84);
-STACKGATE_ASSERT(offsetof(struct stackgate_m, root) == 88);
-STACKGATE_ASSERT(offsetof(struct stackgate_m, ncgo) == 104);
-STACKGATE_ASSERT(offsetof(struct stackgate_m, ncgocall) == 108);
-STACKGATE_ASSERT(offsetof(struct stackgate_m, hook) == 112);
-STACKGATE_ASSERT(offsetof(struct stackgate_m, hooked) == 116);
-STACKGATE_ASSERT(offsetof(struct stackgate_m, user) == 120);
+STACKGATE_ASSERT(offsetof(struct stackgate_m, curg) == 32);
+STACKGATE_ASSERT(offsetof(struct stackgate_m, gsignal) == 36);
+STACKGATE_ASSERT(offsetof(struct stackgate_m, interrupted) == 68);
+STACKGATE_ASSERT(offsetof(struct stackgate_m, root) == 72);
+STACKGATE_ASSERT(offsetof(struct stackgate_m, ncgo) == 88);
+STACKGATE_ASSERT(offsetof(struct stackgate_m, ncgocall) == 92);
+STACKGATE_ASSERT(offsetof(struct stackgate_m, hook) == 96);
+STACKGATE_ASSERT(offsetof(struct stackgate_m, hooked) == 100);
+STACKGATE_ASSERT(offsetof(struct stackgate_m, user) == 104);
 
 /* Where a throw lands. SP is its address when `asmcgocall` is called, and when that returns. */
 struct stackgate_catch_frame {
@@ -280,13 +276,9 @@ STACKGATE_ASSERT(offsetof(struct stackgate_stack, top) == 8);
 /* Where a g that is not running resumes. */
 struct stackgate_gobuf {
 	uint64_t sp;
-	uint64_t pc;
-	uint64_t bp;
 };
-STACKGATE_ASSERT(sizeof(struct stackgate_gobuf) == 24);
+STACKGATE_ASSERT(sizeof(struct stackgate_gobuf) == 8);
 STACKGATE_ASSERT(offsetof(struct stackgate_gobuf, sp) == 0);
-STACKGATE_ASSERT(offsetof(struct stackgate_gobuf, pc) == 8);
-STACKGATE_ASSERT(offsetof(struct stackgate_gobuf, bp) == 16);
 
 /* A managed task with its own stack, or one of the two stacks that C runs on seen as a task (g0, gsignal). The first field of the embedder's task structure. Only `user` is the embedder's. */
 struct stackgate_g {
@@ -298,14 +290,14 @@ struct stackgate_g {
 	uintptr_t state;
 	uintptr_t user;
 };
-STACKGATE_ASSERT(sizeof(struct stackgate_g) == 80);
+STACKGATE_ASSERT(sizeof(struct stackgate_g) == 64);
 STACKGATE_ASSERT(offsetof(struct stackgate_g, sched) == 0);
-STACKGATE_ASSERT(offsetof(struct stackgate_g, m_out) == 24);
-STACKGATE_ASSERT(offsetof(struct stackgate_g, m_in) == 32);
-STACKGATE_ASSERT(offsetof(struct stackgate_g, stack) == 40);
-STACKGATE_ASSERT(offsetof(struct stackgate_g, catch_) == 56);
-STACKGATE_ASSERT(offsetof(struct stackgate_g, state) == 64);
-STACKGATE_ASSERT(offsetof(struct stackgate_g, user) == 72);
+STACKGATE_ASSERT(offsetof(struct stackgate_g, m_out) == 8);
+STACKGATE_ASSERT(offsetof(struct stackgate_g, m_in) == 16);
+STACKGATE_ASSERT(offsetof(struct stackgate_g, stack) == 24);
+STACKGATE_ASSERT(offsetof(struct stackgate_g, catch_) == 40);
+STACKGATE_ASSERT(offsetof(struct stackgate_g, state) == 48);
+STACKGATE_ASSERT(offsetof(struct stackgate_g, user) == 56);
 
 /* What a signal has interrupted: it lies in the frame of `sigtramp`'s callee while the handler runs. */
 struct stackgate_interrupted {
@@ -335,16 +327,18 @@ STACKGATE_ASSERT(offsetof(struct stackgate_callee_saved, r14) == 24);
 STACKGATE_ASSERT(offsetof(struct stackgate_callee_saved, r15) == 32);
 STACKGATE_ASSERT(offsetof(struct stackgate_callee_saved, rbp) == 40);
 
-/* What a stack that is left holds at its lower end: of a parked g, and of the m whose `resume` runs a g. */
+/* What a stack that is left holds at its lower end: of a parked g, and of the m whose `resume` runs a g. It has what the compiler cannot be told to keep by itself; `stackgate_resume`, `stackgate_park` and `mcall` have put a `Crosscall2Frame` above it. */
 struct stackgate_switch_frame {
 	uint64_t _reserved;
-	struct stackgate_callee_saved saved;
+	uint64_t rbx;
+	uint64_t rbp;
 	uint64_t pc;
 };
-STACKGATE_ASSERT(sizeof(struct stackgate_switch_frame) == 64);
+STACKGATE_ASSERT(sizeof(struct stackgate_switch_frame) == 32);
 STACKGATE_ASSERT(offsetof(struct stackgate_switch_frame, _reserved) == 0);
-STACKGATE_ASSERT(offsetof(struct stackgate_switch_frame, saved) == 8);
-STACKGATE_ASSERT(offsetof(struct stackgate_switch_frame, pc) == 56);
+STACKGATE_ASSERT(offsetof(struct stackgate_switch_frame, rbx) == 8);
+STACKGATE_ASSERT(offsetof(struct stackgate_switch_frame, rbp) == 16);
+STACKGATE_ASSERT(offsetof(struct stackgate_switch_frame, pc) == 24);
 
 /* The upper end of a managed stack. */
 struct stackgate_base_frame {
@@ -385,17 +379,17 @@ struct stackgate_m {
 	struct stackgate_word *hooked;
 	uintptr_t user;
 };
-STACKGATE_ASSERT(sizeof(struct stackgate_m) == 248);
+STACKGATE_ASSERT(sizeof(struct stackgate_m) == 216);
 STACKGATE_ASSERT(offsetof(struct stackgate_m, g0) == 0);
-STACKGATE_ASSERT(offsetof(struct stackgate_m, curg) == 80);
-STACKGATE_ASSERT(offsetof(struct stackgate_m, gsignal) == 88);
-STACKGATE_ASSERT(offsetof(struct stackgate_m, interrupted) == 168);
-STACKGATE_ASSERT(offsetof(struct stackgate_m, root) == 176);
-STACKGATE_ASSERT(offsetof(struct stackgate_m, ncgo) == 208);
-STACKGATE_ASSERT(offsetof(struct stackgate_m, ncgocall) == 216);
-STACKGATE_ASSERT(offsetof(struct stackgate_m, hook) == 224);
-STACKGATE_ASSERT(offsetof(struct stackgate_m, hooked) == 232);
-STACKGATE_ASSERT(offsetof(struct stackgate_m, user) == 240);
+STACKGATE_ASSERT(offsetof(struct stackgate_m, curg) == 64);
+STACKGATE_ASSERT(offsetof(struct stackgate_m, gsignal) == 72);
+STACKGATE_ASSERT(offsetof(struct stackgate_m, interrupted) == 136);
+STACKGATE_ASSERT(offsetof(struct stackgate_m, root) == 144);
+STACKGATE_ASSERT(offsetof(struct stackgate_m, ncgo) == 176);
+STACKGATE_ASSERT(offsetof(struct stackgate_m, ncgocall) == 184);
+STACKGATE_ASSERT(offsetof(struct stackgate_m, hook) == 192);
+STACKGATE_ASSERT(offsetof(struct stackgate_m, hooked) == 200);
+STACKGATE_ASSERT(offsetof(struct stackgate_m, user) == 208);
 
 /* Where a throw lands. */
 struct stackgate_catch_frame {
@@ -442,7 +436,7 @@ STACKGATE_ASSERT(offsetof(struct stackgate_callback_entry, func) == 8);
 STACKGATE_ASSERT(offsetof(struct stackgate_callback_entry, link) == 16);
 STACKGATE_ASSERT(offsetof(struct stackgate_callback_entry, pc) == 24);
 
-/* What `crosscall2` keeps for C while managed code without callee-saved registers runs. */
+/* What `crosscall2` keeps for C while managed code without callee-saved registers runs, and the full forms of the switches for their callers. */
 struct stackgate_crosscall2_frame {
 	uint64_t former;
 	struct stackgate_callee_saved saved;
@@ -523,16 +517,12 @@ STACKGATE_ASSERT(sizeof(struct stackgate_stack) == 8);
 STACKGATE_ASSERT(offsetof(struct stackgate_stack, limit) == 0);
 STACKGATE_ASSERT(offsetof(struct stackgate_stack, top) == 4);
 
-/* Where a g that is not running resumes. In the order in which one `ldm` loads it. */
+/* Where a g that is not running resumes. */
 struct stackgate_gobuf {
 	uint32_t sp;
-	uint32_t fp;
-	uint32_t pc;
 };
-STACKGATE_ASSERT(sizeof(struct stackgate_gobuf) == 12);
+STACKGATE_ASSERT(sizeof(struct stackgate_gobuf) == 4);
 STACKGATE_ASSERT(offsetof(struct stackgate_gobuf, sp) == 0);
-STACKGATE_ASSERT(offsetof(struct stackgate_gobuf, fp) == 4);
-STACKGATE_ASSERT(offsetof(struct stackgate_gobuf, pc) == 8);
 
 /* A managed task with its own stack, or one of the two stacks that C runs on seen as a task (g0, gsignal). The first field of the embedder's task structure. Only `user` is the embedder's. */
 struct stackgate_g {
@@ -544,14 +534,14 @@ struct stackgate_g {
 	uintptr_t state;
 	uintptr_t user;
 };
-STACKGATE_ASSERT(sizeof(struct stackgate_g) == 40);
+STACKGATE_ASSERT(sizeof(struct stackgate_g) == 32);
 STACKGATE_ASSERT(offsetof(struct stackgate_g, sched) == 0);
-STACKGATE_ASSERT(offsetof(struct stackgate_g, m_out) == 12);
-STACKGATE_ASSERT(offsetof(struct stackgate_g, m_in) == 16);
-STACKGATE_ASSERT(offsetof(struct stackgate_g, stack) == 20);
-STACKGATE_ASSERT(offsetof(struct stackgate_g, catch_) == 28);
-STACKGATE_ASSERT(offsetof(struct stackgate_g, state) == 32);
-STACKGATE_ASSERT(offsetof(struct stackgate_g, user) == 36);
+STACKGATE_ASSERT(offsetof(struct stackgate_g, m_out) == 4);
+STACKGATE_ASSERT(offsetof(struct stackgate_g, m_in) == 8);
+STACKGATE_ASSERT(offsetof(struct stackgate_g, stack) == 12);
+STACKGATE_ASSERT(offsetof(struct stackgate_g, catch_) == 20);
+STACKGATE_ASSERT(offsetof(struct stackgate_g, state) == 24);
+STACKGATE_ASSERT(offsetof(struct stackgate_g, user) == 28);
 
 /* What a signal has interrupted: it lies in the frame of `sigtramp`'s callee while the handler runs. */
 struct stackgate_interrupted {
@@ -612,14 +602,18 @@ STACKGATE_ASSERT(offsetof(struct stackgate_callee_saved, d14) == 80);
 STACKGATE_ASSERT(offsetof(struct stackgate_callee_saved, d15) == 88);
 STACKGATE_ASSERT(offsetof(struct stackgate_callee_saved, link) == 96);
 
-/* What a stack that is left holds at its lower end: of a parked g, and of the m whose `resume` runs a g. */
+/* What a stack that is left holds at its lower end: of a parked g, and of the m whose `resume` runs a g. It has what the compiler cannot be told to keep by itself, in the order in which one `push` stores it; `stackgate_resume`, `stackgate_park` and `mcall` have put a `Crosscall2Frame` above it. */
 struct stackgate_switch_frame {
-	struct stackgate_callee_saved saved;
+	uint32_t r5;
+	uint32_t r6;
+	uint32_t link;
 	uint32_t pc;
 };
-STACKGATE_ASSERT(sizeof(struct stackgate_switch_frame) == 104);
-STACKGATE_ASSERT(offsetof(struct stackgate_switch_frame, saved) == 0);
-STACKGATE_ASSERT(offsetof(struct stackgate_switch_frame, pc) == 100);
+STACKGATE_ASSERT(sizeof(struct stackgate_switch_frame) == 16);
+STACKGATE_ASSERT(offsetof(struct stackgate_switch_frame, r5) == 0);
+STACKGATE_ASSERT(offsetof(struct stackgate_switch_frame, r6) == 4);
+STACKGATE_ASSERT(offsetof(struct stackgate_switch_frame, link) == 8);
+STACKGATE_ASSERT(offsetof(struct stackgate_switch_frame, pc) == 12);
 
 /* The upper end of a managed stack. */
 struct stackgate_base_frame {
@@ -664,17 +658,17 @@ struct stackgate_m {
 	struct stackgate_word *hooked;
 	uintptr_t user;
 };
-STACKGATE_ASSERT(sizeof(struct stackgate_m) == 132);
+STACKGATE_ASSERT(sizeof(struct stackgate_m) == 116);
 STACKGATE_ASSERT(offsetof(struct stackgate_m, g0) == 0);
-STACKGATE_ASSERT(offsetof(struct stackgate_m, curg) == 40);
-STACKGATE_ASSERT(offsetof(struct stackgate_m, gsignal) == 44);
-STACKGATE_ASSERT(offsetof(struct stackgate_m, interrupted) == 84);
-STACKGATE_ASSERT(offsetof(struct stackgate_m, root) == 88);
-STACKGATE_ASSERT(offsetof(struct stackgate_m, ncgo) == 112);
-STACKGATE_ASSERT(offsetof(struct stackgate_m, ncgocall) == 116);
-STACKGATE_ASSERT(offsetof(struct stackgate_m, hook) == 120);
-STACKGATE_ASSERT(offsetof(struct stackgate_m, hooked) == 124);
-STACKGATE_ASSERT(offsetof(struct stackgate_m, user) == 128);
+STACKGATE_ASSERT(offsetof(struct stackgate_m, curg) == 32);
+STACKGATE_ASSERT(offsetof(struct stackgate_m, gsignal) == 36);
+STACKGATE_ASSERT(offsetof(struct stackgate_m, interrupted) == 68);
+STACKGATE_ASSERT(offsetof(struct stackgate_m, root) == 72);
+STACKGATE_ASSERT(offsetof(struct stackgate_m, ncgo) == 96);
+STACKGATE_ASSERT(offsetof(struct stackgate_m, ncgocall) == 100);
+STACKGATE_ASSERT(offsetof(struct stackgate_m, hook) == 104);
+STACKGATE_ASSERT(offsetof(struct stackgate_m, hooked) == 108);
+STACKGATE_ASSERT(offsetof(struct stackgate_m, user) == 112);
 
 /* Where a throw lands. */
 struct stackgate_catch_frame {
@@ -768,13 +762,9 @@ STACKGATE_ASSERT(offsetof(struct stackgate_stack, top) == 8);
 /* Where a g that is not running resumes. */
 struct stackgate_gobuf {
 	uint64_t sp;
-	uint64_t pc;
-	uint64_t bp;
 };
-STACKGATE_ASSERT(sizeof(struct stackgate_gobuf) == 24);
+STACKGATE_ASSERT(sizeof(struct stackgate_gobuf) == 8);
 STACKGATE_ASSERT(offsetof(struct stackgate_gobuf, sp) == 0);
-STACKGATE_ASSERT(offsetof(struct stackgate_gobuf, pc) == 8);
-STACKGATE_ASSERT(offsetof(struct stackgate_gobuf, bp) == 16);
 
 /* A managed task with its own stack, or one of the two stacks that C runs on seen as a task (g0, gsignal). The first field of the embedder's task structure. Only `user` is the embedder's. */
 struct stackgate_g {
@@ -786,14 +776,14 @@ struct stackgate_g {
 	uintptr_t state;
 	uintptr_t user;
 };
-STACKGATE_ASSERT(sizeof(struct stackgate_g) == 80);
+STACKGATE_ASSERT(sizeof(struct stackgate_g) == 64);
 STACKGATE_ASSERT(offsetof(struct stackgate_g, sched) == 0);
-STACKGATE_ASSERT(offsetof(struct stackgate_g, m_out) == 24);
-STACKGATE_ASSERT(offsetof(struct stackgate_g, m_in) == 32);
-STACKGATE_ASSERT(offsetof(struct stackgate_g, stack) == 40);
-STACKGATE_ASSERT(offsetof(struct stackgate_g, catch_) == 56);
-STACKGATE_ASSERT(offsetof(struct stackgate_g, state) == 64);
-STACKGATE_ASSERT(offsetof(struct stackgate_g, user) == 72);
+STACKGATE_ASSERT(offsetof(struct stackgate_g, m_out) == 8);
+STACKGATE_ASSERT(offsetof(struct stackgate_g, m_in) == 16);
+STACKGATE_ASSERT(offsetof(struct stackgate_g, stack) == 24);
+STACKGATE_ASSERT(offsetof(struct stackgate_g, catch_) == 40);
+STACKGATE_ASSERT(offsetof(struct stackgate_g, state) == 48);
+STACKGATE_ASSERT(offsetof(struct stackgate_g, user) == 56);
 
 /* What a signal has interrupted: it lies in the frame of `sigtramp`'s callee while the handler runs. */
 struct stackgate_interrupted {
@@ -849,14 +839,18 @@ STACKGATE_ASSERT(offsetof(struct stackgate_callee_saved, d14) == 128);
 STACKGATE_ASSERT(offsetof(struct stackgate_callee_saved, d15) == 136);
 STACKGATE_ASSERT(offsetof(struct stackgate_callee_saved, x29) == 144);
 
-/* What a stack that is left holds at its lower end: of a parked g, and of the m whose `resume` runs a g. */
+/* What a stack that is left holds at its lower end: of a parked g, and of the m whose `resume` runs a g. It has what the compiler cannot be told to keep by itself; `stackgate_resume`, `stackgate_park` and `mcall` have put a `Crosscall2Frame` above it. */
 struct stackgate_switch_frame {
-	struct stackgate_callee_saved saved;
+	uint64_t _reserved;
+	uint64_t x19;
+	uint64_t x29;
 	uint64_t pc;
 };
-STACKGATE_ASSERT(sizeof(struct stackgate_switch_frame) == 160);
-STACKGATE_ASSERT(offsetof(struct stackgate_switch_frame, saved) == 0);
-STACKGATE_ASSERT(offsetof(struct stackgate_switch_frame, pc) == 152);
+STACKGATE_ASSERT(sizeof(struct stackgate_switch_frame) == 32);
+STACKGATE_ASSERT(offsetof(struct stackgate_switch_frame, _reserved) == 0);
+STACKGATE_ASSERT(offsetof(struct stackgate_switch_frame, x19) == 8);
+STACKGATE_ASSERT(offsetof(struct stackgate_switch_frame, x29) == 16);
+STACKGATE_ASSERT(offsetof(struct stackgate_switch_frame, pc) == 24);
 
 /* The upper end of a managed stack. */
 struct stackgate_base_frame {
@@ -897,17 +891,17 @@ struct stackgate_m {
 	struct stackgate_word *hooked;
 	uintptr_t user;
 };
-STACKGATE_ASSERT(sizeof(struct stackgate_m) == 248);
+STACKGATE_ASSERT(sizeof(struct stackgate_m) == 216);
 STACKGATE_ASSERT(offsetof(struct stackgate_m, g0) == 0);
-STACKGATE_ASSERT(offsetof(struct stackgate_m, curg) == 80);
-STACKGATE_ASSERT(offsetof(struct stackgate_m, gsignal) == 88);
-STACKGATE_ASSERT(offsetof(struct stackgate_m, interrupted) == 168);
-STACKGATE_ASSERT(offsetof(struct stackgate_m, root) == 176);
-STACKGATE_ASSERT(offsetof(struct stackgate_m, ncgo) == 208);
-STACKGATE_ASSERT(offsetof(struct stackgate_m, ncgocall) == 216);
-STACKGATE_ASSERT(offsetof(struct stackgate_m, hook) == 224);
-STACKGATE_ASSERT(offsetof(struct stackgate_m, hooked) == 232);
-STACKGATE_ASSERT(offsetof(struct stackgate_m, user) == 240);
+STACKGATE_ASSERT(offsetof(struct stackgate_m, curg) == 64);
+STACKGATE_ASSERT(offsetof(struct stackgate_m, gsignal) == 72);
+STACKGATE_ASSERT(offsetof(struct stackgate_m, interrupted) == 136);
+STACKGATE_ASSERT(offsetof(struct stackgate_m, root) == 144);
+STACKGATE_ASSERT(offsetof(struct stackgate_m, ncgo) == 176);
+STACKGATE_ASSERT(offsetof(struct stackgate_m, ncgocall) == 184);
+STACKGATE_ASSERT(offsetof(struct stackgate_m, hook) == 192);
+STACKGATE_ASSERT(offsetof(struct stackgate_m, hooked) == 200);
+STACKGATE_ASSERT(offsetof(struct stackgate_m, user) == 208);
 
 /* Where a throw lands. */
 struct stackgate_catch_frame {
@@ -1000,11 +994,9 @@ STACKGATE_ASSERT(offsetof(struct stackgate_stack, top) == 8);
 /* Where a g that is not running resumes. */
 struct stackgate_gobuf {
 	uint64_t sp;
-	uint64_t pc;
 };
-STACKGATE_ASSERT(sizeof(struct stackgate_gobuf) == 16);
+STACKGATE_ASSERT(sizeof(struct stackgate_gobuf) == 8);
 STACKGATE_ASSERT(offsetof(struct stackgate_gobuf, sp) == 0);
-STACKGATE_ASSERT(offsetof(struct stackgate_gobuf, pc) == 8);
 
 /* A managed task with its own stack, or one of the two stacks that C runs on seen as a task (g0, gsignal). The first field of the embedder's task structure. Only `user` is the embedder's. */
 struct stackgate_g {
@@ -1016,14 +1008,14 @@ struct stackgate_g {
 	uintptr_t state;
 	uintptr_t user;
 };
-STACKGATE_ASSERT(sizeof(struct stackgate_g) == 72);
+STACKGATE_ASSERT(sizeof(struct stackgate_g) == 64);
 STACKGATE_ASSERT(offsetof(struct stackgate_g, sched) == 0);
-STACKGATE_ASSERT(offsetof(struct stackgate_g, m_out) == 16);
-STACKGATE_ASSERT(offsetof(struct stackgate_g, m_in) == 24);
-STACKGATE_ASSERT(offsetof(struct stackgate_g, stack) == 32);
-STACKGATE_ASSERT(offsetof(struct stackgate_g, catch_) == 48);
-STACKGATE_ASSERT(offsetof(struct stackgate_g, state) == 56);
-STACKGATE_ASSERT(offsetof(struct stackgate_g, user) == 64);
+STACKGATE_ASSERT(offsetof(struct stackgate_g, m_out) == 8);
+STACKGATE_ASSERT(offsetof(struct stackgate_g, m_in) == 16);
+STACKGATE_ASSERT(offsetof(struct stackgate_g, stack) == 24);
+STACKGATE_ASSERT(offsetof(struct stackgate_g, catch_) == 40);
+STACKGATE_ASSERT(offsetof(struct stackgate_g, state) == 48);
+STACKGATE_ASSERT(offsetof(struct stackgate_g, user) == 56);
 
 /* What a signal has interrupted: it lies in the frame of `sigtramp`'s callee while the handler runs. */
 struct stackgate_interrupted {
@@ -1168,16 +1160,18 @@ STACKGATE_ASSERT(offsetof(struct stackgate_callee_saved, v29) == 432);
 STACKGATE_ASSERT(offsetof(struct stackgate_callee_saved, v30) == 448);
 STACKGATE_ASSERT(offsetof(struct stackgate_callee_saved, v31) == 464);
 
-/* What a stack that is left holds at its lower end: of a parked g, and of the m whose `resume` runs a g. The return address and the condition register of `resume`, `park` or `mcall` lie in the frame that `link` designates. */
+/* What a stack that is left holds at its lower end: of a parked g, and of the m whose `resume` runs a g. It has what the compiler cannot be told to keep by itself; where the g goes on lies in the frame that `link` designates. `stackgate_resume`, `stackgate_park` and `mcall` have put a `Crosscall2Frame` above it. */
 struct stackgate_switch_frame {
 	uint64_t link;
 	struct stackgate_linkage linkage;
-	struct stackgate_callee_saved saved;
+	uint64_t r30;
+	uint64_t r31;
 };
-STACKGATE_ASSERT(sizeof(struct stackgate_switch_frame) == 512);
+STACKGATE_ASSERT(sizeof(struct stackgate_switch_frame) == 48);
 STACKGATE_ASSERT(offsetof(struct stackgate_switch_frame, link) == 0);
 STACKGATE_ASSERT(offsetof(struct stackgate_switch_frame, linkage) == 8);
-STACKGATE_ASSERT(offsetof(struct stackgate_switch_frame, saved) == 32);
+STACKGATE_ASSERT(offsetof(struct stackgate_switch_frame, r30) == 32);
+STACKGATE_ASSERT(offsetof(struct stackgate_switch_frame, r31) == 40);
 
 /* The upper end of a managed stack. */
 struct stackgate_base_frame {
@@ -1218,17 +1212,17 @@ struct stackgate_m {
 	struct stackgate_word *hooked;
 	uintptr_t user;
 };
-STACKGATE_ASSERT(sizeof(struct stackgate_m) == 248);
+STACKGATE_ASSERT(sizeof(struct stackgate_m) == 232);
 STACKGATE_ASSERT(offsetof(struct stackgate_m, g0) == 0);
-STACKGATE_ASSERT(offsetof(struct stackgate_m, curg) == 72);
-STACKGATE_ASSERT(offsetof(struct stackgate_m, gsignal) == 80);
-STACKGATE_ASSERT(offsetof(struct stackgate_m, interrupted) == 152);
-STACKGATE_ASSERT(offsetof(struct stackgate_m, root) == 160);
-STACKGATE_ASSERT(offsetof(struct stackgate_m, ncgo) == 208);
-STACKGATE_ASSERT(offsetof(struct stackgate_m, ncgocall) == 216);
-STACKGATE_ASSERT(offsetof(struct stackgate_m, hook) == 224);
-STACKGATE_ASSERT(offsetof(struct stackgate_m, hooked) == 232);
-STACKGATE_ASSERT(offsetof(struct stackgate_m, user) == 240);
+STACKGATE_ASSERT(offsetof(struct stackgate_m, curg) == 64);
+STACKGATE_ASSERT(offsetof(struct stackgate_m, gsignal) == 72);
+STACKGATE_ASSERT(offsetof(struct stackgate_m, interrupted) == 136);
+STACKGATE_ASSERT(offsetof(struct stackgate_m, root) == 144);
+STACKGATE_ASSERT(offsetof(struct stackgate_m, ncgo) == 192);
+STACKGATE_ASSERT(offsetof(struct stackgate_m, ncgocall) == 200);
+STACKGATE_ASSERT(offsetof(struct stackgate_m, hook) == 208);
+STACKGATE_ASSERT(offsetof(struct stackgate_m, hooked) == 216);
+STACKGATE_ASSERT(offsetof(struct stackgate_m, user) == 224);
 
 /* Where a throw lands. The return address and the condition register of `asmcgocall_catch` lie in the frame that `link` designates. */
 struct stackgate_catch_frame {
@@ -1323,11 +1317,9 @@ STACKGATE_ASSERT(offsetof(struct stackgate_stack, top) == 8);
 /* Where a g that is not running resumes. */
 struct stackgate_gobuf {
 	uint64_t sp;
-	uint64_t pc;
 };
-STACKGATE_ASSERT(sizeof(struct stackgate_gobuf) == 16);
+STACKGATE_ASSERT(sizeof(struct stackgate_gobuf) == 8);
 STACKGATE_ASSERT(offsetof(struct stackgate_gobuf, sp) == 0);
-STACKGATE_ASSERT(offsetof(struct stackgate_gobuf, pc) == 8);
 
 /* A managed task with its own stack, or one of the two stacks that C runs on seen as a task (g0, gsignal). The first field of the embedder's task structure. Only `user` is the embedder's. */
 struct stackgate_g {
@@ -1339,14 +1331,14 @@ struct stackgate_g {
 	uintptr_t state;
 	uintptr_t user;
 };
-STACKGATE_ASSERT(sizeof(struct stackgate_g) == 72);
+STACKGATE_ASSERT(sizeof(struct stackgate_g) == 64);
 STACKGATE_ASSERT(offsetof(struct stackgate_g, sched) == 0);
-STACKGATE_ASSERT(offsetof(struct stackgate_g, m_out) == 16);
-STACKGATE_ASSERT(offsetof(struct stackgate_g, m_in) == 24);
-STACKGATE_ASSERT(offsetof(struct stackgate_g, stack) == 32);
-STACKGATE_ASSERT(offsetof(struct stackgate_g, catch_) == 48);
-STACKGATE_ASSERT(offsetof(struct stackgate_g, state) == 56);
-STACKGATE_ASSERT(offsetof(struct stackgate_g, user) == 64);
+STACKGATE_ASSERT(offsetof(struct stackgate_g, m_out) == 8);
+STACKGATE_ASSERT(offsetof(struct stackgate_g, m_in) == 16);
+STACKGATE_ASSERT(offsetof(struct stackgate_g, stack) == 24);
+STACKGATE_ASSERT(offsetof(struct stackgate_g, catch_) == 40);
+STACKGATE_ASSERT(offsetof(struct stackgate_g, state) == 48);
+STACKGATE_ASSERT(offsetof(struct stackgate_g, user) == 56);
 
 /* What a signal has interrupted: it lies in the frame of `sigtramp`'s callee while the handler runs. */
 struct stackgate_interrupted {
@@ -1449,12 +1441,22 @@ STACKGATE_ASSERT(offsetof(struct stackgate_callee_saved, f13) == 136);
 STACKGATE_ASSERT(offsetof(struct stackgate_callee_saved, f14) == 144);
 STACKGATE_ASSERT(offsetof(struct stackgate_callee_saved, f15) == 152);
 
-/* What a stack that is left holds at its lower end: of a parked g, and of the m whose `resume` runs a g. It is the frame that the caller of `resume`, `park` or `mcall` passed. */
+/* What a stack that is left holds at its lower end: of a parked g, and of the m whose `resume` runs a g. It is the frame that the caller of the switch passed, and has what the compiler cannot be told to keep by itself; `stackgate_resume`, `stackgate_park` and `mcall` pass a `Crosscall2Frame`. Of a g that has not run yet it is its `BaseFrame`. */
 struct stackgate_switch_frame {
-	struct stackgate_callee_saved saved;
+	uint64_t link;
+	uint64_t _save[10];
+	uint64_t r11;
+	uint64_t _save_middle[2];
+	uint64_t pc;
+	uint64_t _save_upper[5];
 };
 STACKGATE_ASSERT(sizeof(struct stackgate_switch_frame) == 160);
-STACKGATE_ASSERT(offsetof(struct stackgate_switch_frame, saved) == 0);
+STACKGATE_ASSERT(offsetof(struct stackgate_switch_frame, link) == 0);
+STACKGATE_ASSERT(offsetof(struct stackgate_switch_frame, _save) == 8);
+STACKGATE_ASSERT(offsetof(struct stackgate_switch_frame, r11) == 88);
+STACKGATE_ASSERT(offsetof(struct stackgate_switch_frame, _save_middle) == 96);
+STACKGATE_ASSERT(offsetof(struct stackgate_switch_frame, pc) == 112);
+STACKGATE_ASSERT(offsetof(struct stackgate_switch_frame, _save_upper) == 120);
 
 /* The upper end of a managed stack: the frame that the task's first function is passed. */
 struct stackgate_base_frame {
@@ -1497,17 +1499,17 @@ struct stackgate_m {
 	struct stackgate_word *hooked;
 	uintptr_t user;
 };
-STACKGATE_ASSERT(sizeof(struct stackgate_m) == 368);
+STACKGATE_ASSERT(sizeof(struct stackgate_m) == 352);
 STACKGATE_ASSERT(offsetof(struct stackgate_m, g0) == 0);
-STACKGATE_ASSERT(offsetof(struct stackgate_m, curg) == 72);
-STACKGATE_ASSERT(offsetof(struct stackgate_m, gsignal) == 80);
-STACKGATE_ASSERT(offsetof(struct stackgate_m, interrupted) == 152);
-STACKGATE_ASSERT(offsetof(struct stackgate_m, root) == 160);
-STACKGATE_ASSERT(offsetof(struct stackgate_m, ncgo) == 328);
-STACKGATE_ASSERT(offsetof(struct stackgate_m, ncgocall) == 336);
-STACKGATE_ASSERT(offsetof(struct stackgate_m, hook) == 344);
-STACKGATE_ASSERT(offsetof(struct stackgate_m, hooked) == 352);
-STACKGATE_ASSERT(offsetof(struct stackgate_m, user) == 360);
+STACKGATE_ASSERT(offsetof(struct stackgate_m, curg) == 64);
+STACKGATE_ASSERT(offsetof(struct stackgate_m, gsignal) == 72);
+STACKGATE_ASSERT(offsetof(struct stackgate_m, interrupted) == 136);
+STACKGATE_ASSERT(offsetof(struct stackgate_m, root) == 144);
+STACKGATE_ASSERT(offsetof(struct stackgate_m, ncgo) == 312);
+STACKGATE_ASSERT(offsetof(struct stackgate_m, ncgocall) == 320);
+STACKGATE_ASSERT(offsetof(struct stackgate_m, hook) == 328);
+STACKGATE_ASSERT(offsetof(struct stackgate_m, hooked) == 336);
+STACKGATE_ASSERT(offsetof(struct stackgate_m, user) == 344);
 
 /* Where a throw lands: the frame that `asmcgocall_catch` opens, and above it the one it was passed. */
 struct stackgate_catch_frame {
@@ -1788,11 +1790,26 @@ int stackgate_m_release(void);
 int stackgate_g_init(stackgate_g *g, void *limit, void *top, stackgate_entry_fn entry);
 
 /*
- Runs g on this m until it parks (0) or its function returns (1). *word goes in and comes out. Runs on a
- system stack; not for signal handlers. In Rust: resume.
+ Runs g on this m until it parks (0) or its function returns (1), or that of the task to which it has switched.
+ *word goes in and comes out. Runs on a system stack; not for signal handlers. In Rust: resume.
  */
 int stackgate_run(stackgate_g *g,
                   uintptr_t *word);
+
+/*
+ stackgate_run of *g, for tasks that switch to each other: *g is the one that has come back then. Runs on a
+ system stack; not for signal handlers. In Rust: resume_any.
+ */
+int stackgate_run_any(stackgate_g **g,
+                      uintptr_t *word);
+
+/*
+ Parks the current task and runs g in its place, without going by the system stack. *word goes to g, and what
+ the next run of this task passes comes in. Runs on a managed stack; not for signal handlers. In Rust:
+ switch_to, which says who may run this task next.
+ */
+int stackgate_switch_to(stackgate_g *g,
+                        uintptr_t *word);
 
 /*
  Parks the current task. *word goes out to who runs it, and what the next run passes comes in. Runs on a
@@ -2006,7 +2023,7 @@ void stackgate_systemstack(stackgate_system_fn func, void *arg);
 
  fn ends by gogo, on this g or another. What runs when this g is resumed is the return from mcall.
 
- Runs on a managed stack, of which it uses 64 bytes.
+ Runs on a managed stack, of which it uses 88 bytes.
  Not for signal handlers.
 
  Contract:
@@ -2033,28 +2050,25 @@ void stackgate_gogo(stackgate_g *g,
                     uintptr_t value);
 
 /*
- Runs a parked g on this m until it parks or its function returns. In: the word that its park returns;
- out: the word that it parks with.
+ resume as a function: what C calls.
 
- Runs on a system stack, of which it uses 64 bytes. Go: execute and the end of mcall, in one.
+ Runs on a system stack, of which it uses 96 bytes.
  Not for signal handlers.
 
  Contract:
- The current g is a g0 whose m runs nothing. g is parked, and no other thread runs it.
+ As resume.
 
  */
-uintptr_t stackgate_resume(stackgate_g *g,
-                           uintptr_t value);
+uintptr_t stackgate_resume(stackgate_g *g, uintptr_t value);
 
 /*
- Parks the current g: the resume that runs it returns value. Returns what the next resume of this g
- passes, perhaps on another thread.
+ park as a function: what C calls.
 
- Runs on a managed stack, of which it uses 64 bytes. Go: gopark.
+ Runs on a managed stack, of which it uses 88 bytes.
  Not for signal handlers.
 
  Contract:
- The current g is one that resume or gogo runs, and is not below C frames of this m.
+ As park.
 
  */
 uintptr_t stackgate_park(uintptr_t value);

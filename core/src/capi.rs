@@ -12,7 +12,7 @@ use crate::platform::fatal;
 use crate::traceback::{self, ContextFn, SetTracebackError, SymbolizerFn, TracebackFn};
 use crate::{
     AdoptError, CFn, CallbackFn, EntryFn, G, Hooks, HooksError, InitError, M, ParkError, ReleaseError,
-    ResumeError, Resumed, SignalError, SignalFn, StackError,
+    ResumeError, Resumed, SignalError, SignalFn, StackError, SwitchError,
 };
 use core::ffi::{c_char, c_int, c_void};
 use core::num::NonZeroUsize;
@@ -126,28 +126,62 @@ pub unsafe extern "C" fn stackgate_g_init(
     code(unsafe { crate::g_init(g, limit.cast(), top.cast(), entry) }, stack)
 }
 
-/// Runs `g` on this m until it parks (0) or its function returns (1). `*word` goes in and comes out. Runs on a
-/// system stack; not for signal handlers. In Rust: [`resume`](crate::resume).
+/// Runs `g` on this m until it parks (0) or its function returns (1), or that of the task to which it has switched.
+/// `*word` goes in and comes out. Runs on a system stack; not for signal handlers. In Rust: [`resume`](crate::resume).
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn stackgate_run(g: *mut G, word: *mut usize) -> c_int {
+pub unsafe extern "C" fn stackgate_run(mut g: *mut G, word: *mut usize) -> c_int {
+    // SAFETY: by the caller.
+    unsafe { stackgate_run_any(&raw mut g, word) }
+}
+
+/// `stackgate_run` of `*g`, for tasks that switch to each other: `*g` is the one that has come back then. Runs on a
+/// system stack; not for signal handlers. In Rust: [`resume_any`](crate::resume_any).
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn stackgate_run_any(g: *mut *mut G, word: *mut usize) -> c_int {
     if g.is_null() || word.is_null() {
         return STACKGATE_EADDRESS;
     }
     // SAFETY: by the caller.
     unsafe {
-        match crate::resume(g, *word) {
-            Ok(Resumed::Parked(out)) => {
+        if (*g).is_null() {
+            return STACKGATE_EADDRESS;
+        }
+        match crate::resume_any(*g, *word) {
+            Ok((back, resumed)) => {
+                *g = back;
+                let (out, code) = match resumed {
+                    Resumed::Parked(out) => (out, 0),
+                    Resumed::Finished(out) => (out, 1),
+                };
                 *word = out;
-                0
-            }
-            Ok(Resumed::Finished(out)) => {
-                *word = out;
-                1
+                code
             }
             Err(ResumeError::NoM) => STACKGATE_ENOM,
             Err(ResumeError::NotOnG0) => STACKGATE_ENOTG0,
             Err(ResumeError::Busy) => STACKGATE_EBUSY,
             Err(ResumeError::NotParked) => STACKGATE_ENOTPARKED,
+        }
+    }
+}
+
+/// Parks the current task and runs `g` in its place, without going by the system stack. `*word` goes to `g`, and what
+/// the next run of this task passes comes in. Runs on a managed stack; not for signal handlers. In Rust:
+/// [`switch_to`](crate::switch_to), which says who may run this task next.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn stackgate_switch_to(g: *mut G, word: *mut usize) -> c_int {
+    if g.is_null() || word.is_null() {
+        return STACKGATE_EADDRESS;
+    }
+    // SAFETY: by the caller.
+    unsafe {
+        match crate::switch_to(g, *word) {
+            Ok(in_) => {
+                *word = in_;
+                0
+            }
+            Err(SwitchError::NotATask) => STACKGATE_ENOTATASK,
+            Err(SwitchError::BelowC) => STACKGATE_EBELOWC,
+            Err(SwitchError::NotParked) => STACKGATE_ENOTPARKED,
         }
     }
 }

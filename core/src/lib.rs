@@ -86,8 +86,9 @@ pub use stackgate_arch::{
     CFn, CallbackFn, EntryFn, GState, SignalFn, asmcgocall, cgocallback, crosscall2, systemstack,
 };
 pub use task::{
-    AdoptError, MIN_STACK, ParkError, ReleaseError, ResumeError, Resumed, STACK_ALIGN, StackError, current_g,
-    current_m, finish, g_init, m_adopt, m_init, m_release, park, resume, stack_moved, topofstack,
+    AdoptError, MIN_STACK, ParkError, ReleaseError, ResumeError, Resumed, STACK_ALIGN, StackError,
+    SwitchError, current_g, current_m, finish, g_init, m_adopt, m_init, m_release, park, resume, resume_any,
+    stack_moved, switch_to, topofstack,
 };
 pub use throw::{Thrown, cgocall_catch, throw};
 

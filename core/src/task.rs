@@ -251,22 +251,26 @@ pub unsafe fn g_init(g: *mut G, limit: *mut u8, top: *mut u8, entry: EntryFn) ->
     }
     // SAFETY: `g` is valid and the caller's; the base frame lies in the stack, which is large enough.
     unsafe {
-        if is(&*g, GState::Running) || is(&*g, GState::Parked) && value((*g).sched.pc) != begin() {
+        if is(&*g, GState::Running) || is(&*g, GState::Parked) && has_begun(g) {
             return Err(StackError::InUse);
         }
         let user = (*g).user;
         g.write(G { user, stack: Stack { limit: word(low), top: word(high) }, ..G::default() });
         let base = base_frame(g);
         base.write(BaseFrame { entry: word(entry as usize), ..BaseFrame::default() });
-        (*g).sched = arch::gobuf(base.addr(), begin());
+        (*g).sched = arch::begin_below(base, (&raw const arch::g_begin).addr());
         (*g).state = word(GState::Parked as usize);
     }
     Ok(())
 }
 
-/// Where a g's first `resume` arrives.
-fn begin() -> usize {
-    (&raw const arch::g_begin).addr()
+/// Whether `g`, which is parked, has run before: then its stack has more than what [`g_init`] has put there.
+///
+/// # Safety
+/// `g` is valid.
+pub(crate) unsafe fn has_begun(g: *const G) -> bool {
+    // SAFETY: by the caller.
+    unsafe { (*g).sched.sp.get() as usize != base_frame(g).addr() - arch::BEGIN_BELOW_BASE }
 }
 
 /// The upper end of the stack of `g`.
@@ -285,7 +289,7 @@ pub(crate) unsafe fn set_parent(g: *mut G, end: usize) {
     unsafe { (*base_frame(g)).parent = Ptr::new(core::ptr::with_exposed_provenance_mut(end)) };
 }
 
-/// What a task did when it came back.
+/// What a task did when it came back: the one that was resumed, or the one that runs after [`switch_to`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Resumed {
     /// It parked with this word.
@@ -319,8 +323,8 @@ impl fmt::Display for ResumeError {
     }
 }
 
-/// Runs `g` on this m until it parks or finishes. `word` is what its [`park`] returns, or what its function
-/// gets the first time.
+/// Runs `g` on this m until it parks or finishes, or the task does to which it has switched by [`switch_to`]. `word`
+/// is what its [`park`] returns, or what its function gets the first time.
 ///
 /// Runs on a system stack. Not for signal handlers. Go: `execute`.
 ///
@@ -329,9 +333,25 @@ impl fmt::Display for ResumeError {
 ///
 /// # Safety
 /// `g` is valid, and no other thread resumes it at the same time.
-pub unsafe fn resume(g: *mut G, word_in: usize) -> Result<Resumed, ResumeError> {
+#[inline]
+pub unsafe fn resume(g: *mut G, word: usize) -> Result<Resumed, ResumeError> {
+    // SAFETY: by the caller.
+    unsafe { resume_any(g, word) }.map(|(_, resumed)| resumed)
+}
+
+/// [`resume`], for tasks that switch to each other: says which one has come back.
+///
+/// Runs on a system stack. Not for signal handlers.
+///
+/// # Errors
+/// [`ResumeError`]; nothing has changed then.
+///
+/// # Safety
+/// As [`resume`].
+#[inline]
+pub unsafe fn resume_any(g: *mut G, word_in: usize) -> Result<(*mut G, Resumed), ResumeError> {
     let g0 = current_g().ok_or(ResumeError::NoM)?;
-    // SAFETY: the current g is valid, and so is `g`.
+    // SAFETY: the current g is valid, and so is `g`; the one that comes back has run on this m.
     unsafe {
         if !is(&*g0, GState::G0) {
             return Err(ResumeError::NotOnG0);
@@ -343,12 +363,12 @@ pub unsafe fn resume(g: *mut G, word_in: usize) -> Result<Resumed, ResumeError> 
             return Err(ResumeError::NotParked);
         }
         (*g).state = word(GState::Running as usize);
-        let word_out = arch::resume(g, word_in);
+        let (word_out, g) = arch::resume(g, word_in);
         if is(&*g, GState::Finished) {
-            return Ok(Resumed::Finished(word_out));
+            return Ok((g, Resumed::Finished(word_out)));
         }
         (*g).state = word(GState::Parked as usize);
-        Ok(Resumed::Parked(word_out))
+        Ok((g, Resumed::Parked(word_out)))
     }
 }
 
@@ -391,6 +411,63 @@ pub fn park(word: usize) -> Result<usize, ParkError> {
             return Err(ParkError::BelowC);
         }
         Ok(arch::park(word))
+    }
+}
+
+/// Why a task could not switch to another.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum SwitchError {
+    /// Not in a task.
+    NotATask,
+    /// C frames of this thread lie below the task: it is in a callback. Return from it first.
+    BelowC,
+    /// The other g is not parked: it runs somewhere, or has finished, or `g_init` has not seen it.
+    NotParked,
+}
+
+impl fmt::Display for SwitchError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::NotATask => "not in a task: only a g that resume runs can switch",
+            Self::BelowC => "in a callback: C frames lie below this task; return first",
+            Self::NotParked => "the g is running, finished or not initialised: switch to parked ones only",
+        })
+    }
+}
+
+/// Parks the current task and runs `g` in its place, without going by the m's system stack. `word` is what the
+/// [`park`] or `switch_to` of `g` returns, or what its function gets the first time. Returns the word with which this
+/// task is resumed, or switched to, perhaps on another thread.
+///
+/// The [`resume`] that runs this task runs `g` from then on; [`resume_any`] says which of them comes back. When `g`
+/// runs, this task is parked: who is to run it next is for `g` to say, since nobody else can know that it has been
+/// left. A word that names it serves for that.
+///
+/// Runs on a managed stack. Not for signal handlers.
+///
+/// # Errors
+/// [`SwitchError`]; nothing has changed then.
+///
+/// # Safety
+/// `g` is valid, and no other thread resumes it at the same time.
+#[inline]
+pub unsafe fn switch_to(g: *mut G, word_in: usize) -> Result<usize, SwitchError> {
+    let this = arch::current();
+    // SAFETY: the current g is valid, its m and stack are while it runs; and so is `g`.
+    unsafe {
+        let m = (*this).m_out.get();
+        if m.is_null() {
+            return Err(SwitchError::NotATask);
+        }
+        if calls_below(m, this) {
+            return Err(SwitchError::BelowC);
+        }
+        if !is(&*g, GState::Parked) {
+            return Err(SwitchError::NotParked);
+        }
+        (*g).state = word(GState::Running as usize);
+        Ok(arch::switch_to(g, word_in))
     }
 }
 
@@ -490,7 +567,7 @@ pub(crate) fn call_below(g0_sp: usize) -> *mut AsmcgocallFrame {
 ///
 /// Rewrites every word of stackgate's own that is an address of the old stack:
 ///
-/// * `G.stack`, and `G.sched` of a parked g;
+/// * `G.stack`, `G.sched` of a parked g, and in its `SwitchFrame` the registers that can define a CFA;
 /// * `G.catch`, and in each `CatchFrame` the next one, where the thrown word goes, and the registers that can
 ///   define a CFA;
 /// * in each `AsmcgocallFrame` of this g, the managed SP and the registers that can define a CFA;

@@ -41,6 +41,49 @@ static uintptr_t task(uintptr_t word)
 	return given + stackgate_topofstack() - (uintptr_t)(stack + sizeof stack);
 }
 
+static stackgate_g other;
+static _Alignas(16) char other_stack[16384];
+
+/* Adds one to the word that it is given, and switches to g. */
+static uintptr_t switches(uintptr_t word)
+{
+	word++;
+	if (stackgate_switch_to(&g, &word) != 0)
+		return 1;
+	return word + 1;
+}
+
+/* Hands its word over to the other task, and gives back what comes from there. */
+static uintptr_t hands_over(uintptr_t word)
+{
+	if (stackgate_switch_to(&g, &word) != STACKGATE_ENOTPARKED || stackgate_switch_to(&other, NULL) != STACKGATE_EADDRESS)
+		return 1;
+	if (stackgate_switch_to(&other, &word) != 0)
+		return 2;
+	if (stackgate_switch_to(&other, &word) != 0)
+		return 3;
+	return word;
+}
+
+/* Two tasks in C that switch to each other. */
+static int switching(void)
+{
+	stackgate_g *back = &g;
+	uintptr_t word = 10;
+
+	CHECK(stackgate_g_init(&g, stack, stack + sizeof stack, hands_over) == 0);
+	CHECK(stackgate_g_init(&other, other_stack, other_stack + sizeof other_stack, switches) == 0);
+	CHECK(stackgate_switch_to(&g, &word) == STACKGATE_ENOTATASK);
+	CHECK(stackgate_run_any(NULL, &word) == STACKGATE_EADDRESS);
+	/* g, other, g, and other again, which ends. */
+	CHECK(stackgate_run_any(&back, &word) == 1);
+	CHECK(back == &other && word == 12);
+	word = 5;
+	CHECK(stackgate_run(&g, &word) == 1 && word == 5);
+	CHECK(stackgate_run_any(&back, &word) == STACKGATE_ENOTPARKED && back == &other);
+	return 0;
+}
+
 int embed(void)
 {
 	uintptr_t word = 10;
@@ -67,6 +110,7 @@ int embed(void)
 	word = 78;
 	CHECK(stackgate_run(&g, &word) == 1);
 	CHECK(word == 79);
+	CHECK(switching() == 0);
 	CHECK(stackgate_finish(0) == STACKGATE_ENOTATASK);
 	CHECK(stackgate_yield(&word) == STACKGATE_ENOTATASK);
 	CHECK(stackgate_getg() == &m.g0);

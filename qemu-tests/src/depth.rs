@@ -133,6 +133,28 @@ extern "C" fn depth_park(word: usize) -> usize {
     stackgate::park(word).unwrap_or(usize::MAX)
 }
 
+/// `switch_to` in a function of its own.
+#[unsafe(no_mangle)]
+#[inline(never)]
+extern "C" fn depth_switch_to(g: *mut G) -> usize {
+    // SAFETY: parked, and nobody else runs it.
+    unsafe { stackgate::switch_to(g, 0) }.unwrap_or(usize::MAX)
+}
+
+/// The task that paths switch to.
+static OTHER: AtomicPtr<G> = AtomicPtr::new(null_mut());
+
+/// It, once more.
+#[inline(always)]
+fn depth_other() -> *mut G {
+    OTHER.load(Ordering::Relaxed)
+}
+
+/// Comes back at once.
+unsafe extern "C" fn parks(_: usize) -> usize {
+    stackgate::park(0).unwrap_or(usize::MAX)
+}
+
 stackgate::export! {
     /// Passes as many arguments on as an exported function may have.
     pub extern "C" fn depth_exported(
@@ -293,8 +315,9 @@ const PATHS: &[Path] = &[
     },
     call!("systemstack", &["stackgate_systemstack"], arch::systemstack(depth_user_system, null_mut())),
     call!("mcall", &["stackgate_mcall"], arch::mcall(leaves)),
-    call!("park, the crossing", &["stackgate_park"], arch::park(1)),
+    call!("park, the crossing", &["stackgate_park"], arch::park_full(1)),
     call!("park", &["depth_park"], depth_park(1)),
+    call!("switch_to", &["depth_switch_to"], depth_switch_to(depth_other())),
     call!("cgocall", &["depth_cgocall"], depth_cgocall(depth_user_c, null_mut())),
     call!("on_system_stack", &["depth_on_system_stack"], depth_on_system_stack(1, 2, 3, 4)),
     call!(
@@ -369,6 +392,10 @@ const PATHS: &[Path] = &[
     call!("stackgate_yield", &["stackgate_yield"], {
         let mut word = 1;
         stackgate::capi::stackgate_yield(&raw mut word)
+    }),
+    call!("stackgate_switch_to", &["stackgate_switch_to"], {
+        let mut word = 1;
+        stackgate::capi::stackgate_switch_to(depth_other(), &raw mut word)
     }),
     call!("stackgate_finish", &["stackgate_finish"], stackgate::capi::stackgate_finish(1)),
     call!("stackgate_topofstack", &["stackgate_topofstack"], stackgate::capi::stackgate_topofstack()),
@@ -559,6 +586,8 @@ pub fn used(path: &Path) -> usize {
     }
     match path.run {
         Run::Task(f) => adopted(|_| {
+            let mut other = Task::new(SIZE, parks);
+            OTHER.store(other.at(), Ordering::Relaxed);
             let mut task = Task::on(painted(), entry);
             let mut word = (&raw const f).expose_provenance();
             while let Resumed::Parked(_) = task.resume(word) {

@@ -68,8 +68,8 @@ pub const fn step(function: &'static str, physical: &'static str, logical: &'sta
 
 /// How every task begins: `resume` goes from the system stack to the g's, where no frame is yet.
 const ENTER: &[Step] = &[
-    step("resume", "resume run main", "run main"),
-    step("resume", "resume g_start run main", ""),
+    step("resume_light", "resume_light run main", "run main"),
+    step("resume_light", "resume_light g_start run main", ""),
     step("g_start", "g_start run main", ""),
 ];
 
@@ -215,21 +215,54 @@ pub const SCENARIOS: &[Scenario] = &[
         way: Way::Task(step_mcalls),
         steps: &[
             step("mcall", task!("mcall mcalls"), "mcalls"),
-            step("mcall", "mcall run main", "run main"),
-            step("gogo", "gogo next mcall run main", "next run main"),
-            step("gogo", task!("gogo park_return mcalls"), "mcalls"),
-            step("park_return", task!("park_return mcalls"), "mcalls"),
+            step("mcall_light", task!("mcall_light mcall mcalls"), "mcalls"),
+            step("mcall_light", "mcall_light run main", "run main"),
+            step("gogo", "gogo next mcall_light run main", "next run main"),
+            step("gogo", task!("gogo mcall mcalls"), "mcalls"),
+            step("mcall", task!("mcall mcalls"), "mcalls"),
         ],
     },
     Scenario {
         name: "park and resume",
         way: Way::Task(step_parks),
         steps: &[
-            step("park", task!("park parks"), "parks"),
-            step("park", "park run main", "run main"),
+            step("park_light", task!("park_light parks"), "parks"),
+            step("park_light", "park_light run main", "run main"),
+            step("resume_light", "resume_light run main", "run main"),
+            step("resume_light", task!("resume_light parks"), "parks"),
+        ],
+    },
+    Scenario {
+        name: "park and resume, as functions",
+        way: Way::Task(step_parks_by_functions),
+        steps: &[
+            step("park", task!("park parks_by_functions"), "parks_by_functions"),
+            step("park_light", task!("park_light park parks_by_functions"), "parks_by_functions"),
+            step("park_light", "park_light run main", "run main"),
             step("resume", "resume run main", "run main"),
-            step("resume", task!("resume park_return parks"), "parks"),
-            step("park_return", task!("park_return parks"), "parks"),
+            step("resume_light", "resume_light resume run main", "run main"),
+            step(
+                "resume_light",
+                "resume_light park parks_by_functions g_start resume run main",
+                "parks_by_functions",
+            ),
+            step("park", "park parks_by_functions g_start resume run main", "parks_by_functions"),
+            step("park_light", "park_light parks_by_functions g_start resume run main", "parks_by_functions"),
+            step("park_light", "park_light resume run main", "run main"),
+            step("resume", "resume run main", "run main"),
+            step("resume_light", "resume_light run main", "run main"),
+            step("resume_light", task!("resume_light parks_by_functions"), "parks_by_functions"),
+        ],
+    },
+    Scenario {
+        name: "switch_to",
+        way: Way::Task(step_switches),
+        steps: &[
+            step("switch_light", task!("switch_light switches"), "switches"),
+            step("switch_light", "switch_light g_start run main", ""),
+            step("g_start", "g_start run main", ""),
+            step("switch_light", task!("switch_light switched"), "switched"),
+            step("switch_light", task!("switch_light switches"), "switches"),
         ],
     },
     Scenario {
@@ -609,8 +642,42 @@ unsafe extern "C" fn step_next(g: *mut G) -> ! {
 #[inline(never)]
 unsafe extern "C" fn step_parks(_: usize) -> usize {
     // SAFETY: in a task, not below C.
-    let word = unsafe { any(arch::park as unsafe extern "C" fn(usize) -> usize)(1) };
+    let word = unsafe { arch::park(1) };
     black_box(word);
+    black_box(END)
+}
+
+#[unsafe(no_mangle)]
+#[inline(never)]
+unsafe extern "C" fn step_parks_by_functions(_: usize) -> usize {
+    BY_FUNCTION.store(true, Ordering::Relaxed);
+    // SAFETY: in a task, not below C.
+    let word = unsafe { any(arch::park_full as unsafe extern "C" fn(usize) -> usize)(1) };
+    // SAFETY: the same, resumed by a function and then inline.
+    black_box(word + unsafe { arch::park(2) });
+    black_box(END)
+}
+
+#[unsafe(no_mangle)]
+#[inline(never)]
+unsafe extern "C" fn step_switches(_: usize) -> usize {
+    let (this, mut other) = (arch::current(), G::default());
+    // SAFETY: in a task, not below C; the stack is for the other one alone, which is left for good.
+    unsafe {
+        let size = (Word::get((*this).stack.top) - Word::get((*this).stack.limit)) as usize;
+        let limit = spare(size);
+        stackgate::g_init(&raw mut other, limit, limit.add(size), step_switched).expect("a good stack");
+        black_box(arch::switch_to(&raw mut other, this.expose_provenance()));
+    }
+    black_box(END)
+}
+
+/// The task that is switched to.
+#[unsafe(no_mangle)]
+#[inline(never)]
+unsafe extern "C" fn step_switched(other: usize) -> usize {
+    // SAFETY: the task that has switched here.
+    black_box(unsafe { arch::switch_to(core::ptr::with_exposed_provenance_mut(other), 1) });
     black_box(END)
 }
 
@@ -813,9 +880,21 @@ fn with_bounds(m: &mut M) {
 #[inline(never)]
 unsafe extern "C" fn step_run(g: *mut G, word: usize) -> usize {
     // SAFETY: a parked g, on an m that runs nothing.
-    let word = unsafe { any(arch::resume as unsafe extern "C" fn(*mut G, usize) -> usize)(g, word) };
+    let word = unsafe {
+        // Not `swap`: a signal at each of its instructions would take its reservation away for ever.
+        let by_function = BY_FUNCTION.load(Ordering::Relaxed);
+        BY_FUNCTION.store(false, Ordering::Relaxed);
+        if by_function {
+            any(arch::resume_full as unsafe extern "C" fn(*mut G, usize) -> usize)(g, word)
+        } else {
+            arch::resume(g, word).0
+        }
+    };
     black_box(word)
 }
+
+/// The next [`step_run`] calls the form that C calls.
+static BY_FUNCTION: AtomicBool = AtomicBool::new(false);
 
 /// Made-up frames of C, by which a trace shows what it asked for.
 ///

@@ -265,7 +265,8 @@ const NAMES: &[(&str, &str)] = &[
 ];
 
 /// Crossings that C cannot call as functions.
-const NOT_FOR_C: &[&str] = &["current", "ccall", "g_start", "park_return", "crosscall2_win64"];
+const NOT_FOR_C: &[&str] =
+    &["current", "ccall", "resume", "park", "switch_to", "g_start", "crosscall2_win64"];
 
 /// A crossing as a function without a body, under the name that C knows it by.
 fn crossing(item: Item) -> Option<Item> {
@@ -274,6 +275,8 @@ fn crossing(item: Item) -> Option<Item> {
     if !matches!(function.vis, syn::Visibility::Public(_)) || NOT_FOR_C.contains(&name.as_str()) {
         return None;
     }
+    // What Rust inlines, C calls: the function has another name in Rust.
+    let name = name.strip_suffix("_full").unwrap_or(&name);
     function.attrs.retain(|attribute| attribute.path().is_ident("doc"));
     function.attrs.push(syn::parse_quote!(#[unsafe(no_mangle)]));
     function.sig.ident = quote::format_ident!("stackgate_{name}");

@@ -532,9 +532,17 @@ mod tests {
             for kind in Kind::ALL {
                 assert!(all.iter().any(|mutant| mutant.kind == kind), "{}: no {kind}", target.name);
             }
-            for function in
-                ["asmcgocall", "ccall", "throw_to", "park", "gogo", "resume", "cgocallback", "crosscall2"]
-            {
+            for function in [
+                "asmcgocall",
+                "ccall",
+                "throw_to",
+                "park_light",
+                "switch_light",
+                "gogo",
+                "resume_light",
+                "cgocallback",
+                "crosscall2",
+            ] {
                 assert!(all.iter().any(|m| m.function == function), "{}: nothing of {function}", target.name);
             }
             let names: BTreeSet<_> = all.iter().map(ToString::to_string).collect();

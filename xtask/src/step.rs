@@ -70,9 +70,12 @@ const CROSSINGS: &[&str] = &[
     "systemstack",
     "mcall",
     "gogo",
+    "mcall_light",
     "resume",
     "park",
-    "park_return",
+    "resume_light",
+    "park_light",
+    "switch_light",
     "g_start",
     "cgocallback",
     "crosscall2",
@@ -91,7 +94,10 @@ pub const PREFIX: &str = "stackgate_";
 const OWN_PREFIX: &str = "step_";
 
 /// Labels inside crossings to which others jump.
-const LABELS: &[&str] = &["parked", "g_begin", "callback_return"];
+const LABELS: &[&str] = &["g_begin", "callback_return"];
+
+/// Crossings that keep only some of the callee-saved registers, whose callers know that, and what comes behind them.
+const LOSING: [&str; 6] = ["resume_light", "park_light", "switch_light", "mcall_light", "gogo", "g_start"];
 
 /// Calls that gdb follows from the high system stack down to a task's only under the one name that it
 /// lets do so.
@@ -107,15 +113,16 @@ const BEHIND_NO_RETURN: &str = "stands behind the call of a function that does n
 
 /// Instructions that nobody can reach: the function, how the text of the instruction begins, and why.
 const UNREACHED: &[(&str, &str, &str)] = &[
-    ("mcall", "ud2", BEHIND_NO_RETURN),
-    ("mcall", "udf", BEHIND_NO_RETURN),
-    ("mcall", "trap", BEHIND_NO_RETURN),
+    ("mcall_light", "ud2", BEHIND_NO_RETURN),
+    ("mcall_light", "udf", BEHIND_NO_RETURN),
+    ("mcall_light", "trap", BEHIND_NO_RETURN),
     // The TOC's restoration that every call through a pointer has behind it on ppc64le.
-    ("mcall", "ld r2,24(r1)", BEHIND_NO_RETURN),
-    // ppc64le's global entry of `ccall`.
+    ("mcall_light", "ld r2,24(r1)", BEHIND_NO_RETURN),
+    // ppc64le's global entries.
     ("ccall", "lis r2,", BY_POINTER_ONLY),
     ("ccall", "addi r2,r2,", BY_POINTER_ONLY),
-    ("park_return", "nop", "stands before the label, for unwinders that look one byte back"),
+    ("resume_light", "lis r2,", BY_POINTER_ONLY),
+    ("resume_light", "addi r2,r2,", BY_POINTER_ONLY),
     ("g_start", "nop", "stands before the label, for unwinders that look one byte back"),
 ];
 
@@ -498,6 +505,7 @@ fn by_gdb(subject: &Subject<'_>, expected: &[&Scenario]) -> Result<Seen> {
             ("STEP_DATA", data.join(",")),
             ("STEP_LABELS", labels.join(",")),
             ("STEP_KEPT", kept_by_gdb_names(kit.target.name).join(",")),
+            ("STEP_LOSING", LOSING.map(|name| format!("{PREFIX}{name}")).join(",")),
             ("STEP_BEGIN", marker("step_scenario_begins")?),
             ("STEP_END", marker("step_scenario_ends")?),
         ],

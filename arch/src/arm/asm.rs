@@ -16,7 +16,7 @@ use super::frame::*;
 use crate::dwarf::*;
 use crate::g::NO_G;
 use crate::{CALLBACK_ELSEWHERE, CFn, CallbackFn, G, M, McallFn, SIGNAL_HANDLER, Stack, SystemFn, ThreadFn};
-use core::arch::{global_asm, naked_asm};
+use core::arch::{asm, global_asm, naked_asm};
 use core::ffi::{c_int, c_void};
 use core::mem::offset_of;
 
@@ -146,6 +146,30 @@ macro_rules! record_saved { () => { ".cfi_offset rfp, {link} - {size}\n .cfi_off
 /// The registers have their callers' values again. No instruction.
 #[rustfmt::skip]
 macro_rules! record_restored { () => { ".cfi_restore rfp\n .cfi_restore lr" } }
+
+/// Rules for a `SwitchFrame`, relative to its end. No instruction.
+#[rustfmt::skip]
+macro_rules! switch_saved { () => {
+    ".cfi_offset r5, {r5} - {size}\n .cfi_offset r6, {r6} - {size}\n \
+     .cfi_offset rfp, {link} - {size}\n .cfi_offset lr, {pc} - {size}"
+} }
+/// The registers have their callers' values again. No instruction.
+#[rustfmt::skip]
+macro_rules! switch_restored { () => { ".cfi_restore r5\n .cfi_restore r6\n .cfi_restore rfp\n .cfi_restore lr" } }
+/// What a `SwitchFrame` does not keep is lost. No instruction.
+#[rustfmt::skip]
+macro_rules! others_lost { () => {
+    ".cfi_undefined r4\n .cfi_undefined ofp\n .cfi_undefined r8\n .cfi_undefined r9\n .cfi_undefined r10\n \
+     .cfi_undefined d8\n .cfi_undefined d9\n .cfi_undefined d10\n .cfi_undefined d11\n \
+     .cfi_undefined d12\n .cfi_undefined d13\n .cfi_undefined d14\n .cfi_undefined d15"
+} }
+/// Loads the address of the label 2 further down into lr, with the state in bit 0.
+#[cfg(not(stackgate_thumb))]
+#[rustfmt::skip]
+macro_rules! label_2 { () => { "adr lr, 2f" } }
+#[cfg(stackgate_thumb)]
+#[rustfmt::skip]
+macro_rules! label_2 { () => { "adr.w lr, 2f\n orr lr, lr, #1" } }
 
 /// Where a [`CalleeSaved`] keeps the register that the assembly calls `ofp`.
 const SAVED_OFP: usize =
@@ -673,7 +697,7 @@ pub unsafe extern "C" fn systemstack(func: SystemFn /* r0 */, arg: *mut c_void /
 ///
 /// `fn` ends by `gogo`, on this g or another. What runs when this g is resumed is the return from `mcall`.
 ///
-/// Runs on a managed stack, of which it uses 104 bytes.
+/// Runs on a managed stack, of which it uses 128 bytes.
 /// Not for signal handlers.
 ///
 /// # Safety
@@ -688,32 +712,80 @@ pub unsafe extern "C" fn systemstack(func: SystemFn /* r0 */, arg: *mut c_void /
 pub unsafe extern "C" fn mcall(func: McallFn /* r0 */) {
     naked_asm!(
         begins!(),
-        // The SwitchFrame.
+        // The Crosscall2Frame, as crosscall2 builds it.
         "push {{rfp, lr}}",                    ".cfi_adjust_cfa_offset {size} - {link}", record_saved!(),
         goes_on!(".save {{rfp, lr}}"),
         "vpush {{d8-d15}}",                    ".cfi_adjust_cfa_offset {link} - {d8}", doubles_saved!(),
         goes_on!(".save {{rfp, lr}}" ".vsave {{d8-d15}}"),
-        "push {{r4-r11}}",                     ".cfi_adjust_cfa_offset {d8}", general_saved!(),
-        goes_on!(".save {{rfp, lr}}" ".vsave {{d8-d15}}" ".save {{r4-r11}}"),
+        "push {{r2-r11}}",                     ".cfi_adjust_cfa_offset {d8}", general_saved!(),
+        goes_on!(".save {{rfp, lr}}" ".vsave {{d8-d15}}" ".save {{r4-r11}}" ".pad #{r4}"),
         "add rfp, sp, #{link}",
 
-        // Where park's return is, is mcall's. The gobuf is the g's beginning.
-        g_place!("r4", "r5"),
-        "ldr r1, [r4, r5]",
+        label_2!(),
+        "b {light}",
+
+        // On curg, which goes on.
+        "2:",
+        "pop {{r2-r11}}",                      ".cfi_adjust_cfa_offset -{d8}", general_restored!(),
+        goes_on!(".save {{rfp, lr}}" ".vsave {{d8-d15}}"),
+        "vpop {{d8-d15}}",                     ".cfi_adjust_cfa_offset {d8} - {link}", doubles_restored!(),
+        goes_on!(".save {{rfp, lr}}"),
+        "pop {{rfp, lr}}",                     ".cfi_adjust_cfa_offset {link} - {size}", record_restored!(), goes_on!(),
+        // Not by lr: the call was made long ago, perhaps on another CPU.
+        "mov r12, lr",
+        "bx r12",
+        ends!(),
+        light = sym mcall_light,
+        r4 = const offset_of!(Crosscall2Frame, saved.r4),
+        r5 = const offset_of!(Crosscall2Frame, saved.r5),
+        r6 = const offset_of!(Crosscall2Frame, saved.r6),
+        ofp = const offset_of!(Crosscall2Frame, saved) + SAVED_OFP,
+        r8 = const offset_of!(Crosscall2Frame, saved.r8),
+        r9 = const offset_of!(Crosscall2Frame, saved.r9),
+        r10 = const offset_of!(Crosscall2Frame, saved.r10),
+        d8 = const offset_of!(Crosscall2Frame, saved.d8),
+        link = const offset_of!(Crosscall2Frame, saved.link),
+        pc = const offset_of!(Crosscall2Frame, pc),
+        size = const size_of::<Crosscall2Frame>(),
+    )
+}
+
+/// The switch of [`mcall`], for code that has saved its callee-saved registers: it goes on at the address in
+/// `lr`, with r5, r6, the frame pointer and SP as they were.
+///
+/// Runs on a managed stack, of which it uses 16 bytes.
+/// Not for signal handlers.
+///
+/// # Safety
+/// As [`mcall`]; not callable from Rust, since it does not return to its caller.
+///
+/// # Registers
+/// In: `r0` fn, `lr` where this g goes on. Clobbered there: all but r5, r6 and the frame pointer. At `fn`'s entry:
+/// `r0` g.
+#[unsafe(naked)]
+#[unsafe(link_section = "stackgate_text")]
+#[unsafe(export_name = "stackgate_mcall_light")]
+pub(crate) unsafe extern "C" fn mcall_light() {
+    naked_asm!(
+        begins!(),
+        // The SwitchFrame. Jumped to, with the address in lr where this g goes on.
+        "push {{r5, r6, rfp, lr}}",            ".cfi_adjust_cfa_offset {size}", switch_saved!(),
+        goes_on!(".save {{r5, r6, rfp, lr}}"),
+
+        g_place!("r12", "r3"),
+        "ldr r1, [r12, r3]",
         "ldr r2, [r1, #{m_out}]",
-        "mov r6, sp",
-        "ldr lr, 7f",
-        "6: add lr, pc",
-        "stm r1, {{r6, rfp, lr}}",
+        "str sp, [r1, #{sched_sp}]",
 
         // g0 is current, nothing runs on this m, and this g has no m.
-        "str r2, [r4, r5]",
+        "str r2, [r12, r3]",
         "mov r3, #0",
         "str r3, [r2, #{curg}]",
         "str r3, [r1, #{m_out}]",
-        "ldr sp, [r2, #{g0_sp}]",
-        // On g0, at the SwitchFrame of the last `resume`: the same layout, so that nothing changes for who
-        // unwinds. The frame records begin anew: the g may run on another thread in a moment.
+        "ldr sp, [r2, #{g0_sp}]",              others_lost!(),
+        // On g0, at the SwitchFrame of the last `resume`: the same layout, so that for who unwinds only the
+        // registers are lost that `resume` does not keep either. The frame records begin anew: the g may run on
+        // another thread in a moment.
         "add rfp, sp, #{link}",
         "mov r12, r0",
         "mov r0, r1",
@@ -721,21 +793,15 @@ pub unsafe extern "C" fn mcall(func: McallFn /* r0 */) {
         "udf #0",
         ".balign 4",
         g_literal!(),
-        "7: .word stackgate_parked - (6b + {ahead})",
         ends!(),
         ahead = const PC_AHEAD,
         m_out = const offset_of!(G<Arm>, m_out),
+        sched_sp = const offset_of!(G<Arm>, sched.sp),
         g0_sp = const offset_of!(M<Arm>, g0.sched.sp),
         curg = const offset_of!(M<Arm>, curg),
-        r4 = const offset_of!(SwitchFrame, saved.r4),
-        r5 = const offset_of!(SwitchFrame, saved.r5),
-        r6 = const offset_of!(SwitchFrame, saved.r6),
-        ofp = const offset_of!(SwitchFrame, saved) + SAVED_OFP,
-        r8 = const offset_of!(SwitchFrame, saved.r8),
-        r9 = const offset_of!(SwitchFrame, saved.r9),
-        r10 = const offset_of!(SwitchFrame, saved.r10),
-        d8 = const offset_of!(SwitchFrame, saved.d8),
-        link = const offset_of!(SwitchFrame, saved.link),
+        r5 = const offset_of!(SwitchFrame, r5),
+        r6 = const offset_of!(SwitchFrame, r6),
+        link = const offset_of!(SwitchFrame, link),
         pc = const offset_of!(SwitchFrame, pc),
         size = const size_of::<SwitchFrame>(),
     )
@@ -760,7 +826,7 @@ pub unsafe extern "C" fn mcall(func: McallFn /* r0 */) {
 pub unsafe extern "C" fn gogo(g: *mut G<Arm> /* r0 */, value: usize /* r1 */) -> ! {
     naked_asm!(
         begins!(),
-        // For unwinders: both registers are the g's a moment before SP is.
+        // For a register more.
         "push {{rfp, lr}}",                    ".cfi_def_cfa_offset 8", ".cfi_offset rfp, -8", ".cfi_offset lr, -4",
         goes_on!(".save {{rfp, lr}}"),
         g_place!("r12", "r3"),
@@ -773,69 +839,13 @@ pub unsafe extern "C" fn gogo(g: *mut G<Arm> /* r0 */, value: usize /* r1 */) ->
         "str r3, [r0, #{m_out}]",
         "str r0, [r3, #{curg}]",
 
-        // The g's own SP, frame pointer and PC; with SP it is as if the jump had been made already.
         "mov r2, r0",
         "mov r0, r1",
-        "ldm r2, {{r1, rfp, lr}}",
-        "mov sp, r1",                          ".cfi_def_cfa sp, 0", record_restored!(), goes_on!(),
+        // On curg, at the SwitchFrame that it has left.
+        "ldr sp, [r2, #{sched_sp}]",           ".cfi_def_cfa sp, {size}", switch_saved!(), others_lost!(),
+        goes_on!(".save {{r5, r6, rfp, lr}}"),
         "str r2, [r12]",
-        "mov r12, lr",
-        "bx r12",
-        ".balign 4",
-        g_literal!(),
-        ends!(),
-        ahead = const PC_AHEAD,
-        m_out = const offset_of!(G<Arm>, m_out),
-        top = const offset_of!(G<Arm>, stack) + offset_of!(Stack<Arm>, top),
-        g0_sp = const offset_of!(M<Arm>, g0.sched.sp),
-        curg = const offset_of!(M<Arm>, curg),
-        base = const size_of::<BaseFrame>(),
-        parent = const offset_of!(BaseFrame, parent),
-    )
-}
-
-/// Runs a parked g on this m until it parks or its function returns. In: the word that its `park` returns;
-/// out: the word that it parks with.
-///
-/// Runs on a system stack, of which it uses 104 bytes. Go: `execute` and the end of `mcall`, in one.
-/// Not for signal handlers.
-///
-/// # Safety
-/// The current g is a g0 whose m runs nothing. `g` is parked, and no other thread runs it.
-///
-/// # Registers
-/// In: `r0` g, `r1` value. Out: `r0`. Clobbered: what a C call clobbers.
-#[unsafe(naked)]
-#[unsafe(link_section = "stackgate_text")]
-#[unsafe(export_name = "stackgate_resume")]
-pub unsafe extern "C" fn resume(g: *mut G<Arm> /* r0 */, value: usize /* r1 */) -> usize /* r0 */ {
-    naked_asm!(
-        begins!(),
-        // The SwitchFrame.
-        "push {{rfp, lr}}",                    ".cfi_adjust_cfa_offset {size} - {link}", record_saved!(),
-        goes_on!(".save {{rfp, lr}}"),
-        "vpush {{d8-d15}}",                    ".cfi_adjust_cfa_offset {link} - {d8}", doubles_saved!(),
-        goes_on!(".save {{rfp, lr}}" ".vsave {{d8-d15}}"),
-        "push {{r4-r11}}",                     ".cfi_adjust_cfa_offset {d8}", general_saved!(),
-        goes_on!(".save {{rfp, lr}}" ".vsave {{d8-d15}}" ".save {{r4-r11}}"),
-
-        // The system stack is used from here on by what this g calls, and unwinders come here from its
-        // first frame.
-        g_place!("r12", "r4"),
-        "ldr r3, [r12, r4]",
-        "str sp, [r3, #{g0_sp}]",
-        "ldr r2, [r0, #{top}]",
-        "str sp, [r2, #{parent} - {base}]",
-        "str r3, [r0, #{m_out}]",
-        "str r0, [r3, #{curg}]",
-
-        // The g's own SP last; it is as if the jump had been made already.
-        "mov r2, r0",
-        "mov r0, r1",
-        "ldm r2, {{r1, rfp, lr}}",
-        "mov sp, r1",                          ".cfi_def_cfa sp, 0", record_restored!(), doubles_restored!(),
-        general_restored!(), goes_on!(),
-        "str r2, [r12, r4]",
+        "pop {{r5, r6, rfp, lr}}",             ".cfi_adjust_cfa_offset -{size}", switch_restored!(), goes_on!(),
         // Not by lr, which the return predictor would take for a return.
         "mov r12, lr",
         "bx r12",
@@ -845,116 +855,234 @@ pub unsafe extern "C" fn resume(g: *mut G<Arm> /* r0 */, value: usize /* r1 */) 
         ahead = const PC_AHEAD,
         m_out = const offset_of!(G<Arm>, m_out),
         top = const offset_of!(G<Arm>, stack) + offset_of!(Stack<Arm>, top),
+        sched_sp = const offset_of!(G<Arm>, sched.sp),
         g0_sp = const offset_of!(M<Arm>, g0.sched.sp),
         curg = const offset_of!(M<Arm>, curg),
         base = const size_of::<BaseFrame>(),
         parent = const offset_of!(BaseFrame, parent),
-        r4 = const offset_of!(SwitchFrame, saved.r4),
-        r5 = const offset_of!(SwitchFrame, saved.r5),
-        r6 = const offset_of!(SwitchFrame, saved.r6),
-        ofp = const offset_of!(SwitchFrame, saved) + SAVED_OFP,
-        r8 = const offset_of!(SwitchFrame, saved.r8),
-        r9 = const offset_of!(SwitchFrame, saved.r9),
-        r10 = const offset_of!(SwitchFrame, saved.r10),
-        d8 = const offset_of!(SwitchFrame, saved.d8),
-        link = const offset_of!(SwitchFrame, saved.link),
+        r5 = const offset_of!(SwitchFrame, r5),
+        r6 = const offset_of!(SwitchFrame, r6),
+        link = const offset_of!(SwitchFrame, link),
         pc = const offset_of!(SwitchFrame, pc),
         size = const size_of::<SwitchFrame>(),
     )
 }
 
+/// Runs a parked g on this m until it parks or its function returns. In: the word that its `park` returns;
+/// out: the word that it parks with, and the g that has come back: another one where this one has switched to it.
+///
+/// Inlined where it is used: the compiler keeps what it needs of the callee-saved registers, and only those that
+/// it reserves for itself are saved here. [`resume_full`] is for callers who cannot say so.
+///
+/// Runs on a system stack, of which it uses 16 bytes. Go: `execute` and the end of `mcall`, in one.
+/// Not for signal handlers.
+///
+/// # Safety
+/// The current g is a g0 whose m runs nothing. `g` is parked, and no other thread runs it.
+#[inline(always)]
+pub unsafe fn resume(g: *mut G<Arm>, value: usize) -> (usize, *mut G<Arm>) {
+    let (out, left);
+    // SAFETY: by the caller; what is lost is named. The stack below SP is free for a call.
+    unsafe {
+        #[cfg(not(stackgate_thumb))]
+        asm!(
+            "bl {light}",
+            light = sym resume_light,
+            inlateout("r1") g => left,
+            inlateout("r0") value => out,
+            lateout("r4") _, lateout("r8") _, lateout("r9") _, lateout("r10") _, lateout("r7") _,
+            lateout("d8") _, lateout("d9") _, lateout("d10") _, lateout("d11") _,
+            lateout("d12") _, lateout("d13") _, lateout("d14") _, lateout("d15") _,
+            clobber_abi("C"),
+        );
+        #[cfg(stackgate_thumb)]
+        asm!(
+            "bl {light}",
+            light = sym resume_light,
+            inlateout("r1") g => left,
+            inlateout("r0") value => out,
+            lateout("r4") _, lateout("r8") _, lateout("r9") _, lateout("r10") _, lateout("r11") _,
+            lateout("d8") _, lateout("d9") _, lateout("d10") _, lateout("d11") _,
+            lateout("d12") _, lateout("d13") _, lateout("d14") _, lateout("d15") _,
+            clobber_abi("C"),
+        );
+    }
+    (out, left)
+}
+
 /// Parks the current g: the `resume` that runs it returns `value`. Returns what the next `resume` of this g
 /// passes, perhaps on another thread.
 ///
-/// Runs on a managed stack, of which it uses 104 bytes. Go: `gopark`.
+/// Inlined as [`resume`] is; [`park_full`] is for callers who cannot say what is lost.
+///
+/// Runs on a managed stack, of which it uses 16 bytes. Go: `gopark`.
 /// Not for signal handlers.
 ///
 /// # Safety
 /// The current g is one that `resume` or `gogo` runs, and is not below C frames of this m.
+#[inline(always)]
+pub unsafe fn park(value: usize) -> usize {
+    let out;
+    // SAFETY: as above. It goes on behind the jump.
+    unsafe {
+        #[cfg(not(stackgate_thumb))]
+        asm!(
+            label_2!(),
+            "b {light}",
+            "2:",
+            light = sym park_light,
+            inlateout("r0") value => out,
+            lateout("r4") _, lateout("r8") _, lateout("r9") _, lateout("r10") _, lateout("r7") _,
+            lateout("d8") _, lateout("d9") _, lateout("d10") _, lateout("d11") _,
+            lateout("d12") _, lateout("d13") _, lateout("d14") _, lateout("d15") _,
+            clobber_abi("C"),
+        );
+        #[cfg(stackgate_thumb)]
+        asm!(
+            label_2!(),
+            "b {light}",
+            "2:",
+            light = sym park_light,
+            inlateout("r0") value => out,
+            lateout("r4") _, lateout("r8") _, lateout("r9") _, lateout("r10") _, lateout("r11") _,
+            lateout("d8") _, lateout("d9") _, lateout("d10") _, lateout("d11") _,
+            lateout("d12") _, lateout("d13") _, lateout("d14") _, lateout("d15") _,
+            clobber_abi("C"),
+        );
+    }
+    out
+}
+
+/// Parks the current g and runs another on the same m, without going by its system stack: the `resume` that ran this
+/// one runs that one now, and is who it comes back to. Returns what the next `resume` of this g, or the next switch to
+/// it, passes, perhaps on another thread.
+///
+/// What is left is marked as parked as soon as nothing of it is in use any more.
+///
+/// Inlined as [`resume`] is.
+///
+/// Runs on a managed stack, of which it uses 16 bytes.
+/// Not for signal handlers.
+///
+/// # Safety
+/// As [`park`]. `g` is parked, is not the current one, and no other thread runs it.
+#[inline(always)]
+pub unsafe fn switch_to(g: *mut G<Arm>, value: usize) -> usize {
+    let out;
+    // SAFETY: as above. It goes on behind the jump.
+    unsafe {
+        #[cfg(not(stackgate_thumb))]
+        asm!(
+            label_2!(),
+            "b {light}",
+            "2:",
+            light = sym switch_light,
+            inlateout("r1") g => _,
+            inlateout("r0") value => out,
+            lateout("r4") _, lateout("r8") _, lateout("r9") _, lateout("r10") _, lateout("r7") _,
+            lateout("d8") _, lateout("d9") _, lateout("d10") _, lateout("d11") _,
+            lateout("d12") _, lateout("d13") _, lateout("d14") _, lateout("d15") _,
+            clobber_abi("C"),
+        );
+        #[cfg(stackgate_thumb)]
+        asm!(
+            label_2!(),
+            "b {light}",
+            "2:",
+            light = sym switch_light,
+            inlateout("r1") g => _,
+            inlateout("r0") value => out,
+            lateout("r4") _, lateout("r8") _, lateout("r9") _, lateout("r10") _, lateout("r11") _,
+            lateout("d8") _, lateout("d9") _, lateout("d10") _, lateout("d11") _,
+            lateout("d12") _, lateout("d13") _, lateout("d14") _, lateout("d15") _,
+            clobber_abi("C"),
+        );
+    }
+    out
+}
+
+/// [`resume`] as a function: what C calls.
+///
+/// Runs on a system stack, of which it uses 128 bytes.
+/// Not for signal handlers.
+///
+/// # Safety
+/// As [`resume`].
+///
+/// # Registers
+/// In: `r0` g, `r1` value. Out: `r0`. Clobbered: what a C call clobbers.
+#[unsafe(naked)]
+#[unsafe(link_section = "stackgate_text")]
+#[unsafe(export_name = "stackgate_resume")]
+pub unsafe extern "C" fn resume_full(g: *mut G<Arm> /* r0 */, value: usize /* r1 */) -> usize /* r0 */ {
+    naked_asm!(
+        begins!(),
+        // The Crosscall2Frame, as crosscall2 builds it.
+        "push {{rfp, lr}}",                    ".cfi_adjust_cfa_offset {size} - {link}", record_saved!(),
+        goes_on!(".save {{rfp, lr}}"),
+        "vpush {{d8-d15}}",                    ".cfi_adjust_cfa_offset {link} - {d8}", doubles_saved!(),
+        goes_on!(".save {{rfp, lr}}" ".vsave {{d8-d15}}"),
+        "push {{r2-r11}}",                     ".cfi_adjust_cfa_offset {d8}", general_saved!(),
+        goes_on!(".save {{rfp, lr}}" ".vsave {{d8-d15}}" ".save {{r4-r11}}" ".pad #{r4}"),
+        "add rfp, sp, #{link}",
+
+        "mov r2, r0",
+        "mov r0, r1",
+        "mov r1, r2",
+        "bl {light}",
+
+        "pop {{r2-r11}}",                      ".cfi_adjust_cfa_offset -{d8}", general_restored!(),
+        goes_on!(".save {{rfp, lr}}" ".vsave {{d8-d15}}"),
+        "vpop {{d8-d15}}",                     ".cfi_adjust_cfa_offset {d8} - {link}", doubles_restored!(),
+        goes_on!(".save {{rfp, lr}}"),
+        "pop {{rfp, pc}}",
+        ends!(),
+        light = sym resume_light,
+        r4 = const offset_of!(Crosscall2Frame, saved.r4),
+        r5 = const offset_of!(Crosscall2Frame, saved.r5),
+        r6 = const offset_of!(Crosscall2Frame, saved.r6),
+        ofp = const offset_of!(Crosscall2Frame, saved) + SAVED_OFP,
+        r8 = const offset_of!(Crosscall2Frame, saved.r8),
+        r9 = const offset_of!(Crosscall2Frame, saved.r9),
+        r10 = const offset_of!(Crosscall2Frame, saved.r10),
+        d8 = const offset_of!(Crosscall2Frame, saved.d8),
+        link = const offset_of!(Crosscall2Frame, saved.link),
+        pc = const offset_of!(Crosscall2Frame, pc),
+        size = const size_of::<Crosscall2Frame>(),
+    )
+}
+
+/// [`park`] as a function: what C calls.
+///
+/// Runs on a managed stack, of which it uses 128 bytes.
+/// Not for signal handlers.
+///
+/// # Safety
+/// As [`park`].
 ///
 /// # Registers
 /// In: `r0` value. Out: `r0`. Clobbered: what a C call clobbers.
 #[unsafe(naked)]
 #[unsafe(link_section = "stackgate_text")]
 #[unsafe(export_name = "stackgate_park")]
-pub unsafe extern "C" fn park(value: usize /* r0 */) -> usize /* r0 */ {
+pub unsafe extern "C" fn park_full(value: usize /* r0 */) -> usize /* r0 */ {
     naked_asm!(
         begins!(),
-        // The SwitchFrame.
+        // The Crosscall2Frame, as crosscall2 builds it.
         "push {{rfp, lr}}",                    ".cfi_adjust_cfa_offset {size} - {link}", record_saved!(),
         goes_on!(".save {{rfp, lr}}"),
         "vpush {{d8-d15}}",                    ".cfi_adjust_cfa_offset {link} - {d8}", doubles_saved!(),
         goes_on!(".save {{rfp, lr}}" ".vsave {{d8-d15}}"),
-        "push {{r4-r11}}",                     ".cfi_adjust_cfa_offset {d8}", general_saved!(),
-        goes_on!(".save {{rfp, lr}}" ".vsave {{d8-d15}}" ".save {{r4-r11}}"),
+        "push {{r2-r11}}",                     ".cfi_adjust_cfa_offset {d8}", general_saved!(),
+        goes_on!(".save {{rfp, lr}}" ".vsave {{d8-d15}}" ".save {{r4-r11}}" ".pad #{r4}"),
         "add rfp, sp, #{link}",
 
-        // The gobuf is the g's beginning.
-        g_place!("r4", "r5"),
-        "ldr r1, [r4, r5]",
-        "ldr r2, [r1, #{m_out}]",
-        "mov r6, sp",
-        "ldr lr, 7f",
-        "6: add lr, pc",
-        "stm r1, {{r6, rfp, lr}}",
+        label_2!(),
+        "b {light}",
 
-        // g0 is current, nothing runs on this m, and this g has no m.
-        "str r2, [r4, r5]",
-        "mov r3, #0",
-        "str r3, [r2, #{curg}]",
-        "str r3, [r1, #{m_out}]",
-        "ldr sp, [r2, #{g0_sp}]",
-
-        // On g0, in resume's SwitchFrame: the same layout, so the rules above describe it as well.
-        "pop {{r4-r11}}",                      ".cfi_adjust_cfa_offset -{d8}", general_restored!(),
-        goes_on!(".save {{rfp, lr}}" ".vsave {{d8-d15}}"),
-        "vpop {{d8-d15}}",                     ".cfi_adjust_cfa_offset {d8} - {link}", doubles_restored!(),
-        goes_on!(".save {{rfp, lr}}"),
-        "pop {{rfp, pc}}",
-        ".balign 4",
-        g_literal!(),
-        "7: .word stackgate_parked - (6b + {ahead})",
-        ends!(),
-        ahead = const PC_AHEAD,
-        m_out = const offset_of!(G<Arm>, m_out),
-        g0_sp = const offset_of!(M<Arm>, g0.sched.sp),
-        curg = const offset_of!(M<Arm>, curg),
-        r4 = const offset_of!(SwitchFrame, saved.r4),
-        r5 = const offset_of!(SwitchFrame, saved.r5),
-        r6 = const offset_of!(SwitchFrame, saved.r6),
-        ofp = const offset_of!(SwitchFrame, saved) + SAVED_OFP,
-        r8 = const offset_of!(SwitchFrame, saved.r8),
-        r9 = const offset_of!(SwitchFrame, saved.r9),
-        r10 = const offset_of!(SwitchFrame, saved.r10),
-        d8 = const offset_of!(SwitchFrame, saved.d8),
-        link = const offset_of!(SwitchFrame, saved.link),
-        pc = const offset_of!(SwitchFrame, pc),
-        size = const size_of::<SwitchFrame>(),
-    )
-}
-
-/// Where a g that `park` or `mcall` left goes on: it returns from them.
-///
-/// Not a function: `resume` and `gogo` jump here, on the g's stack, with SP at its [`SwitchFrame`] and the
-/// word for it in `r0`.
-///
-/// # Safety
-/// Only the address is used.
-#[unsafe(naked)]
-#[unsafe(link_section = "stackgate_text")]
-#[unsafe(export_name = "stackgate_park_return")]
-pub(crate) unsafe extern "C" fn park_return() {
-    naked_asm!(
-        begins!(),
-        ".cfi_def_cfa sp, {size}",
-        record_saved!(), doubles_saved!(), general_saved!(),
-        ".save {{rfp, lr}}", ".vsave {{d8-d15}}", ".save {{r4-r11}}",
-        // An unwinder looks one byte before the address that `resume` jumps to.
-        "nop",
-        // A function to the linker, so that its address says the state.
-        ".globl stackgate_parked", ".hidden stackgate_parked", ".type stackgate_parked, %function",
-        "stackgate_parked:",
-        "pop {{r4-r11}}",                      ".cfi_adjust_cfa_offset -{d8}", general_restored!(),
+        // On curg, which goes on; r0 is the word for it.
+        "2:",
+        "pop {{r2-r11}}",                      ".cfi_adjust_cfa_offset -{d8}", general_restored!(),
         goes_on!(".save {{rfp, lr}}" ".vsave {{d8-d15}}"),
         "vpop {{d8-d15}}",                     ".cfi_adjust_cfa_offset {d8} - {link}", doubles_restored!(),
         goes_on!(".save {{rfp, lr}}"),
@@ -963,15 +1091,199 @@ pub(crate) unsafe extern "C" fn park_return() {
         "mov r12, lr",
         "bx r12",
         ends!(),
-        r4 = const offset_of!(SwitchFrame, saved.r4),
-        r5 = const offset_of!(SwitchFrame, saved.r5),
-        r6 = const offset_of!(SwitchFrame, saved.r6),
-        ofp = const offset_of!(SwitchFrame, saved) + SAVED_OFP,
-        r8 = const offset_of!(SwitchFrame, saved.r8),
-        r9 = const offset_of!(SwitchFrame, saved.r9),
-        r10 = const offset_of!(SwitchFrame, saved.r10),
-        d8 = const offset_of!(SwitchFrame, saved.d8),
-        link = const offset_of!(SwitchFrame, saved.link),
+        light = sym park_light,
+        r4 = const offset_of!(Crosscall2Frame, saved.r4),
+        r5 = const offset_of!(Crosscall2Frame, saved.r5),
+        r6 = const offset_of!(Crosscall2Frame, saved.r6),
+        ofp = const offset_of!(Crosscall2Frame, saved) + SAVED_OFP,
+        r8 = const offset_of!(Crosscall2Frame, saved.r8),
+        r9 = const offset_of!(Crosscall2Frame, saved.r9),
+        r10 = const offset_of!(Crosscall2Frame, saved.r10),
+        d8 = const offset_of!(Crosscall2Frame, saved.d8),
+        link = const offset_of!(Crosscall2Frame, saved.link),
+        pc = const offset_of!(Crosscall2Frame, pc),
+        size = const size_of::<Crosscall2Frame>(),
+    )
+}
+
+/// The switch of [`resume`]: saves what no list of clobbers may name, and returns when the g has parked or ended.
+///
+/// Both stacks have a [`SwitchFrame`] at the place where they are left, so that one description of the frame is
+/// right before SP moves and after. It is called, and `park` returns to its caller: the return predictor is right.
+///
+/// Runs on a system stack, of which it uses 16 bytes.
+/// Not for signal handlers.
+///
+/// # Safety
+/// As [`resume`]; not callable from Rust, since it keeps too little.
+///
+/// # Registers
+/// In: `r1` g, `r0` value. Out: `r0`. Clobbered: all but r5, r6 and the frame pointer.
+#[unsafe(naked)]
+#[unsafe(link_section = "stackgate_text")]
+#[unsafe(export_name = "stackgate_resume_light")]
+pub(crate) unsafe extern "C" fn resume_light() {
+    naked_asm!(
+        begins!(),
+        // The SwitchFrame.
+        "push {{r5, r6, rfp, lr}}",            ".cfi_adjust_cfa_offset {size}", switch_saved!(),
+        goes_on!(".save {{r5, r6, rfp, lr}}"),
+
+        // The system stack is used from here on by what this g calls, and unwinders come here from its
+        // first frame.
+        g_place!("r12", "r3"),
+        "add r12, r12, r3",
+        "ldr r3, [r12]",
+        "str sp, [r3, #{g0_sp}]",
+        "ldr r2, [r1, #{top}]",
+        "str sp, [r2, #{parent} - {base}]",
+        "str r3, [r1, #{m_out}]",
+        "str r1, [r3, #{curg}]",
+
+        // The g's own SP, then the g. On curg, at the SwitchFrame that it has left: the rules above describe
+        // that as well, but for what it has not kept.
+        "ldr sp, [r1, #{sched_sp}]",           others_lost!(),
+        "str r1, [r12]",
+        "pop {{r5, r6, rfp, lr}}",             ".cfi_adjust_cfa_offset -{size}", switch_restored!(), goes_on!(),
+        // Not by lr, which the return predictor would take for a return.
+        "mov r12, lr",
+        "bx r12",
+        ".balign 4",
+        g_literal!(),
+        ends!(),
+        ahead = const PC_AHEAD,
+        m_out = const offset_of!(G<Arm>, m_out),
+        top = const offset_of!(G<Arm>, stack) + offset_of!(Stack<Arm>, top),
+        sched_sp = const offset_of!(G<Arm>, sched.sp),
+        g0_sp = const offset_of!(M<Arm>, g0.sched.sp),
+        curg = const offset_of!(M<Arm>, curg),
+        base = const size_of::<BaseFrame>(),
+        parent = const offset_of!(BaseFrame, parent),
+        r5 = const offset_of!(SwitchFrame, r5),
+        r6 = const offset_of!(SwitchFrame, r6),
+        link = const offset_of!(SwitchFrame, link),
+        pc = const offset_of!(SwitchFrame, pc),
+        size = const size_of::<SwitchFrame>(),
+    )
+}
+
+/// The switch of [`park`]: goes on at the address in `lr` when the g is resumed, with r5, r6, the frame pointer and SP as they
+/// were.
+///
+/// Runs on a managed stack, of which it uses 16 bytes.
+/// Not for signal handlers.
+///
+/// # Safety
+/// As [`park`]; not callable from Rust, since it does not return to its caller.
+///
+/// # Registers
+/// In: `r0` value, `lr` where this g goes on. Out, there: `r0`. Clobbered there: all but r5, r6 and the frame
+/// pointer.
+#[unsafe(naked)]
+#[unsafe(link_section = "stackgate_text")]
+#[unsafe(export_name = "stackgate_park_light")]
+pub(crate) unsafe extern "C" fn park_light() {
+    naked_asm!(
+        begins!(),
+        // The SwitchFrame. Jumped to, with the address in lr where this g goes on.
+        "push {{r5, r6, rfp, lr}}",            ".cfi_adjust_cfa_offset {size}", switch_saved!(),
+        goes_on!(".save {{r5, r6, rfp, lr}}"),
+
+        g_place!("r12", "r3"),
+        "ldr r1, [r12, r3]",
+        "ldr r2, [r1, #{m_out}]",
+        "str sp, [r1, #{sched_sp}]",
+
+        // g0 is current, nothing runs on this m, and this g has no m.
+        "str r2, [r12, r3]",
+        "mov r3, #0",
+        "str r3, [r2, #{curg}]",
+        "str r3, [r1, #{m_out}]",
+        "ldr sp, [r2, #{g0_sp}]",              others_lost!(),
+
+        // On g0, in resume's SwitchFrame: the same layout, so the rules above describe it as well.
+        "pop {{r5, r6, rfp, pc}}",
+        ".balign 4",
+        g_literal!(),
+        ends!(),
+        ahead = const PC_AHEAD,
+        m_out = const offset_of!(G<Arm>, m_out),
+        sched_sp = const offset_of!(G<Arm>, sched.sp),
+        g0_sp = const offset_of!(M<Arm>, g0.sched.sp),
+        curg = const offset_of!(M<Arm>, curg),
+        r5 = const offset_of!(SwitchFrame, r5),
+        r6 = const offset_of!(SwitchFrame, r6),
+        link = const offset_of!(SwitchFrame, link),
+        pc = const offset_of!(SwitchFrame, pc),
+        size = const size_of::<SwitchFrame>(),
+    )
+}
+
+/// The switch of [`switch_to`]: goes on at the address in `lr` when the g is resumed, with r5, r6, the frame pointer and SP as they
+/// were.
+///
+/// Runs on a managed stack, of which it uses 16 bytes.
+/// Not for signal handlers.
+///
+/// # Safety
+/// As [`switch_to`]; not callable from Rust, since it does not return to its caller.
+///
+/// # Registers
+/// In: `r1` g, `r0` value, `lr` where the current g goes on. Out, there: `r0`. Clobbered there: all but r5, r6 and the frame
+/// pointer.
+#[unsafe(naked)]
+#[unsafe(link_section = "stackgate_text")]
+#[unsafe(export_name = "stackgate_switch_light")]
+pub(crate) unsafe extern "C" fn switch_light() {
+    naked_asm!(
+        begins!(),
+        // The SwitchFrame. Jumped to, with the address in lr where this g goes on.
+        "push {{r5, r6, rfp, lr}}",            ".cfi_adjust_cfa_offset {size}", switch_saved!(),
+        goes_on!(".save {{r5, r6, rfp, lr}}"),
+
+        g_place!("r12", "r3"),
+        "add r12, r12, r3",
+        "ldr r2, [r12]",
+        "ldr r3, [r2, #{m_out}]",
+        "str sp, [r2, #{sched_sp}]",
+
+        // What unwinders follow from the other g's first frame; then g0 is current, that one is curg, and this one has
+        // no m.
+        "ldr r5, [r1, #{top}]",
+        "ldr r6, [r3, #{g0_sp}]",
+        "str r6, [r5, #{parent} - {base}]",
+        "str r3, [r1, #{m_out}]",
+        "str r3, [r12]",
+        "str r1, [r3, #{curg}]",
+        "mov r5, #0",
+        "str r5, [r2, #{m_out}]",
+
+        // On the other g, at the SwitchFrame that it has left: the rules above describe that as well, but for what
+        // it has not kept. Nothing of this one is in use any more.
+        "ldr sp, [r1, #{sched_sp}]",           others_lost!(),
+        "str r1, [r12]",
+        "mov r5, #{parked}",
+        "str r5, [r2, #{state}]",
+        "pop {{r5, r6, rfp, lr}}",             ".cfi_adjust_cfa_offset -{size}", switch_restored!(), goes_on!(),
+        // Not by lr, which the return predictor would take for a return.
+        "mov r12, lr",
+        "bx r12",
+        ".balign 4",
+        g_literal!(),
+        ends!(),
+        ahead = const PC_AHEAD,
+        m_out = const offset_of!(G<Arm>, m_out),
+        top = const offset_of!(G<Arm>, stack) + offset_of!(Stack<Arm>, top),
+        state = const offset_of!(G<Arm>, state),
+        parked = const crate::GState::Parked as usize,
+        sched_sp = const offset_of!(G<Arm>, sched.sp),
+        g0_sp = const offset_of!(M<Arm>, g0.sched.sp),
+        curg = const offset_of!(M<Arm>, curg),
+        base = const size_of::<BaseFrame>(),
+        parent = const offset_of!(BaseFrame, parent),
+        r5 = const offset_of!(SwitchFrame, r5),
+        r6 = const offset_of!(SwitchFrame, r6),
+        link = const offset_of!(SwitchFrame, link),
         pc = const offset_of!(SwitchFrame, pc),
         size = const size_of::<SwitchFrame>(),
     )
@@ -991,8 +1303,8 @@ pub unsafe extern "C" fn g_start() {
     naked_asm!(
         begins!(),
         ".cfi_escape {cfa_is}, {cfa_len}, {breg_sp}, {parent_lo}, {parent_hi}, {deref}, {plus}, {size_lo}, {size_hi}",
-        record_saved!(), doubles_saved!(), general_saved!(),
-        ".save {{rfp, lr}}", ".vsave {{d8-d15}}", ".save {{r4-r11}}", ".save {{sp}}", ".pad #{parent}",
+        switch_saved!(), others_lost!(),
+        ".save {{r5, r6, rfp, lr}}", ".save {{sp}}", ".pad #{parent}",
         // An unwinder looks one byte before the address that `resume` jumps to.
         "nop",
         // A function to the linker, so that its address says the state.
@@ -1014,12 +1326,8 @@ pub unsafe extern "C" fn g_start() {
         "str r3, [r1, #{m_out}]",
         // Where `resume` stands, whatever C has left of callbacks by longjmp.
         "ldr sp, [sp, #{parent}]",             ".cfi_def_cfa sp, {size}",
-        goes_on!(".save {{rfp, lr}}" ".vsave {{d8-d15}}" ".save {{r4-r11}}"),
-        "pop {{r4-r11}}",                      ".cfi_adjust_cfa_offset -{d8}", general_restored!(),
-        goes_on!(".save {{rfp, lr}}" ".vsave {{d8-d15}}"),
-        "vpop {{d8-d15}}",                     ".cfi_adjust_cfa_offset {d8} - {link}", doubles_restored!(),
-        goes_on!(".save {{rfp, lr}}"),
-        "pop {{rfp, pc}}",
+        goes_on!(".save {{r5, r6, rfp, lr}}"),
+        "pop {{r5, r6, rfp, pc}}",
         ".balign 4",
         g_literal!(),
         ends!(),
@@ -1030,15 +1338,9 @@ pub unsafe extern "C" fn g_start() {
         state = const offset_of!(G<Arm>, state),
         finished = const crate::GState::Finished as usize,
         curg = const offset_of!(M<Arm>, curg),
-        r4 = const offset_of!(SwitchFrame, saved.r4),
-        r5 = const offset_of!(SwitchFrame, saved.r5),
-        r6 = const offset_of!(SwitchFrame, saved.r6),
-        ofp = const offset_of!(SwitchFrame, saved) + SAVED_OFP,
-        r8 = const offset_of!(SwitchFrame, saved.r8),
-        r9 = const offset_of!(SwitchFrame, saved.r9),
-        r10 = const offset_of!(SwitchFrame, saved.r10),
-        d8 = const offset_of!(SwitchFrame, saved.d8),
-        link = const offset_of!(SwitchFrame, saved.link),
+        r5 = const offset_of!(SwitchFrame, r5),
+        r6 = const offset_of!(SwitchFrame, r6),
+        link = const offset_of!(SwitchFrame, link),
         pc = const offset_of!(SwitchFrame, pc),
         size = const size_of::<SwitchFrame>(),
         cfa_is = const DW_CFA_DEF_CFA_EXPRESSION, cfa_len = const CFA_DEREF_LEN,

@@ -60,14 +60,10 @@ pub const FP: Register = if cfg!(stackgate_thumb) { R7 } else { R11 };
 pub const OTHER_FP: Register = if cfg!(stackgate_thumb) { R11 } else { R7 };
 
 crate::frames! {
-    /// Where a g that is not running resumes. In the order in which one `ldm` loads it.
+    /// Where a g that is not running resumes.
     Memory frame Gobuf {
-        /// Stack pointer: the address of a `SwitchFrame`, or of a `BaseFrame` when the g has not run yet.
+        /// Stack pointer: the address of a `SwitchFrame`; of a g0 in a callback, of a `CallbackFrame`.
         sp: W32, [SP] "`g_init`, `park`, `mcall`, `resume`, `cgocallback`" => "`resume`, `gogo`, crossings, tracebacks";
-        /// Frame pointer: the address of the record in the frame at `sp`.
-        fp: W32, [FP] "`g_init`, `park`, `mcall`" => "`resume`, `gogo`, tracebacks";
-        /// Where to jump to. Its bit 0 says Thumb.
-        pc: W32, [PC] "`g_init`, `park`, `mcall`" => "`resume`, `gogo`";
     }
 
     /// Two words of a floating-point register.
@@ -118,12 +114,19 @@ crate::frames! {
         link: W32, [FP] "the frame that holds this" => "the same, at its end; tracebacks";
     }
 
-    /// What a stack that is left holds at its lower end: of a parked g, and of the m whose `resume` runs a g.
+    /// What a stack that is left holds at its lower end: of a parked g, and of the m whose `resume` runs a g. It
+    /// has what the compiler cannot be told to keep by itself, in the order in which one `push` stores it;
+    /// `stackgate_resume`, `stackgate_park` and `mcall` have put a `Crosscall2Frame` above it.
     Either frame SwitchFrame {
-        /// The registers of the caller of `resume`, `park` or `mcall`.
-        saved: CalleeSaved, "`resume`, `park`, `mcall`" => "the switch back";
-        /// Return address of `resume`, `park` or `mcall`.
-        pc: W32, [LR] "`resume`, `park`, `mcall`" => "the switch back; tracebacks";
+        /// General; brings the frame to a multiple of 8.
+        r5: W32, [R5] "`resume`, `park`, `switch_to`, `mcall`" => "the switch back";
+        /// Base pointer of a frame of variable size.
+        r6: W32, [R6] "`resume`, `park`, `switch_to`, `mcall`" => "the switch back";
+        /// Frame pointer; start of the frame record.
+        link: W32, [FP] "`g_init`, `resume`, `park`, `switch_to`, `mcall`, `stack_moved`" => "the switch back; tracebacks";
+        /// Where `resume` was called, or `park` and `mcall` go on: for a g that has not run yet, its beginning. Its
+        /// bit 0 says Thumb.
+        pc: W32, [LR] "`g_init`, `resume`, `park`, `switch_to`, `mcall`" => "the switch back; tracebacks";
     }
 
     /// The upper end of a managed stack.
@@ -209,7 +212,7 @@ crate::frames! {
     }
 
     /// What `crosscall2` keeps for C while managed code without callee-saved registers runs.
-    System frame Crosscall2Frame {
+    Either frame Crosscall2Frame {
         /// The g that was current before `crosscall1` or `sigtramp`; `crosscall2` does not use it.
         former: W32, "`crosscall1`, `sigtramp`" => "their end";
         /// The address of this thread's current g in `crosscall1` and `sigtramp`; keeps SP aligned.
@@ -221,9 +224,23 @@ crate::frames! {
     }
 }
 
-/// The `Gobuf` of a g that begins, or goes on, at `pc` with SP at `sp` and no frame record.
-pub fn gobuf(sp: usize, pc: usize) -> Gobuf {
-    Gobuf { sp: W32::of(sp as u32), fp: W32::of(0), pc: W32::of(pc as u32) }
+/// The `Gobuf` of a g whose `SwitchFrame` is at `sp`.
+pub fn gobuf(sp: usize) -> Gobuf {
+    Gobuf { sp: W32::of(sp as u32) }
+}
+
+/// How far below its `BaseFrame` the `SwitchFrame` of a g that has not run yet lies.
+pub const BEGIN_BELOW_BASE: usize = size_of::<SwitchFrame>();
+
+/// Puts a `SwitchFrame` below `base`, from which a g begins at `pc`: its `Gobuf`.
+///
+/// # Safety
+/// `base` is the `BaseFrame` of a stack that nobody runs on.
+pub unsafe fn begin_below(base: *mut BaseFrame, pc: usize) -> Gobuf {
+    let at = base.wrapping_byte_sub(BEGIN_BELOW_BASE).cast::<SwitchFrame>();
+    // SAFETY: by the caller.
+    unsafe { at.write(SwitchFrame { pc: W32::of(pc as u32), ..SwitchFrame::default() }) };
+    gobuf(at.addr())
 }
 
 /// Every structure and frame, in the order in which they are documented.
@@ -265,10 +282,8 @@ macro_rules! words {
         };
     };
 }
-words!(Gobuf: sp, fp, pc);
 words!(AsmcgocallFrame: g, place, link, pc, other, sp);
-words!(SwitchFrame: saved.r4, saved.r5, saved.r6, saved.r7, saved.r8, saved.r9, saved.r10, saved.r11, saved.d8);
-words!(SwitchFrame: saved.link, pc);
+words!(SwitchFrame: r5, r6, link, pc);
 words!(CatchFrame: previous, g0_sp, thrown, _reserved, saved.r4);
 words!(CatchFrame: saved.link, pc);
 words!(AsmcgocallFrame: link, pc, other, sp);

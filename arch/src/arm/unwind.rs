@@ -33,9 +33,9 @@ pub const EXIDX: bool = true;
 /// The DWARF number under which an unwinder keeps the PC. The return address column of the call frame
 /// information is LR's, 14: a program that a signal interrupts has both.
 pub const RA: usize = PC.dwarf as usize;
-/// Where `park`, `mcall` and `g_start`, in this order, keep the g that they leave from the moment when it is no
+/// Where `park`, `mcall`, `g_start` and `switch_to`, in this order, keep the g that they leave from the moment when it is no
 /// longer curg until SP has left its stack.
-pub const LEFT_IN: [Register; 3] = [R1, R1, R1];
+pub const LEFT_IN: [Register; 4] = [R1, R1, R1, R2];
 /// Where `throw_to` keeps its catch from the moment when `g0.sched.sp` is back until SP is there.
 pub const CATCH_IN: Register = R0;
 /// Where `sigtramp` has the `ucontext_t` that it was called with.
@@ -133,11 +133,18 @@ pub fn catch_moved(frame: &mut CatchFrame, moved: impl Fn(usize) -> usize) {
     }
 }
 
-/// Rewrites what a parked g's `sched` holds of a stack that has moved: see `stack_moved`.
-pub fn gobuf_moved(gobuf: &mut Gobuf, moved: impl Fn(usize) -> usize) {
+/// Rewrites what a parked g's `sched` holds of a stack that has moved, and what its `SwitchFrame` holds of the
+/// registers that can define a CFA: see `stack_moved`.
+///
+/// # Safety
+/// `gobuf` belongs to a parked g whose stack has been copied.
+pub unsafe fn gobuf_moved(gobuf: &mut Gobuf, moved: impl Fn(usize) -> usize) {
     use crate::frame::Word;
-    gobuf.sp = W32::new(moved(gobuf.sp.get() as usize) as u64);
-    gobuf.fp = W32::new(moved(gobuf.fp.get() as usize) as u64);
+    let at = moved(gobuf.sp.get() as usize);
+    gobuf.sp = W32::new(at as u64);
+    let frame: *mut SwitchFrame = core::ptr::with_exposed_provenance_mut(at);
+    // SAFETY: by the caller.
+    unsafe { (*frame).link = W32::new(moved((*frame).link.get() as usize) as u64) };
 }
 
 #[cfg(target_arch = "arm")]

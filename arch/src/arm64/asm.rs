@@ -92,7 +92,6 @@ macro_rules! pairs {
 }
 pairs!(CalleeSaved: [x19] [x20], [x21] [x22], [x23] [x24], [x25] [x26], [x27] [x28]);
 pairs!(CalleeSaved: [d8] [d9], [d10] [d11], [d12] [d13], [d14] [d15]);
-pairs!(G<Arm64>: [sched.sp] [sched.pc]);
 
 /// Bytes of the expression `breg(offset); deref`: SP at entry is the CFA, since a call pushes nothing.
 const DEREF_LEN: u8 = BREG_LEN + 1;
@@ -582,7 +581,7 @@ pub unsafe extern "C" fn systemstack(func: SystemFn /* x0 */, arg: *mut c_void /
 ///
 /// `fn` ends by `gogo`, on this g or another. What runs when this g is resumed is the return from `mcall`.
 ///
-/// Runs on a managed stack, of which it uses 160 bytes.
+/// Runs on a managed stack, of which it uses 192 bytes.
 /// Not for signal handlers.
 ///
 /// # Safety
@@ -598,7 +597,7 @@ pub unsafe extern "C" fn mcall(func: McallFn /* x0 */) {
     naked_asm!(
         ".cfi_startproc",
         landing_pad!(),
-        // The SwitchFrame.
+        // The Crosscall2Frame.
         "sub sp, sp, {size}",                  ".cfi_def_cfa_offset {size}",
         "stp x19, x20, [sp, {x19}]",           ".cfi_rel_offset x19, {x19}", ".cfi_rel_offset x20, {x20}",
         "stp x21, x22, [sp, {x21}]",           ".cfi_rel_offset x21, {x21}", ".cfi_rel_offset x22, {x22}",
@@ -612,15 +611,80 @@ pub unsafe extern "C" fn mcall(func: McallFn /* x0 */) {
         "stp x29, x30, [sp, {x29}]",           ".cfi_rel_offset x29, {x29}", ".cfi_rel_offset x30, {pc}",
         "add x29, sp, {x29}",
 
-        // Where park's return is, is mcall's.
+        "adr x9, 2f",
+        "b {light}",
+
+        // On curg, which goes on.
+        "2:",
+        jump_pad!(),
+        "ldp x19, x20, [sp, {x19}]",           ".cfi_restore x19", ".cfi_restore x20",
+        "ldp x21, x22, [sp, {x21}]",           ".cfi_restore x21", ".cfi_restore x22",
+        "ldp x23, x24, [sp, {x23}]",           ".cfi_restore x23", ".cfi_restore x24",
+        "ldp x25, x26, [sp, {x25}]",           ".cfi_restore x25", ".cfi_restore x26",
+        "ldp x27, x28, [sp, {x27}]",           ".cfi_restore x27", ".cfi_restore x28",
+        "ldp d8, d9, [sp, {d8}]",              ".cfi_restore d8", ".cfi_restore d9",
+        "ldp d10, d11, [sp, {d10}]",           ".cfi_restore d10", ".cfi_restore d11",
+        "ldp d12, d13, [sp, {d12}]",           ".cfi_restore d12", ".cfi_restore d13",
+        "ldp d14, d15, [sp, {d14}]",           ".cfi_restore d14", ".cfi_restore d15",
+        "ldp x29, x30, [sp, {x29}]",           ".cfi_restore x29", ".cfi_restore x30",
+        "add sp, sp, {size}",                  ".cfi_def_cfa_offset 0",
+        // The call was made long ago, perhaps on another CPU.
+        return_unpaired!(),
+        ".cfi_endproc",
+        light = sym mcall_light,
+        x19 = const offset_of!(Crosscall2Frame, saved.x19),
+        x20 = const offset_of!(Crosscall2Frame, saved.x20),
+        x21 = const offset_of!(Crosscall2Frame, saved.x21),
+        x22 = const offset_of!(Crosscall2Frame, saved.x22),
+        x23 = const offset_of!(Crosscall2Frame, saved.x23),
+        x24 = const offset_of!(Crosscall2Frame, saved.x24),
+        x25 = const offset_of!(Crosscall2Frame, saved.x25),
+        x26 = const offset_of!(Crosscall2Frame, saved.x26),
+        x27 = const offset_of!(Crosscall2Frame, saved.x27),
+        x28 = const offset_of!(Crosscall2Frame, saved.x28),
+        d8 = const offset_of!(Crosscall2Frame, saved.d8),
+        d9 = const offset_of!(Crosscall2Frame, saved.d9),
+        d10 = const offset_of!(Crosscall2Frame, saved.d10),
+        d11 = const offset_of!(Crosscall2Frame, saved.d11),
+        d12 = const offset_of!(Crosscall2Frame, saved.d12),
+        d13 = const offset_of!(Crosscall2Frame, saved.d13),
+        d14 = const offset_of!(Crosscall2Frame, saved.d14),
+        d15 = const offset_of!(Crosscall2Frame, saved.d15),
+        x29 = const offset_of!(Crosscall2Frame, saved.x29),
+        pc = const offset_of!(Crosscall2Frame, pc),
+        size = const size_of::<Crosscall2Frame>(),
+    )
+}
+
+/// The switch of [`mcall`], for code that has saved its callee-saved registers: it goes on at the address in
+/// `x9`, with `x19`, `x29` and SP as they were.
+///
+/// Runs on a managed stack, of which it uses 32 bytes.
+/// Not for signal handlers.
+///
+/// # Safety
+/// As [`mcall`]; not callable from Rust, since it does not return to its caller.
+///
+/// # Registers
+/// In: `x0` fn, `x9` where this g goes on. Clobbered there: all but `x19` and `x29`. At `fn`'s entry: `x0` g.
+#[unsafe(naked)]
+#[unsafe(link_section = "stackgate_text")]
+#[unsafe(export_name = "stackgate_mcall_light")]
+pub(crate) unsafe extern "C" fn mcall_light() {
+    naked_asm!(
+        ".cfi_startproc",
+        // Jumped to: the call instruction would leave a return address that nobody returns to.
+        ".cfi_register x30, x9",
+        // The SwitchFrame.
+        "sub sp, sp, {size}",                  ".cfi_def_cfa_offset {size}",
+        "stp x29, x9, [sp, {x29}]",            ".cfi_rel_offset x29, {x29}", ".cfi_rel_offset x30, {pc}",
+        "str x19, [sp, {x19}]",                ".cfi_rel_offset x19, {x19}",
+
         g_place!("x10", "x11"),
         "ldr x12, [x10, x11]",
         "ldr x13, [x12, {m_out}]",
         "mov x14, sp",
-        "adrp x15, stackgate_parked",
-        "add x15, x15, :lo12:stackgate_parked",
-        "stp x14, x15, [x12, {sched_sp}]",
-        "str x29, [x12, {sched_bp}]",
+        "str x14, [x12, {sched_sp}]",
 
         // g0 is current, nothing runs on this m, and this g has no m.
         "str x13, [x10, x11]",
@@ -628,8 +692,14 @@ pub unsafe extern "C" fn mcall(func: McallFn /* x0 */) {
         "str xzr, [x12, {m_out}]",
         "ldr x14, [x13, {g0_sp}]",
         "mov sp, x14",
-        // On g0, at the SwitchFrame of the last `resume`: the same layout, so that nothing changes for who
-        // unwinds. The frame records begin anew: the g may run on another thread in a moment.
+        // On g0, at the SwitchFrame of the last `resume`: the same layout, so that for who unwinds only the
+        // registers are lost that `resume` does not keep either. The frame records begin anew: the g may run on
+        // another thread in a moment.
+        ".cfi_undefined x20", ".cfi_undefined x21", ".cfi_undefined x22", ".cfi_undefined x23",
+        ".cfi_undefined x24", ".cfi_undefined x25", ".cfi_undefined x26", ".cfi_undefined x27",
+        ".cfi_undefined x28", ".cfi_undefined d8", ".cfi_undefined d9", ".cfi_undefined d10",
+        ".cfi_undefined d11", ".cfi_undefined d12", ".cfi_undefined d13", ".cfi_undefined d14",
+        ".cfi_undefined d15",
         "add x29, sp, {x29}",
         "mov x9, x0",
         "mov x0, x12",
@@ -638,34 +708,16 @@ pub unsafe extern "C" fn mcall(func: McallFn /* x0 */) {
         ".cfi_endproc",
         m_out = const offset_of!(G<Arm64>, m_out),
         sched_sp = const offset_of!(G<Arm64>, sched.sp),
-        sched_bp = const offset_of!(G<Arm64>, sched.bp),
         g0_sp = const offset_of!(M<Arm64>, g0.sched.sp),
         curg = const offset_of!(M<Arm64>, curg),
-        x19 = const offset_of!(SwitchFrame, saved.x19),
-        x20 = const offset_of!(SwitchFrame, saved.x20),
-        x21 = const offset_of!(SwitchFrame, saved.x21),
-        x22 = const offset_of!(SwitchFrame, saved.x22),
-        x23 = const offset_of!(SwitchFrame, saved.x23),
-        x24 = const offset_of!(SwitchFrame, saved.x24),
-        x25 = const offset_of!(SwitchFrame, saved.x25),
-        x26 = const offset_of!(SwitchFrame, saved.x26),
-        x27 = const offset_of!(SwitchFrame, saved.x27),
-        x28 = const offset_of!(SwitchFrame, saved.x28),
-        d8 = const offset_of!(SwitchFrame, saved.d8),
-        d9 = const offset_of!(SwitchFrame, saved.d9),
-        d10 = const offset_of!(SwitchFrame, saved.d10),
-        d11 = const offset_of!(SwitchFrame, saved.d11),
-        d12 = const offset_of!(SwitchFrame, saved.d12),
-        d13 = const offset_of!(SwitchFrame, saved.d13),
-        d14 = const offset_of!(SwitchFrame, saved.d14),
-        d15 = const offset_of!(SwitchFrame, saved.d15),
-        x29 = const offset_of!(SwitchFrame, saved.x29),
+        x19 = const offset_of!(SwitchFrame, x19),
+        x29 = const offset_of!(SwitchFrame, x29),
         pc = const offset_of!(SwitchFrame, pc),
         size = const size_of::<SwitchFrame>(),
     )
 }
-// The pair of mcall, resume, park and where they go on.
-pairs!(SwitchFrame: [saved.x29] [pc]);
+// The pair of all that leave a SwitchFrame.
+pairs!(SwitchFrame: [x29] [pc]);
 
 /// Runs a parked g on this m, with `value` as what its `park` returns, and does not come back. Go: `gogo`.
 ///
@@ -698,131 +750,156 @@ pub unsafe extern "C" fn gogo(g: *mut G<Arm64> /* x0 */, value: usize /* x1 */) 
 
         "mov x12, x0",
         "mov x0, x1",
-        "ldp x14, x16, [x12, {sched_sp}]",
-        // SP first, then x29: the frames left behind may count from it.
-        "mov sp, x14",                         ".cfi_def_cfa sp, 0", ".cfi_register x30, x16",
-        "ldr x29, [x12, {sched_bp}]",
+        "ldr x14, [x12, {sched_sp}]",
+        // On curg, at the SwitchFrame that it has left. x29 after SP: the frames left behind may count from it.
+        "mov sp, x14",                         ".cfi_def_cfa sp, {size}",
+        ".cfi_rel_offset x30, {pc}", ".cfi_rel_offset x19, {x19}", ".cfi_rel_offset x29, {x29}",
+        ".cfi_undefined x20", ".cfi_undefined x21", ".cfi_undefined x22", ".cfi_undefined x23",
+        ".cfi_undefined x24", ".cfi_undefined x25", ".cfi_undefined x26", ".cfi_undefined x27",
+        ".cfi_undefined x28", ".cfi_undefined d8", ".cfi_undefined d9", ".cfi_undefined d10",
+        ".cfi_undefined d11", ".cfi_undefined d12", ".cfi_undefined d13", ".cfi_undefined d14",
+        ".cfi_undefined d15",
         "str x12, [x10, x11]",
+        "ldr x19, [sp, {x19}]",                ".cfi_restore x19",
+        "ldp x29, x16, [sp, {x29}]",           ".cfi_restore x29", ".cfi_register x30, x16",
+        "add sp, sp, {size}",                  ".cfi_def_cfa_offset 0",
         "br x16",
         ".cfi_endproc",
         m_out = const offset_of!(G<Arm64>, m_out),
         top = const offset_of!(G<Arm64>, stack) + offset_of!(Stack<Arm64>, top),
         sched_sp = const offset_of!(G<Arm64>, sched.sp),
-        sched_bp = const offset_of!(G<Arm64>, sched.bp),
         g0_sp = const offset_of!(M<Arm64>, g0.sched.sp),
         curg = const offset_of!(M<Arm64>, curg),
         base = const size_of::<BaseFrame>(),
         parent = const offset_of!(BaseFrame, parent),
+        x19 = const offset_of!(SwitchFrame, x19),
+        x29 = const offset_of!(SwitchFrame, x29),
+        pc = const offset_of!(SwitchFrame, pc),
+        size = const size_of::<SwitchFrame>(),
     )
 }
 
 /// Runs a parked g on this m until it parks or its function returns. In: the word that its `park` returns;
-/// out: the word that it parks with.
+/// out: the word that it parks with, and the g that has come back: another one where this one has switched to it.
 ///
-/// Runs on a system stack, of which it uses 160 bytes. Go: `execute` and the end of `mcall`, in one.
+/// Inlined where it is used: the compiler keeps what it needs of the callee-saved registers, and only those that
+/// it reserves for itself are saved here. [`resume_full`] is for callers who cannot say so.
+///
+/// Runs on a system stack, of which it uses 32 bytes. Go: `execute` and the end of `mcall`, in one.
 /// Not for signal handlers.
 ///
 /// # Safety
 /// The current g is a g0 whose m runs nothing. `g` is parked, and no other thread runs it.
+#[inline(always)]
+pub unsafe fn resume(g: *mut G<Arm64>, value: usize) -> (usize, *mut G<Arm64>) {
+    let (out, left);
+    // SAFETY: by the caller; what is lost is named. The stack below SP is free for a call.
+    unsafe {
+        asm!(
+            "bl {light}",
+            light = sym resume_light,
+            inlateout("x1") g => _,
+            lateout("x12") left,
+            inlateout("x0") value => out,
+            lateout("x20") _, lateout("x21") _, lateout("x22") _, lateout("x23") _, lateout("x24") _,
+            lateout("x25") _, lateout("x26") _, lateout("x27") _, lateout("x28") _,
+            // The vector registers whole: C keeps their lower halves, and this does not.
+            lateout("v8") _, lateout("v9") _, lateout("v10") _, lateout("v11") _,
+            lateout("v12") _, lateout("v13") _, lateout("v14") _, lateout("v15") _,
+            clobber_abi("C"),
+        );
+    }
+    (out, left)
+}
+
+/// Parks the current g: the `resume` that runs it returns `value`. Returns what the next `resume` of this g
+/// passes, perhaps on another thread.
+///
+/// Inlined as [`resume`] is; [`park_full`] is for callers who cannot say what is lost.
+///
+/// Runs on a managed stack, of which it uses 32 bytes. Go: `gopark`.
+/// Not for signal handlers.
+///
+/// # Safety
+/// The current g is one that `resume` or `gogo` runs, and is not below C frames of this m.
+#[inline(always)]
+pub unsafe fn park(value: usize) -> usize {
+    let out;
+    // SAFETY: as above. It goes on behind the jump.
+    unsafe {
+        asm!(
+            "adr x9, 2f",
+            "b {light}",
+            "2:",
+            jump_pad!(),
+            light = sym park_light,
+            inlateout("x0") value => out,
+            lateout("x20") _, lateout("x21") _, lateout("x22") _, lateout("x23") _, lateout("x24") _,
+            lateout("x25") _, lateout("x26") _, lateout("x27") _, lateout("x28") _,
+            // The vector registers whole: C keeps their lower halves, and this does not.
+            lateout("v8") _, lateout("v9") _, lateout("v10") _, lateout("v11") _,
+            lateout("v12") _, lateout("v13") _, lateout("v14") _, lateout("v15") _,
+            clobber_abi("C"),
+        );
+    }
+    out
+}
+
+/// Parks the current g and runs another on the same m, without going by its system stack: the `resume` that ran this
+/// one runs that one now, and is who it comes back to. Returns what the next `resume` of this g, or the next switch to
+/// it, passes, perhaps on another thread.
+///
+/// What is left is marked as parked as soon as nothing of it is in use any more.
+///
+/// Inlined as [`resume`] is.
+///
+/// Runs on a managed stack, of which it uses 32 bytes.
+/// Not for signal handlers.
+///
+/// # Safety
+/// As [`park`]. `g` is parked, is not the current one, and no other thread runs it.
+#[inline(always)]
+pub unsafe fn switch_to(g: *mut G<Arm64>, value: usize) -> usize {
+    let out;
+    // SAFETY: as above. It goes on behind the jump.
+    unsafe {
+        asm!(
+            "adr x9, 2f",
+            "b {light}",
+            "2:",
+            jump_pad!(),
+            light = sym switch_light,
+            inlateout("x1") g => _,
+            inlateout("x0") value => out,
+            lateout("x20") _, lateout("x21") _, lateout("x22") _, lateout("x23") _, lateout("x24") _,
+            lateout("x25") _, lateout("x26") _, lateout("x27") _, lateout("x28") _,
+            // The vector registers whole: C keeps their lower halves, and this does not.
+            lateout("v8") _, lateout("v9") _, lateout("v10") _, lateout("v11") _,
+            lateout("v12") _, lateout("v13") _, lateout("v14") _, lateout("v15") _,
+            clobber_abi("C"),
+        );
+    }
+    out
+}
+
+/// [`resume`] as a function: what C calls.
+///
+/// Runs on a system stack, of which it uses 192 bytes.
+/// Not for signal handlers.
+///
+/// # Safety
+/// As [`resume`].
 ///
 /// # Registers
 /// In: `x0` g, `x1` value. Out: `x0`. Clobbered: what a C call clobbers.
 #[unsafe(naked)]
 #[unsafe(link_section = "stackgate_text")]
 #[unsafe(export_name = "stackgate_resume")]
-pub unsafe extern "C" fn resume(g: *mut G<Arm64> /* x0 */, value: usize /* x1 */) -> usize /* x0 */ {
+pub unsafe extern "C" fn resume_full(g: *mut G<Arm64> /* x0 */, value: usize /* x1 */) -> usize /* x0 */ {
     naked_asm!(
         ".cfi_startproc",
         landing_pad!(),
-        // The SwitchFrame.
-        "sub sp, sp, {size}",                  ".cfi_def_cfa_offset {size}",
-        "stp x19, x20, [sp, {x19}]",           ".cfi_rel_offset x19, {x19}", ".cfi_rel_offset x20, {x20}",
-        "stp x21, x22, [sp, {x21}]",           ".cfi_rel_offset x21, {x21}", ".cfi_rel_offset x22, {x22}",
-        "stp x23, x24, [sp, {x23}]",           ".cfi_rel_offset x23, {x23}", ".cfi_rel_offset x24, {x24}",
-        "stp x25, x26, [sp, {x25}]",           ".cfi_rel_offset x25, {x25}", ".cfi_rel_offset x26, {x26}",
-        "stp x27, x28, [sp, {x27}]",           ".cfi_rel_offset x27, {x27}", ".cfi_rel_offset x28, {x28}",
-        "stp d8, d9, [sp, {d8}]",              ".cfi_rel_offset d8, {d8}", ".cfi_rel_offset d9, {d9}",
-        "stp d10, d11, [sp, {d10}]",           ".cfi_rel_offset d10, {d10}", ".cfi_rel_offset d11, {d11}",
-        "stp d12, d13, [sp, {d12}]",           ".cfi_rel_offset d12, {d12}", ".cfi_rel_offset d13, {d13}",
-        "stp d14, d15, [sp, {d14}]",           ".cfi_rel_offset d14, {d14}", ".cfi_rel_offset d15, {d15}",
-        "stp x29, x30, [sp, {x29}]",           ".cfi_rel_offset x29, {x29}", ".cfi_rel_offset x30, {pc}",
-
-        // The system stack is used from here on by what this g calls, and unwinders come here from its
-        // first frame.
-        g_place!("x10", "x11"),
-        "ldr x13, [x10, x11]",
-        "mov x15, sp",
-        "str x15, [x13, {g0_sp}]",
-        "ldr x14, [x0, {top}]",
-        "stur x15, [x14, {parent} - {base}]",
-        "str x13, [x0, {m_out}]",
-        "str x0, [x13, {curg}]",
-
-        // The g's own SP last; it is as if the jump had been made already.
-        "mov x12, x0",
-        "mov x0, x1",
-        "ldp x14, x16, [x12, {sched_sp}]",
-        "mov sp, x14",
-        ".cfi_def_cfa sp, 0", ".cfi_register x30, x16",
-        ".cfi_same_value x19", ".cfi_same_value x20", ".cfi_same_value x21", ".cfi_same_value x22", ".cfi_same_value x23",
-        ".cfi_same_value x24", ".cfi_same_value x25", ".cfi_same_value x26", ".cfi_same_value x27", ".cfi_same_value x28",
-        ".cfi_same_value d8", ".cfi_same_value d9", ".cfi_same_value d10", ".cfi_same_value d11", ".cfi_same_value d12",
-        ".cfi_same_value d13", ".cfi_same_value d14", ".cfi_same_value d15", ".cfi_same_value x29",
-        "ldr x29, [x12, {sched_bp}]",
-        "str x12, [x10, x11]",
-        "br x16",
-        ".cfi_endproc",
-        m_out = const offset_of!(G<Arm64>, m_out),
-        top = const offset_of!(G<Arm64>, stack) + offset_of!(Stack<Arm64>, top),
-        sched_sp = const offset_of!(G<Arm64>, sched.sp),
-        sched_bp = const offset_of!(G<Arm64>, sched.bp),
-        g0_sp = const offset_of!(M<Arm64>, g0.sched.sp),
-        curg = const offset_of!(M<Arm64>, curg),
-        base = const size_of::<BaseFrame>(),
-        parent = const offset_of!(BaseFrame, parent),
-        x19 = const offset_of!(SwitchFrame, saved.x19),
-        x20 = const offset_of!(SwitchFrame, saved.x20),
-        x21 = const offset_of!(SwitchFrame, saved.x21),
-        x22 = const offset_of!(SwitchFrame, saved.x22),
-        x23 = const offset_of!(SwitchFrame, saved.x23),
-        x24 = const offset_of!(SwitchFrame, saved.x24),
-        x25 = const offset_of!(SwitchFrame, saved.x25),
-        x26 = const offset_of!(SwitchFrame, saved.x26),
-        x27 = const offset_of!(SwitchFrame, saved.x27),
-        x28 = const offset_of!(SwitchFrame, saved.x28),
-        d8 = const offset_of!(SwitchFrame, saved.d8),
-        d9 = const offset_of!(SwitchFrame, saved.d9),
-        d10 = const offset_of!(SwitchFrame, saved.d10),
-        d11 = const offset_of!(SwitchFrame, saved.d11),
-        d12 = const offset_of!(SwitchFrame, saved.d12),
-        d13 = const offset_of!(SwitchFrame, saved.d13),
-        d14 = const offset_of!(SwitchFrame, saved.d14),
-        d15 = const offset_of!(SwitchFrame, saved.d15),
-        x29 = const offset_of!(SwitchFrame, saved.x29),
-        pc = const offset_of!(SwitchFrame, pc),
-        size = const size_of::<SwitchFrame>(),
-    )
-}
-
-/// Parks the current g: the `resume` that runs it returns `value`. Returns what the next `resume` of this g
-/// passes, perhaps on another thread.
-///
-/// Runs on a managed stack, of which it uses 160 bytes. Go: `gopark`.
-/// Not for signal handlers.
-///
-/// # Safety
-/// The current g is one that `resume` or `gogo` runs, and is not below C frames of this m.
-///
-/// # Registers
-/// In: `x0` value. Out: `x0`. Clobbered: what a C call clobbers.
-#[unsafe(naked)]
-#[unsafe(link_section = "stackgate_text")]
-#[unsafe(export_name = "stackgate_park")]
-pub unsafe extern "C" fn park(value: usize /* x0 */) -> usize /* x0 */ {
-    naked_asm!(
-        ".cfi_startproc",
-        landing_pad!(),
-        // The SwitchFrame.
+        // The Crosscall2Frame.
         "sub sp, sp, {size}",                  ".cfi_def_cfa_offset {size}",
         "stp x19, x20, [sp, {x19}]",           ".cfi_rel_offset x19, {x19}", ".cfi_rel_offset x20, {x20}",
         "stp x21, x22, [sp, {x21}]",           ".cfi_rel_offset x21, {x21}", ".cfi_rel_offset x22, {x22}",
@@ -836,23 +913,11 @@ pub unsafe extern "C" fn park(value: usize /* x0 */) -> usize /* x0 */ {
         "stp x29, x30, [sp, {x29}]",           ".cfi_rel_offset x29, {x29}", ".cfi_rel_offset x30, {pc}",
         "add x29, sp, {x29}",
 
-        g_place!("x10", "x11"),
-        "ldr x12, [x10, x11]",
-        "ldr x13, [x12, {m_out}]",
-        "mov x14, sp",
-        "adrp x15, stackgate_parked",
-        "add x15, x15, :lo12:stackgate_parked",
-        "stp x14, x15, [x12, {sched_sp}]",
-        "str x29, [x12, {sched_bp}]",
+        "mov x9, x0",
+        "mov x0, x1",
+        "mov x1, x9",
+        "bl {light}",
 
-        // g0 is current, nothing runs on this m, and this g has no m.
-        "str x13, [x10, x11]",
-        "str xzr, [x13, {curg}]",
-        "str xzr, [x12, {m_out}]",
-        "ldr x14, [x13, {g0_sp}]",
-        "mov sp, x14",
-
-        // On g0, in resume's SwitchFrame: the same layout, so the rules above describe it as well.
         "ldp x19, x20, [sp, {x19}]",           ".cfi_restore x19", ".cfi_restore x20",
         "ldp x21, x22, [sp, {x21}]",           ".cfi_restore x21", ".cfi_restore x22",
         "ldp x23, x24, [sp, {x23}]",           ".cfi_restore x23", ".cfi_restore x24",
@@ -866,60 +931,67 @@ pub unsafe extern "C" fn park(value: usize /* x0 */) -> usize /* x0 */ {
         "add sp, sp, {size}",                  ".cfi_def_cfa_offset 0",
         "ret",
         ".cfi_endproc",
-        m_out = const offset_of!(G<Arm64>, m_out),
-        sched_sp = const offset_of!(G<Arm64>, sched.sp),
-        sched_bp = const offset_of!(G<Arm64>, sched.bp),
-        g0_sp = const offset_of!(M<Arm64>, g0.sched.sp),
-        curg = const offset_of!(M<Arm64>, curg),
-        x19 = const offset_of!(SwitchFrame, saved.x19),
-        x20 = const offset_of!(SwitchFrame, saved.x20),
-        x21 = const offset_of!(SwitchFrame, saved.x21),
-        x22 = const offset_of!(SwitchFrame, saved.x22),
-        x23 = const offset_of!(SwitchFrame, saved.x23),
-        x24 = const offset_of!(SwitchFrame, saved.x24),
-        x25 = const offset_of!(SwitchFrame, saved.x25),
-        x26 = const offset_of!(SwitchFrame, saved.x26),
-        x27 = const offset_of!(SwitchFrame, saved.x27),
-        x28 = const offset_of!(SwitchFrame, saved.x28),
-        d8 = const offset_of!(SwitchFrame, saved.d8),
-        d9 = const offset_of!(SwitchFrame, saved.d9),
-        d10 = const offset_of!(SwitchFrame, saved.d10),
-        d11 = const offset_of!(SwitchFrame, saved.d11),
-        d12 = const offset_of!(SwitchFrame, saved.d12),
-        d13 = const offset_of!(SwitchFrame, saved.d13),
-        d14 = const offset_of!(SwitchFrame, saved.d14),
-        d15 = const offset_of!(SwitchFrame, saved.d15),
-        x29 = const offset_of!(SwitchFrame, saved.x29),
-        pc = const offset_of!(SwitchFrame, pc),
-        size = const size_of::<SwitchFrame>(),
+        light = sym resume_light,
+        x19 = const offset_of!(Crosscall2Frame, saved.x19),
+        x20 = const offset_of!(Crosscall2Frame, saved.x20),
+        x21 = const offset_of!(Crosscall2Frame, saved.x21),
+        x22 = const offset_of!(Crosscall2Frame, saved.x22),
+        x23 = const offset_of!(Crosscall2Frame, saved.x23),
+        x24 = const offset_of!(Crosscall2Frame, saved.x24),
+        x25 = const offset_of!(Crosscall2Frame, saved.x25),
+        x26 = const offset_of!(Crosscall2Frame, saved.x26),
+        x27 = const offset_of!(Crosscall2Frame, saved.x27),
+        x28 = const offset_of!(Crosscall2Frame, saved.x28),
+        d8 = const offset_of!(Crosscall2Frame, saved.d8),
+        d9 = const offset_of!(Crosscall2Frame, saved.d9),
+        d10 = const offset_of!(Crosscall2Frame, saved.d10),
+        d11 = const offset_of!(Crosscall2Frame, saved.d11),
+        d12 = const offset_of!(Crosscall2Frame, saved.d12),
+        d13 = const offset_of!(Crosscall2Frame, saved.d13),
+        d14 = const offset_of!(Crosscall2Frame, saved.d14),
+        d15 = const offset_of!(Crosscall2Frame, saved.d15),
+        x29 = const offset_of!(Crosscall2Frame, saved.x29),
+        pc = const offset_of!(Crosscall2Frame, pc),
+        size = const size_of::<Crosscall2Frame>(),
     )
 }
 
-/// Where a g that `park` or `mcall` left goes on: it returns from them.
+/// [`park`] as a function: what C calls.
 ///
-/// Not a function: `resume` and `gogo` jump here, on the g's stack, with SP at its [`SwitchFrame`] and the
-/// word for it in `x0`.
+/// Runs on a managed stack, of which it uses 192 bytes.
+/// Not for signal handlers.
 ///
 /// # Safety
-/// Only the address is used.
+/// As [`park`].
+///
+/// # Registers
+/// In: `x0` value. Out: `x0`. Clobbered: what a C call clobbers.
 #[unsafe(naked)]
 #[unsafe(link_section = "stackgate_text")]
-#[unsafe(export_name = "stackgate_park_return")]
-pub(crate) unsafe extern "C" fn park_return() {
+#[unsafe(export_name = "stackgate_park")]
+pub unsafe extern "C" fn park_full(value: usize /* x0 */) -> usize /* x0 */ {
     naked_asm!(
         ".cfi_startproc",
-        ".cfi_def_cfa sp, {size}",
-        ".cfi_rel_offset x19, {x19}", ".cfi_rel_offset x20, {x20}", ".cfi_rel_offset x21, {x21}",
-        ".cfi_rel_offset x22, {x22}", ".cfi_rel_offset x23, {x23}", ".cfi_rel_offset x24, {x24}",
-        ".cfi_rel_offset x25, {x25}", ".cfi_rel_offset x26, {x26}", ".cfi_rel_offset x27, {x27}",
-        ".cfi_rel_offset x28, {x28}", ".cfi_rel_offset d8, {d8}", ".cfi_rel_offset d9, {d9}",
-        ".cfi_rel_offset d10, {d10}", ".cfi_rel_offset d11, {d11}", ".cfi_rel_offset d12, {d12}",
-        ".cfi_rel_offset d13, {d13}", ".cfi_rel_offset d14, {d14}", ".cfi_rel_offset d15, {d15}",
-        ".cfi_rel_offset x29, {x29}", ".cfi_rel_offset x30, {pc}",
-        // An unwinder looks one byte before the address that `resume` jumps to.
-        "nop",
-        ".globl stackgate_parked", ".hidden stackgate_parked",
-        "stackgate_parked:",
+        landing_pad!(),
+        // The Crosscall2Frame.
+        "sub sp, sp, {size}",                  ".cfi_def_cfa_offset {size}",
+        "stp x19, x20, [sp, {x19}]",           ".cfi_rel_offset x19, {x19}", ".cfi_rel_offset x20, {x20}",
+        "stp x21, x22, [sp, {x21}]",           ".cfi_rel_offset x21, {x21}", ".cfi_rel_offset x22, {x22}",
+        "stp x23, x24, [sp, {x23}]",           ".cfi_rel_offset x23, {x23}", ".cfi_rel_offset x24, {x24}",
+        "stp x25, x26, [sp, {x25}]",           ".cfi_rel_offset x25, {x25}", ".cfi_rel_offset x26, {x26}",
+        "stp x27, x28, [sp, {x27}]",           ".cfi_rel_offset x27, {x27}", ".cfi_rel_offset x28, {x28}",
+        "stp d8, d9, [sp, {d8}]",              ".cfi_rel_offset d8, {d8}", ".cfi_rel_offset d9, {d9}",
+        "stp d10, d11, [sp, {d10}]",           ".cfi_rel_offset d10, {d10}", ".cfi_rel_offset d11, {d11}",
+        "stp d12, d13, [sp, {d12}]",           ".cfi_rel_offset d12, {d12}", ".cfi_rel_offset d13, {d13}",
+        "stp d14, d15, [sp, {d14}]",           ".cfi_rel_offset d14, {d14}", ".cfi_rel_offset d15, {d15}",
+        "stp x29, x30, [sp, {x29}]",           ".cfi_rel_offset x29, {x29}", ".cfi_rel_offset x30, {pc}",
+        "add x29, sp, {x29}",
+
+        "adr x9, 2f",
+        "b {light}",
+
+        // On curg, which goes on; x0 is the word for it.
+        "2:",
         jump_pad!(),
         "ldp x19, x20, [sp, {x19}]",           ".cfi_restore x19", ".cfi_restore x20",
         "ldp x21, x22, [sp, {x21}]",           ".cfi_restore x21", ".cfi_restore x22",
@@ -935,25 +1007,222 @@ pub(crate) unsafe extern "C" fn park_return() {
         // The call was made long ago, perhaps on another CPU.
         return_unpaired!(),
         ".cfi_endproc",
-        x19 = const offset_of!(SwitchFrame, saved.x19),
-        x20 = const offset_of!(SwitchFrame, saved.x20),
-        x21 = const offset_of!(SwitchFrame, saved.x21),
-        x22 = const offset_of!(SwitchFrame, saved.x22),
-        x23 = const offset_of!(SwitchFrame, saved.x23),
-        x24 = const offset_of!(SwitchFrame, saved.x24),
-        x25 = const offset_of!(SwitchFrame, saved.x25),
-        x26 = const offset_of!(SwitchFrame, saved.x26),
-        x27 = const offset_of!(SwitchFrame, saved.x27),
-        x28 = const offset_of!(SwitchFrame, saved.x28),
-        d8 = const offset_of!(SwitchFrame, saved.d8),
-        d9 = const offset_of!(SwitchFrame, saved.d9),
-        d10 = const offset_of!(SwitchFrame, saved.d10),
-        d11 = const offset_of!(SwitchFrame, saved.d11),
-        d12 = const offset_of!(SwitchFrame, saved.d12),
-        d13 = const offset_of!(SwitchFrame, saved.d13),
-        d14 = const offset_of!(SwitchFrame, saved.d14),
-        d15 = const offset_of!(SwitchFrame, saved.d15),
-        x29 = const offset_of!(SwitchFrame, saved.x29),
+        light = sym park_light,
+        x19 = const offset_of!(Crosscall2Frame, saved.x19),
+        x20 = const offset_of!(Crosscall2Frame, saved.x20),
+        x21 = const offset_of!(Crosscall2Frame, saved.x21),
+        x22 = const offset_of!(Crosscall2Frame, saved.x22),
+        x23 = const offset_of!(Crosscall2Frame, saved.x23),
+        x24 = const offset_of!(Crosscall2Frame, saved.x24),
+        x25 = const offset_of!(Crosscall2Frame, saved.x25),
+        x26 = const offset_of!(Crosscall2Frame, saved.x26),
+        x27 = const offset_of!(Crosscall2Frame, saved.x27),
+        x28 = const offset_of!(Crosscall2Frame, saved.x28),
+        d8 = const offset_of!(Crosscall2Frame, saved.d8),
+        d9 = const offset_of!(Crosscall2Frame, saved.d9),
+        d10 = const offset_of!(Crosscall2Frame, saved.d10),
+        d11 = const offset_of!(Crosscall2Frame, saved.d11),
+        d12 = const offset_of!(Crosscall2Frame, saved.d12),
+        d13 = const offset_of!(Crosscall2Frame, saved.d13),
+        d14 = const offset_of!(Crosscall2Frame, saved.d14),
+        d15 = const offset_of!(Crosscall2Frame, saved.d15),
+        x29 = const offset_of!(Crosscall2Frame, saved.x29),
+        pc = const offset_of!(Crosscall2Frame, pc),
+        size = const size_of::<Crosscall2Frame>(),
+    )
+}
+
+/// The switch of [`resume`]: saves what no list of clobbers may name, and returns when the g has parked or ended.
+///
+/// Both stacks have a [`SwitchFrame`] at the place where they are left, so that one description of the frame is
+/// right before SP moves and after. It is called, and `park` returns to its caller: the return predictor is right.
+///
+/// Runs on a system stack, of which it uses 32 bytes.
+/// Not for signal handlers.
+///
+/// # Safety
+/// As [`resume`]; not callable from Rust, since it keeps too little.
+///
+/// # Registers
+/// In: `x1` g, `x0` value. Out: `x0`. Clobbered: all but `x19` and `x29`.
+#[unsafe(naked)]
+#[unsafe(link_section = "stackgate_text")]
+#[unsafe(export_name = "stackgate_resume_light")]
+pub(crate) unsafe extern "C" fn resume_light() {
+    naked_asm!(
+        ".cfi_startproc",
+        // The SwitchFrame.
+        "sub sp, sp, {size}",                  ".cfi_def_cfa_offset {size}",
+        "stp x29, x30, [sp, {x29}]",           ".cfi_rel_offset x29, {x29}", ".cfi_rel_offset x30, {pc}",
+        "str x19, [sp, {x19}]",                ".cfi_rel_offset x19, {x19}",
+
+        // The system stack is used from here on by what this g calls, and unwinders come here from its
+        // first frame.
+        g_place!("x10", "x11"),
+        "ldr x13, [x10, x11]",
+        "mov x15, sp",
+        "str x15, [x13, {g0_sp}]",
+        "ldr x14, [x1, {top}]",
+        "stur x15, [x14, {parent} - {base}]",
+        "str x13, [x1, {m_out}]",
+        "str x1, [x13, {curg}]",
+
+        // The g's own SP, then the g. On curg, at the SwitchFrame that it has left: the rules above describe
+        // that as well, but for what it has not kept.
+        "ldr x14, [x1, {sched_sp}]",
+        "mov sp, x14",
+        ".cfi_undefined x20", ".cfi_undefined x21", ".cfi_undefined x22", ".cfi_undefined x23",
+        ".cfi_undefined x24", ".cfi_undefined x25", ".cfi_undefined x26", ".cfi_undefined x27",
+        ".cfi_undefined x28", ".cfi_undefined d8", ".cfi_undefined d9", ".cfi_undefined d10",
+        ".cfi_undefined d11", ".cfi_undefined d12", ".cfi_undefined d13", ".cfi_undefined d14",
+        ".cfi_undefined d15",
+        "str x1, [x10, x11]",
+        "ldr x19, [sp, {x19}]",                ".cfi_restore x19",
+        "ldp x29, x16, [sp, {x29}]",           ".cfi_restore x29", ".cfi_register x30, x16",
+        "add sp, sp, {size}",                  ".cfi_def_cfa_offset 0",
+        "br x16",
+        ".cfi_endproc",
+        m_out = const offset_of!(G<Arm64>, m_out),
+        top = const offset_of!(G<Arm64>, stack) + offset_of!(Stack<Arm64>, top),
+        sched_sp = const offset_of!(G<Arm64>, sched.sp),
+        g0_sp = const offset_of!(M<Arm64>, g0.sched.sp),
+        curg = const offset_of!(M<Arm64>, curg),
+        base = const size_of::<BaseFrame>(),
+        parent = const offset_of!(BaseFrame, parent),
+        x19 = const offset_of!(SwitchFrame, x19),
+        x29 = const offset_of!(SwitchFrame, x29),
+        pc = const offset_of!(SwitchFrame, pc),
+        size = const size_of::<SwitchFrame>(),
+    )
+}
+
+/// The switch of [`park`]: goes on at the address in `x9` when the g is resumed, with `x19`, `x29` and SP as they
+/// were.
+///
+/// Runs on a managed stack, of which it uses 32 bytes.
+/// Not for signal handlers.
+///
+/// # Safety
+/// As [`park`]; not callable from Rust, since it does not return to its caller.
+///
+/// # Registers
+/// In: `x0` value, `x9` where this g goes on. Out, there: `x0`. Clobbered there: all but `x19` and `x29`.
+#[unsafe(naked)]
+#[unsafe(link_section = "stackgate_text")]
+#[unsafe(export_name = "stackgate_park_light")]
+pub(crate) unsafe extern "C" fn park_light() {
+    naked_asm!(
+        ".cfi_startproc",
+        // Jumped to: the call instruction would leave a return address that nobody returns to.
+        ".cfi_register x30, x9",
+        // The SwitchFrame.
+        "sub sp, sp, {size}",                  ".cfi_def_cfa_offset {size}",
+        "stp x29, x9, [sp, {x29}]",            ".cfi_rel_offset x29, {x29}", ".cfi_rel_offset x30, {pc}",
+        "str x19, [sp, {x19}]",                ".cfi_rel_offset x19, {x19}",
+
+        g_place!("x10", "x11"),
+        "ldr x12, [x10, x11]",
+        "ldr x13, [x12, {m_out}]",
+        "mov x14, sp",
+        "str x14, [x12, {sched_sp}]",
+
+        // g0 is current, nothing runs on this m, and this g has no m.
+        "str x13, [x10, x11]",
+        "str xzr, [x13, {curg}]",
+        "str xzr, [x12, {m_out}]",
+        "ldr x14, [x13, {g0_sp}]",
+        "mov sp, x14",
+
+        // On g0, in resume's SwitchFrame: the same layout, so the rules above describe it as well.
+        ".cfi_undefined x20", ".cfi_undefined x21", ".cfi_undefined x22", ".cfi_undefined x23",
+        ".cfi_undefined x24", ".cfi_undefined x25", ".cfi_undefined x26", ".cfi_undefined x27",
+        ".cfi_undefined x28", ".cfi_undefined d8", ".cfi_undefined d9", ".cfi_undefined d10",
+        ".cfi_undefined d11", ".cfi_undefined d12", ".cfi_undefined d13", ".cfi_undefined d14",
+        ".cfi_undefined d15",
+        "ldr x19, [sp, {x19}]",                ".cfi_restore x19",
+        "ldp x29, x30, [sp, {x29}]",           ".cfi_restore x29", ".cfi_restore x30",
+        "add sp, sp, {size}",                  ".cfi_def_cfa_offset 0",
+        "ret",
+        ".cfi_endproc",
+        m_out = const offset_of!(G<Arm64>, m_out),
+        sched_sp = const offset_of!(G<Arm64>, sched.sp),
+        g0_sp = const offset_of!(M<Arm64>, g0.sched.sp),
+        curg = const offset_of!(M<Arm64>, curg),
+        x19 = const offset_of!(SwitchFrame, x19),
+        x29 = const offset_of!(SwitchFrame, x29),
+        pc = const offset_of!(SwitchFrame, pc),
+        size = const size_of::<SwitchFrame>(),
+    )
+}
+
+/// The switch of [`switch_to`]: goes on at the address in `x9` when the g is resumed, with `x19`, `x29` and SP as they
+/// were.
+///
+/// Runs on a managed stack, of which it uses 32 bytes.
+/// Not for signal handlers.
+///
+/// # Safety
+/// As [`switch_to`]; not callable from Rust, since it does not return to its caller.
+///
+/// # Registers
+/// In: `x1` g, `x0` value, `x9` where the current g goes on. Out, there: `x0`. Clobbered there: all but `x19` and `x29`.
+#[unsafe(naked)]
+#[unsafe(link_section = "stackgate_text")]
+#[unsafe(export_name = "stackgate_switch_light")]
+pub(crate) unsafe extern "C" fn switch_light() {
+    naked_asm!(
+        ".cfi_startproc",
+        // Jumped to: the call instruction would leave a return address that nobody returns to.
+        ".cfi_register x30, x9",
+        // The SwitchFrame.
+        "sub sp, sp, {size}",                  ".cfi_def_cfa_offset {size}",
+        "stp x29, x9, [sp, {x29}]",            ".cfi_rel_offset x29, {x29}", ".cfi_rel_offset x30, {pc}",
+        "str x19, [sp, {x19}]",                ".cfi_rel_offset x19, {x19}",
+
+        g_place!("x10", "x11"),
+        "ldr x12, [x10, x11]",
+        "ldr x13, [x12, {m_out}]",
+        "mov x14, sp",
+        "str x14, [x12, {sched_sp}]",
+
+        // What unwinders follow from the other g's first frame; then g0 is current, that one is curg, and this one has
+        // no m.
+        "ldr x14, [x1, {top}]",
+        "ldr x15, [x13, {g0_sp}]",
+        "stur x15, [x14, {parent} - {base}]",
+        "str x13, [x1, {m_out}]",
+        "str x13, [x10, x11]",
+        "str x1, [x13, {curg}]",
+        "str xzr, [x12, {m_out}]",
+
+        // On the other g, at the SwitchFrame that it has left: the rules above describe that as well, but for what
+        // it has not kept. Nothing of this one is in use any more.
+        "ldr x14, [x1, {sched_sp}]",
+        "mov sp, x14",
+        ".cfi_undefined x20", ".cfi_undefined x21", ".cfi_undefined x22", ".cfi_undefined x23",
+        ".cfi_undefined x24", ".cfi_undefined x25", ".cfi_undefined x26", ".cfi_undefined x27",
+        ".cfi_undefined x28", ".cfi_undefined d8", ".cfi_undefined d9", ".cfi_undefined d10",
+        ".cfi_undefined d11", ".cfi_undefined d12", ".cfi_undefined d13", ".cfi_undefined d14",
+        ".cfi_undefined d15",
+        "str x1, [x10, x11]",
+        "mov x14, {parked}",
+        "str x14, [x12, {state}]",
+        "ldr x19, [sp, {x19}]",                ".cfi_restore x19",
+        "ldp x29, x16, [sp, {x29}]",           ".cfi_restore x29", ".cfi_register x30, x16",
+        "add sp, sp, {size}",                  ".cfi_def_cfa_offset 0",
+        "br x16",
+        ".cfi_endproc",
+        m_out = const offset_of!(G<Arm64>, m_out),
+        top = const offset_of!(G<Arm64>, stack) + offset_of!(Stack<Arm64>, top),
+        state = const offset_of!(G<Arm64>, state),
+        parked = const crate::GState::Parked as usize,
+        sched_sp = const offset_of!(G<Arm64>, sched.sp),
+        g0_sp = const offset_of!(M<Arm64>, g0.sched.sp),
+        curg = const offset_of!(M<Arm64>, curg),
+        base = const size_of::<BaseFrame>(),
+        parent = const offset_of!(BaseFrame, parent),
+        x19 = const offset_of!(SwitchFrame, x19),
+        x29 = const offset_of!(SwitchFrame, x29),
         pc = const offset_of!(SwitchFrame, pc),
         size = const size_of::<SwitchFrame>(),
     )
@@ -973,16 +1242,13 @@ pub unsafe extern "C" fn g_start() {
     naked_asm!(
         ".cfi_startproc",
         ".cfi_escape {cfa_is}, {cfa_len}, {breg_sp}, {parent_lo}, {parent_hi}, {deref}, {plus}, {size_lo}, {size_hi}",
-        ".cfi_offset x19, {x19} - {size}", ".cfi_offset x20, {x20} - {size}",
-        ".cfi_offset x21, {x21} - {size}", ".cfi_offset x22, {x22} - {size}",
-        ".cfi_offset x23, {x23} - {size}", ".cfi_offset x24, {x24} - {size}",
-        ".cfi_offset x25, {x25} - {size}", ".cfi_offset x26, {x26} - {size}",
-        ".cfi_offset x27, {x27} - {size}", ".cfi_offset x28, {x28} - {size}",
-        ".cfi_offset d8, {d8} - {size}", ".cfi_offset d9, {d9} - {size}",
-        ".cfi_offset d10, {d10} - {size}", ".cfi_offset d11, {d11} - {size}",
-        ".cfi_offset d12, {d12} - {size}", ".cfi_offset d13, {d13} - {size}",
-        ".cfi_offset d14, {d14} - {size}", ".cfi_offset d15, {d15} - {size}",
-        ".cfi_offset x29, {x29} - {size}", ".cfi_offset x30, {pc} - {size}",
+        ".cfi_offset x19, {x19} - {size}", ".cfi_offset x29, {x29} - {size}", ".cfi_offset x30, {pc} - {size}",
+        // Not kept: the resume that runs this has lost them.
+        ".cfi_undefined x20", ".cfi_undefined x21", ".cfi_undefined x22", ".cfi_undefined x23",
+        ".cfi_undefined x24", ".cfi_undefined x25", ".cfi_undefined x26", ".cfi_undefined x27",
+        ".cfi_undefined x28", ".cfi_undefined d8", ".cfi_undefined d9", ".cfi_undefined d10",
+        ".cfi_undefined d11", ".cfi_undefined d12", ".cfi_undefined d13", ".cfi_undefined d14",
+        ".cfi_undefined d15",
         // An unwinder looks one byte before the address that `resume` jumps to.
         "nop",
         ".globl stackgate_g_begin", ".hidden stackgate_g_begin",
@@ -1003,15 +1269,7 @@ pub unsafe extern "C" fn g_start() {
         // Where `resume` stands, whatever C has left of callbacks by longjmp.
         "ldr x14, [sp, {parent}]",
         "mov sp, x14",                         ".cfi_def_cfa sp, {size}",
-        "ldp x19, x20, [sp, {x19}]",           ".cfi_restore x19", ".cfi_restore x20",
-        "ldp x21, x22, [sp, {x21}]",           ".cfi_restore x21", ".cfi_restore x22",
-        "ldp x23, x24, [sp, {x23}]",           ".cfi_restore x23", ".cfi_restore x24",
-        "ldp x25, x26, [sp, {x25}]",           ".cfi_restore x25", ".cfi_restore x26",
-        "ldp x27, x28, [sp, {x27}]",           ".cfi_restore x27", ".cfi_restore x28",
-        "ldp d8, d9, [sp, {d8}]",              ".cfi_restore d8", ".cfi_restore d9",
-        "ldp d10, d11, [sp, {d10}]",           ".cfi_restore d10", ".cfi_restore d11",
-        "ldp d12, d13, [sp, {d12}]",           ".cfi_restore d12", ".cfi_restore d13",
-        "ldp d14, d15, [sp, {d14}]",           ".cfi_restore d14", ".cfi_restore d15",
+        "ldr x19, [sp, {x19}]",                ".cfi_restore x19",
         "ldp x29, x30, [sp, {x29}]",           ".cfi_restore x29", ".cfi_restore x30",
         "add sp, sp, {size}",                  ".cfi_def_cfa_offset 0",
         "ret",
@@ -1022,25 +1280,8 @@ pub unsafe extern "C" fn g_start() {
         finished = const crate::GState::Finished as usize,
         parent = const offset_of!(BaseFrame, parent),
         curg = const offset_of!(M<Arm64>, curg),
-        x19 = const offset_of!(SwitchFrame, saved.x19),
-        x20 = const offset_of!(SwitchFrame, saved.x20),
-        x21 = const offset_of!(SwitchFrame, saved.x21),
-        x22 = const offset_of!(SwitchFrame, saved.x22),
-        x23 = const offset_of!(SwitchFrame, saved.x23),
-        x24 = const offset_of!(SwitchFrame, saved.x24),
-        x25 = const offset_of!(SwitchFrame, saved.x25),
-        x26 = const offset_of!(SwitchFrame, saved.x26),
-        x27 = const offset_of!(SwitchFrame, saved.x27),
-        x28 = const offset_of!(SwitchFrame, saved.x28),
-        d8 = const offset_of!(SwitchFrame, saved.d8),
-        d9 = const offset_of!(SwitchFrame, saved.d9),
-        d10 = const offset_of!(SwitchFrame, saved.d10),
-        d11 = const offset_of!(SwitchFrame, saved.d11),
-        d12 = const offset_of!(SwitchFrame, saved.d12),
-        d13 = const offset_of!(SwitchFrame, saved.d13),
-        d14 = const offset_of!(SwitchFrame, saved.d14),
-        d15 = const offset_of!(SwitchFrame, saved.d15),
-        x29 = const offset_of!(SwitchFrame, saved.x29),
+        x19 = const offset_of!(SwitchFrame, x19),
+        x29 = const offset_of!(SwitchFrame, x29),
         pc = const offset_of!(SwitchFrame, pc),
         size = const size_of::<SwitchFrame>(),
         cfa_is = const DW_CFA_DEF_CFA_EXPRESSION, cfa_len = const CFA_DEREF_LEN,

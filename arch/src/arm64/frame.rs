@@ -71,12 +71,8 @@ crate::registers! {
 crate::frames! {
     /// Where a g that is not running resumes.
     Memory frame Gobuf {
-        /// Stack pointer: the address of a `SwitchFrame`, or of a `BaseFrame` when the g has not run yet.
+        /// Stack pointer: the address of a `SwitchFrame`; of a g0 in a callback, of a `CallbackFrame`.
         sp: W64, [SP] "`g_init`, `park`, `mcall`, `resume`, `cgocallback`" => "`resume`, `gogo`, crossings, tracebacks";
-        /// Where to jump to.
-        pc: W64, [PC] "`g_init`, `park`, `mcall`" => "`resume`, `gogo`";
-        /// Frame pointer: the address of the record in the frame at `sp`.
-        bp: W64, [X29] "`g_init`, `park`, `mcall`" => "`resume`, `gogo`, tracebacks";
     }
 
     /// The registers that a C function gives back as it found them; of the vector registers v8 to v15 it is
@@ -122,12 +118,18 @@ crate::frames! {
         x29: W64, [X29] "the frame that holds this" => "the same, at its end; tracebacks";
     }
 
-    /// What a stack that is left holds at its lower end: of a parked g, and of the m whose `resume` runs a g.
+    /// What a stack that is left holds at its lower end: of a parked g, and of the m whose `resume` runs a g. It
+    /// has what the compiler cannot be told to keep by itself; `stackgate_resume`, `stackgate_park` and `mcall`
+    /// have put a `Crosscall2Frame` above it.
     Either frame SwitchFrame {
-        /// The registers of the caller of `resume`, `park` or `mcall`.
-        saved: CalleeSaved, "`resume`, `park`, `mcall`" => "the switch back";
-        /// Return address of `resume`, `park` or `mcall`.
-        pc: W64, [X30] "`resume`, `park`, `mcall`" => "the switch back; tracebacks";
+        /// Keeps SP aligned.
+        _reserved: W64, "nobody" => "nobody";
+        /// Base pointer of a frame of variable size.
+        x19: W64, [X19] "`resume`, `park`, `switch_to`, `mcall`" => "the switch back";
+        /// Frame pointer; start of the frame record.
+        x29: W64, [X29] "`g_init`, `resume`, `park`, `switch_to`, `mcall`, `stack_moved`" => "the switch back; tracebacks";
+        /// Where `resume` was called, or `park` and `mcall` go on: for a g that has not run yet, its beginning.
+        pc: W64, [X30] "`g_init`, `resume`, `park`, `switch_to`, `mcall`" => "the switch back; tracebacks";
     }
 
     /// The upper end of a managed stack.
@@ -202,21 +204,35 @@ crate::frames! {
     }
 
     /// What `crosscall2` keeps for C while managed code without callee-saved registers runs.
-    System frame Crosscall2Frame {
+    Either frame Crosscall2Frame {
         /// Keeps SP aligned.
         _reserved: W64, "nobody" => "nobody";
         /// The g that was current before `crosscall1` or `sigtramp`.
         former: W64, "`crosscall1`, `sigtramp`" => "their end";
         /// Everything that C expects back.
-        saved: CalleeSaved, "`crosscall2`, `crosscall1`, `sigtramp`" => "their end";
-        /// Return address into C.
+        saved: CalleeSaved, "`crosscall2`, `crosscall1`, `sigtramp`, `stackgate_resume`, `stackgate_park`, `mcall`" => "their end";
+        /// Return address.
         pc: W64, [X30] "`crosscall2`, `crosscall1`, `sigtramp`" => "their end, tracebacks of C";
     }
 }
 
-/// The `Gobuf` of a g that begins, or goes on, at `pc` with SP at `sp` and no frame record.
-pub fn gobuf(sp: usize, pc: usize) -> Gobuf {
-    Gobuf { sp: W64::of(sp as u64), pc: W64::of(pc as u64), bp: W64::of(0) }
+/// The `Gobuf` of a g whose `SwitchFrame` is at `sp`.
+pub fn gobuf(sp: usize) -> Gobuf {
+    Gobuf { sp: W64::of(sp as u64) }
+}
+
+/// How far below its `BaseFrame` the `SwitchFrame` of a g that has not run yet lies.
+pub const BEGIN_BELOW_BASE: usize = size_of::<SwitchFrame>();
+
+/// Puts a `SwitchFrame` below `base`, from which a g begins at `pc`: its `Gobuf`.
+///
+/// # Safety
+/// `base` is the `BaseFrame` of a stack that nobody runs on.
+pub unsafe fn begin_below(base: *mut BaseFrame, pc: usize) -> Gobuf {
+    let at = base.wrapping_byte_sub(BEGIN_BELOW_BASE).cast::<SwitchFrame>();
+    // SAFETY: by the caller.
+    unsafe { at.write(SwitchFrame { pc: W64::of(pc as u64), ..SwitchFrame::default() }) };
+    gobuf(at.addr())
 }
 
 /// Every structure and frame, in the order in which they are documented.

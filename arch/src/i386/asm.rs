@@ -10,9 +10,7 @@ use crate::dwarf::*;
 use crate::frame::W32;
 use crate::g::NO_G;
 use crate::{CALLBACK_ELSEWHERE, CFn, CallbackFn, G, M, McallFn, SIGNAL_HANDLER, Stack, SystemFn, ThreadFn};
-#[cfg(stackgate_static)]
-use core::arch::asm;
-use core::arch::{global_asm, naked_asm};
+use core::arch::{asm, global_asm, naked_asm};
 use core::ffi::{c_int, c_void};
 use core::mem::offset_of;
 
@@ -113,6 +111,25 @@ macro_rules! address {
         "2: pop ", $reg, "\n",                              ".cfi_adjust_cfa_offset -4\n",
         "add ", $reg, ", offset _GLOBAL_OFFSET_TABLE_ + 1\n",
         "mov ", $reg, ", [", $reg, " + ", $symbol, "@GOT]",
+    ) };
+}
+/// Loads the address of the label 4 further down into a register; `(..., inline)` where the assembler is not told of
+/// the CFA.
+#[cfg(stackgate_static)]
+#[rustfmt::skip]
+macro_rules! label_4 { ($reg:literal $(, inline)?) => { concat!("lea ", $reg, ", [4f]") } }
+#[cfg(not(stackgate_static))]
+#[rustfmt::skip]
+macro_rules! label_4 {
+    ($reg:literal) => { concat!(
+        "call 3f\n",                                        ".cfi_adjust_cfa_offset 4\n",
+        "3: pop ", $reg, "\n",                              ".cfi_adjust_cfa_offset -4\n",
+        "lea ", $reg, ", [", $reg, " + 4f - 3b]",
+    ) };
+    ($reg:literal, inline) => { concat!(
+        "call 3f\n",
+        "3: pop ", $reg, "\n",
+        "lea ", $reg, ", [", $reg, " + 4f - 3b]",
     ) };
 }
 /// Lands an indirect call where the CPU enforces that: `endbr32`, or nothing.
@@ -664,7 +681,7 @@ pub unsafe extern "C" fn systemstack(func: SystemFn /* first */, arg: *mut c_voi
 ///
 /// `fn` ends by `gogo`, on this g or another. What runs when this g is resumed is the return from `mcall`.
 ///
-/// Runs on a managed stack, of which it uses 28 bytes, 32 in position-independent code.
+/// Runs on a managed stack, of which it uses 40 bytes, 44 in position-independent code.
 /// Not for signal handlers.
 ///
 /// # Safety
@@ -680,7 +697,7 @@ pub unsafe extern "C" fn mcall(func: McallFn /* first */) {
     naked_asm!(
         ".cfi_startproc",
         landing_pad!(),
-        // The SwitchFrame, whose last word the call instruction has written.
+        // The Crosscall2Frame, whose last word the call instruction has written.
         "sub esp, {pc}",                       ".cfi_adjust_cfa_offset {pc}",
         "mov [esp + {ebx}], ebx",              ".cfi_rel_offset ebx, {ebx}",
         "mov [esp + {esi}], esi",              ".cfi_rel_offset esi, {esi}",
@@ -688,41 +705,87 @@ pub unsafe extern "C" fn mcall(func: McallFn /* first */) {
         "mov [esp + {ebp}], ebp",              ".cfi_rel_offset ebp, {ebp}",
         "lea ebp, [esp + {ebp}]",
 
-        // Where park's return is, is mcall's.
+        "mov eax, [esp + {pc} + {in_func}]",
+        label_4!("ecx"),
+        "jmp {light}",
+
+        // On curg, which goes on.
+        "4:",
+        landing_pad!(),
+        "mov ebx, [esp + {ebx}]",              ".cfi_restore ebx",
+        "mov esi, [esp + {esi}]",              ".cfi_restore esi",
+        "mov edi, [esp + {edi}]",              ".cfi_restore edi",
+        "mov ebp, [esp + {ebp}]",              ".cfi_restore ebp",
+        "add esp, {pc}",                       ".cfi_adjust_cfa_offset -{pc}",
+        // Jump and not `ret`: the call was made long ago, perhaps on another CPU.
+        "pop ecx",                             ".cfi_adjust_cfa_offset -{word}", ".cfi_register eip, ecx",
+        "jmp ecx",
+        ".cfi_endproc",
+        word = const WORD,
+        in_func = const offset_of!(Arguments, first),
+        light = sym mcall_light,
+        ebx = const offset_of!(Crosscall2Frame, saved.ebx),
+        esi = const offset_of!(Crosscall2Frame, saved.esi),
+        edi = const offset_of!(Crosscall2Frame, saved.edi),
+        ebp = const offset_of!(Crosscall2Frame, saved.ebp),
+        pc = const offset_of!(Crosscall2Frame, pc),
+    )
+}
+
+/// The switch of [`mcall`], for code that has saved its callee-saved registers: it goes on at the address in
+/// `ecx`, with `esi`, `ebp` and SP as they were.
+///
+/// Runs on a managed stack, of which it uses 12 bytes, 16 in position-independent code.
+/// Not for signal handlers.
+///
+/// # Safety
+/// As [`mcall`]; not callable from Rust, since it does not return to its caller.
+///
+/// # Registers
+/// In: `eax` fn, `ecx` where this g goes on. Clobbered there: all but `esi` and `ebp`. At `fn`'s entry: g on the
+/// stack.
+#[unsafe(naked)]
+#[unsafe(link_section = "stackgate_text")]
+#[unsafe(export_name = "stackgate_mcall_light")]
+pub(crate) unsafe extern "C" fn mcall_light() {
+    naked_asm!(
+        ".cfi_startproc",
+        // Jumped to: the call instruction would leave a return address that nobody returns to.
+        ".cfi_def_cfa esp, 0", ".cfi_register eip, ecx",
+        // The SwitchFrame.
+        "sub esp, {size}",                     ".cfi_adjust_cfa_offset {size}",
+        "mov [esp + {pc}], ecx",               ".cfi_rel_offset eip, {pc}",
+        "mov [esp + {esi}], esi",              ".cfi_rel_offset esi, {esi}",
+        "mov [esp + {ebp}], ebp",              ".cfi_rel_offset ebp, {ebp}",
+
+        // The others are lost from here on.
+        ".cfi_undefined ebx", ".cfi_undefined edi",
         g_place!("ebx"),
-        concat!("mov eax, ", current_g!("ebx")),
-        "mov ecx, [eax + {m_out}]",
-        "mov [eax + {sched_sp}], esp",
-        address!("edx", "stackgate_parked"),
-        "mov [eax + {sched_pc}], edx",
-        "mov [eax + {sched_bp}], ebp",
+        concat!("mov edx, ", current_g!("ebx")),
+        "mov ecx, [edx + {m_out}]",
+        "mov [edx + {sched_sp}], esp",
 
         // g0 is current, nothing runs on this m, and this g has no m.
-        "mov edx, [esp + {pc} + {in_func}]",
         concat!("mov ", current_g!("ebx"), ", ecx"),
         "mov dword ptr [ecx + {curg}], 0",
-        "mov dword ptr [eax + {m_out}], 0",
+        "mov dword ptr [edx + {m_out}], 0",
         "mov esp, [ecx + {g0_sp}]",
         // On g0, at the SwitchFrame of the last `resume`: the same layout, so that nothing changes for who
         // unwinds. The frame records begin anew: the g may run on another thread in a moment.
         "lea ebp, [esp + {ebp}]",
-        "push eax",                            ".cfi_adjust_cfa_offset {word}",
-        "call edx",
+        "push edx",                            ".cfi_adjust_cfa_offset {word}",
+        "call eax",
         "ud2",
         ".cfi_endproc",
         word = const WORD,
-        in_func = const offset_of!(Arguments, first),
         m_out = const offset_of!(G<I386>, m_out),
         sched_sp = const offset_of!(G<I386>, sched.sp),
-        sched_pc = const offset_of!(G<I386>, sched.pc),
-        sched_bp = const offset_of!(G<I386>, sched.bp),
         g0_sp = const offset_of!(M<I386>, g0.sched.sp),
         curg = const offset_of!(M<I386>, curg),
-        ebx = const offset_of!(SwitchFrame, saved.ebx),
-        esi = const offset_of!(SwitchFrame, saved.esi),
-        edi = const offset_of!(SwitchFrame, saved.edi),
-        ebp = const offset_of!(SwitchFrame, saved.ebp),
+        esi = const offset_of!(SwitchFrame, esi),
+        ebp = const offset_of!(SwitchFrame, ebp),
         pc = const offset_of!(SwitchFrame, pc),
+        size = const size_of::<SwitchFrame>(),
     )
 }
 
@@ -757,15 +820,18 @@ pub unsafe extern "C" fn gogo(g: *mut G<I386> /* first */, value: usize /* secon
         "mov [edx + {m_out}], ecx",
         "mov [ecx + {curg}], edx",
 
-        // From the g's own SP on it is as if the jump had been made: the caller's PC is in the Gobuf. The
-        // frame pointer follows SP and does not precede it, since it may define the CFA of who called this.
         "mov ecx, [esp + {in_value}]",
-        "mov esp, [edx + {sched_sp}]",         ".cfi_def_cfa esp, 0",
-        ".cfi_escape {reg_at}, {eip_dwarf}, {breg_len}, {breg_edx}, {pc_lo}, {pc_hi}",
-        "mov ebp, [edx + {sched_bp}]",
+        // On curg, at the SwitchFrame that it has left. ebp after SP: it may define the CFA of who called this.
+        "mov esp, [edx + {sched_sp}]",         ".cfi_def_cfa esp, {size}",
+        ".cfi_rel_offset eip, {pc}", ".cfi_rel_offset esi, {esi}", ".cfi_rel_offset ebp, {ebp}",
+        ".cfi_undefined ebx", ".cfi_undefined edi",
         concat!("mov ", current_g!("eax"), ", edx"),
         "mov eax, ecx",
-        "jmp dword ptr [edx + {sched_pc}]",
+        "mov esi, [esp + {esi}]",              ".cfi_restore esi",
+        "mov ebp, [esp + {ebp}]",              ".cfi_restore ebp",
+        "mov ecx, [esp + {pc}]",               ".cfi_register eip, ecx",
+        "add esp, {size}",                     ".cfi_adjust_cfa_offset -{size}",
+        "jmp ecx",
         ".cfi_endproc",
         word = const WORD,
         in_g = const offset_of!(Arguments, first),
@@ -773,104 +839,128 @@ pub unsafe extern "C" fn gogo(g: *mut G<I386> /* first */, value: usize /* secon
         m_out = const offset_of!(G<I386>, m_out),
         top = const offset_of!(G<I386>, stack) + offset_of!(Stack<I386>, top),
         sched_sp = const offset_of!(G<I386>, sched.sp),
-        sched_pc = const offset_of!(G<I386>, sched.pc),
-        sched_bp = const offset_of!(G<I386>, sched.bp),
         g0_sp = const offset_of!(M<I386>, g0.sched.sp),
         curg = const offset_of!(M<I386>, curg),
         base = const size_of::<BaseFrame>(),
         parent = const offset_of!(BaseFrame, parent),
-        reg_at = const DW_CFA_EXPRESSION, breg_len = const BREG_LEN,
-        breg_edx = const breg(EDX.dwarf), eip_dwarf = const EIP.dwarf,
-        pc_lo = const leb_lo(offset_of!(G<I386>, sched.pc) as i64),
-        pc_hi = const leb_hi(offset_of!(G<I386>, sched.pc) as i64),
+        esi = const offset_of!(SwitchFrame, esi),
+        ebp = const offset_of!(SwitchFrame, ebp),
+        pc = const offset_of!(SwitchFrame, pc),
+        size = const size_of::<SwitchFrame>(),
     )
 }
 
 /// Runs a parked g on this m until it parks or its function returns. In: the word that its `park` returns;
-/// out: the word that it parks with.
+/// out: the word that it parks with, and the g that has come back: another one where this one has switched to it.
 ///
-/// Runs on a system stack, of which it uses 28 bytes, 32 in position-independent code. Go: `execute` and the
-/// end of `mcall`, in one.
+/// Inlined where it is used: the compiler keeps what it needs of the callee-saved registers, and only those that
+/// it reserves for itself are saved here. [`resume_full`] is for callers who cannot say so.
+///
+/// Runs on a system stack, of which it uses 12 bytes, 16 in position-independent code. Go: `execute` and the end of `mcall`, in one.
 /// Not for signal handlers.
 ///
 /// # Safety
 /// The current g is a g0 whose m runs nothing. `g` is parked, and no other thread runs it.
+#[inline(always)]
+pub unsafe fn resume(g: *mut G<I386>, value: usize) -> (usize, *mut G<I386>) {
+    let (out, left);
+    // SAFETY: by the caller; what is lost is named. The stack below SP is free for a call.
+    unsafe {
+        asm!(
+            "call {light}",
+            light = sym resume_light,
+            inlateout("edx") g => left,
+            inlateout("eax") value => out,
+            lateout("ebx") _, lateout("edi") _,
+            clobber_abi("C"),
+        );
+    }
+    (out, left)
+}
+
+/// Parks the current g: the `resume` that runs it returns `value`. Returns what the next `resume` of this g
+/// passes, perhaps on another thread.
+///
+/// Inlined as [`resume`] is; [`park_full`] is for callers who cannot say what is lost.
+///
+/// Runs on a managed stack, of which it uses 12 bytes, 16 in position-independent code. Go: `gopark`.
+/// Not for signal handlers.
+///
+/// # Safety
+/// The current g is one that `resume` or `gogo` runs, and is not below C frames of this m.
+#[inline(always)]
+pub unsafe fn park(value: usize) -> usize {
+    let out;
+    // SAFETY: as above. It goes on behind the jump.
+    unsafe {
+        asm!(
+            label_4!("ecx", inline),
+            "jmp {light}",
+            "4:",
+            landing_pad!(),
+            light = sym park_light,
+            inlateout("eax") value => out,
+            lateout("ebx") _, lateout("edi") _,
+            clobber_abi("C"),
+        );
+    }
+    out
+}
+
+/// Parks the current g and runs another on the same m, without going by its system stack: the `resume` that ran this
+/// one runs that one now, and is who it comes back to. Returns what the next `resume` of this g, or the next switch to
+/// it, passes, perhaps on another thread.
+///
+/// What is left is marked as parked as soon as nothing of it is in use any more.
+///
+/// Inlined as [`resume`] is.
+///
+/// Runs on a managed stack, of which it uses 12 bytes, 16 in position-independent code.
+/// Not for signal handlers.
+///
+/// # Safety
+/// As [`park`]. `g` is parked, is not the current one, and no other thread runs it.
+#[inline(always)]
+pub unsafe fn switch_to(g: *mut G<I386>, value: usize) -> usize {
+    let out;
+    // SAFETY: as above. It goes on behind the jump.
+    unsafe {
+        asm!(
+            label_4!("ecx", inline),
+            "jmp {light}",
+            "4:",
+            landing_pad!(),
+            light = sym switch_light,
+            inlateout("edx") g => _,
+            inlateout("eax") value => out,
+            lateout("ebx") _, lateout("edi") _,
+            clobber_abi("C"),
+        );
+    }
+    out
+}
+
+/// [`resume`] as a function: what C calls.
+///
+/// Runs on a system stack, of which it uses 40 bytes, 44 in position-independent code.
+/// Not for signal handlers.
+///
+/// # Safety
+/// As [`resume`].
 ///
 /// # Registers
 /// In: on the stack, g and value. Out: `eax`. Clobbered: what a C call clobbers.
 #[unsafe(naked)]
 #[unsafe(link_section = "stackgate_text")]
 #[unsafe(export_name = "stackgate_resume")]
-pub unsafe extern "C" fn resume(g: *mut G<I386> /* first */, value: usize /* second */) -> usize /* eax */ {
+pub unsafe extern "C" fn resume_full(
+    g: *mut G<I386>, /* first */
+    value: usize,    /* second */
+) -> usize /* eax */ {
     naked_asm!(
         ".cfi_startproc",
         landing_pad!(),
-        // The SwitchFrame, whose last word the call instruction has written.
-        "sub esp, {pc}",                       ".cfi_adjust_cfa_offset {pc}",
-        "mov [esp + {ebx}], ebx",              ".cfi_rel_offset ebx, {ebx}",
-        "mov [esp + {esi}], esi",              ".cfi_rel_offset esi, {esi}",
-        "mov [esp + {edi}], edi",              ".cfi_rel_offset edi, {edi}",
-        "mov [esp + {ebp}], ebp",              ".cfi_rel_offset ebp, {ebp}",
-
-        // The system stack is used from here on by what this g calls, and unwinders come here from its
-        // first frame.
-        g_place!("ebx"),
-        concat!("mov ecx, ", current_g!("ebx")),
-        "mov [ecx + {g0_sp}], esp",
-        "mov edx, [esp + {pc} + {in_g}]",
-        "mov eax, [edx + {top}]",
-        "mov [eax - {base} + {parent}], esp",
-        "mov [edx + {m_out}], ecx",
-        "mov [ecx + {curg}], edx",
-
-        // From the g's own SP on it is as if the jump had been made already.
-        "mov eax, [esp + {pc} + {in_value}]",
-        "mov ecx, [edx + {sched_pc}]",
-        "mov esp, [edx + {sched_sp}]",
-        ".cfi_def_cfa esp, 0", ".cfi_register eip, ecx", ".cfi_same_value ebp", ".cfi_same_value ebx",
-        ".cfi_same_value esi", ".cfi_same_value edi",
-        "mov ebp, [edx + {sched_bp}]",
-        concat!("mov ", current_g!("ebx"), ", edx"),
-        "jmp ecx",
-        ".cfi_endproc",
-        in_g = const offset_of!(Arguments, first),
-        in_value = const offset_of!(Arguments, second),
-        m_out = const offset_of!(G<I386>, m_out),
-        top = const offset_of!(G<I386>, stack) + offset_of!(Stack<I386>, top),
-        sched_sp = const offset_of!(G<I386>, sched.sp),
-        sched_pc = const offset_of!(G<I386>, sched.pc),
-        sched_bp = const offset_of!(G<I386>, sched.bp),
-        g0_sp = const offset_of!(M<I386>, g0.sched.sp),
-        curg = const offset_of!(M<I386>, curg),
-        base = const size_of::<BaseFrame>(),
-        parent = const offset_of!(BaseFrame, parent),
-        ebx = const offset_of!(SwitchFrame, saved.ebx),
-        esi = const offset_of!(SwitchFrame, saved.esi),
-        edi = const offset_of!(SwitchFrame, saved.edi),
-        ebp = const offset_of!(SwitchFrame, saved.ebp),
-        pc = const offset_of!(SwitchFrame, pc),
-    )
-}
-
-/// Parks the current g: the `resume` that runs it returns `value`. Returns what the next `resume` of this g
-/// passes, perhaps on another thread.
-///
-/// Runs on a managed stack, of which it uses 28 bytes, 32 in position-independent code. Go: `gopark`.
-/// Not for signal handlers.
-///
-/// # Safety
-/// The current g is one that `resume` or `gogo` runs, and is not below C frames of this m.
-///
-/// # Registers
-/// In: on the stack, value. Out: `eax`. Clobbered: what a C call clobbers.
-#[unsafe(naked)]
-#[unsafe(link_section = "stackgate_text")]
-#[unsafe(export_name = "stackgate_park")]
-pub unsafe extern "C" fn park(value: usize /* first */) -> usize /* eax */ {
-    naked_asm!(
-        ".cfi_startproc",
-        landing_pad!(),
-        // The SwitchFrame, whose last word the call instruction has written.
+        // The Crosscall2Frame, whose last word the call instruction has written.
         "sub esp, {pc}",                       ".cfi_adjust_cfa_offset {pc}",
         "mov [esp + {ebx}], ebx",              ".cfi_rel_offset ebx, {ebx}",
         "mov [esp + {esi}], esi",              ".cfi_rel_offset esi, {esi}",
@@ -878,22 +968,10 @@ pub unsafe extern "C" fn park(value: usize /* first */) -> usize /* eax */ {
         "mov [esp + {ebp}], ebp",              ".cfi_rel_offset ebp, {ebp}",
         "lea ebp, [esp + {ebp}]",
 
-        g_place!("ebx"),
-        concat!("mov edx, ", current_g!("ebx")),
-        "mov ecx, [edx + {m_out}]",
-        "mov [edx + {sched_sp}], esp",
-        address!("eax", "stackgate_parked"),
-        "mov [edx + {sched_pc}], eax",
-        "mov [edx + {sched_bp}], ebp",
-
-        // g0 is current, nothing runs on this m, and this g has no m.
+        "mov edx, [esp + {pc} + {in_g}]",
         "mov eax, [esp + {pc} + {in_value}]",
-        concat!("mov ", current_g!("ebx"), ", ecx"),
-        "mov dword ptr [ecx + {curg}], 0",
-        "mov dword ptr [edx + {m_out}], 0",
-        "mov esp, [ecx + {g0_sp}]",
+        "call {light}",
 
-        // On g0, in resume's SwitchFrame: the same layout, so the rules above describe it as well.
         "mov ebx, [esp + {ebx}]",              ".cfi_restore ebx",
         "mov esi, [esp + {esi}]",              ".cfi_restore esi",
         "mov edi, [esp + {edi}]",              ".cfi_restore edi",
@@ -901,41 +979,48 @@ pub unsafe extern "C" fn park(value: usize /* first */) -> usize /* eax */ {
         "add esp, {pc}",                       ".cfi_adjust_cfa_offset -{pc}",
         "ret",
         ".cfi_endproc",
-        in_value = const offset_of!(Arguments, first),
-        m_out = const offset_of!(G<I386>, m_out),
-        sched_sp = const offset_of!(G<I386>, sched.sp),
-        sched_pc = const offset_of!(G<I386>, sched.pc),
-        sched_bp = const offset_of!(G<I386>, sched.bp),
-        g0_sp = const offset_of!(M<I386>, g0.sched.sp),
-        curg = const offset_of!(M<I386>, curg),
-        ebx = const offset_of!(SwitchFrame, saved.ebx),
-        esi = const offset_of!(SwitchFrame, saved.esi),
-        edi = const offset_of!(SwitchFrame, saved.edi),
-        ebp = const offset_of!(SwitchFrame, saved.ebp),
-        pc = const offset_of!(SwitchFrame, pc),
+        in_g = const offset_of!(Arguments, first),
+        in_value = const offset_of!(Arguments, second),
+        light = sym resume_light,
+        ebx = const offset_of!(Crosscall2Frame, saved.ebx),
+        esi = const offset_of!(Crosscall2Frame, saved.esi),
+        edi = const offset_of!(Crosscall2Frame, saved.edi),
+        ebp = const offset_of!(Crosscall2Frame, saved.ebp),
+        pc = const offset_of!(Crosscall2Frame, pc),
     )
 }
 
-/// Where a g that `park` or `mcall` left goes on: it returns from them.
+/// [`park`] as a function: what C calls.
 ///
-/// Not a function: `resume` and `gogo` jump here, on the g's stack, with SP at its [`SwitchFrame`] and the
-/// word for it in `eax`.
+/// Runs on a managed stack, of which it uses 40 bytes, 44 in position-independent code.
+/// Not for signal handlers.
 ///
 /// # Safety
-/// Only the address is used.
+/// As [`park`].
+///
+/// # Registers
+/// In: on the stack, value. Out: `eax`. Clobbered: what a C call clobbers.
 #[unsafe(naked)]
 #[unsafe(link_section = "stackgate_text")]
-#[unsafe(export_name = "stackgate_park_return")]
-pub(crate) unsafe extern "C" fn park_return() {
+#[unsafe(export_name = "stackgate_park")]
+pub unsafe extern "C" fn park_full(value: usize /* first */) -> usize /* eax */ {
     naked_asm!(
         ".cfi_startproc",
-        ".cfi_def_cfa esp, {size}",
-        ".cfi_rel_offset ebx, {ebx}", ".cfi_rel_offset esi, {esi}", ".cfi_rel_offset edi, {edi}",
-        ".cfi_rel_offset ebp, {ebp}",
-        // An unwinder looks one byte before the address that `resume` jumps to.
-        "nop",
-        ".globl stackgate_parked", ".hidden stackgate_parked",
-        "stackgate_parked:",
+        landing_pad!(),
+        // The Crosscall2Frame, whose last word the call instruction has written.
+        "sub esp, {pc}",                       ".cfi_adjust_cfa_offset {pc}",
+        "mov [esp + {ebx}], ebx",              ".cfi_rel_offset ebx, {ebx}",
+        "mov [esp + {esi}], esi",              ".cfi_rel_offset esi, {esi}",
+        "mov [esp + {edi}], edi",              ".cfi_rel_offset edi, {edi}",
+        "mov [esp + {ebp}], ebp",              ".cfi_rel_offset ebp, {ebp}",
+        "lea ebp, [esp + {ebp}]",
+
+        "mov eax, [esp + {pc} + {in_value}]",
+        label_4!("ecx"),
+        "jmp {light}",
+
+        // On curg, which goes on; eax is the word for it.
+        "4:",
         landing_pad!(),
         "mov ebx, [esp + {ebx}]",              ".cfi_restore ebx",
         "mov esi, [esp + {esi}]",              ".cfi_restore esi",
@@ -947,10 +1032,196 @@ pub(crate) unsafe extern "C" fn park_return() {
         "jmp ecx",
         ".cfi_endproc",
         word = const WORD,
-        ebx = const offset_of!(SwitchFrame, saved.ebx),
-        esi = const offset_of!(SwitchFrame, saved.esi),
-        edi = const offset_of!(SwitchFrame, saved.edi),
-        ebp = const offset_of!(SwitchFrame, saved.ebp),
+        in_value = const offset_of!(Arguments, first),
+        light = sym park_light,
+        ebx = const offset_of!(Crosscall2Frame, saved.ebx),
+        esi = const offset_of!(Crosscall2Frame, saved.esi),
+        edi = const offset_of!(Crosscall2Frame, saved.edi),
+        ebp = const offset_of!(Crosscall2Frame, saved.ebp),
+        pc = const offset_of!(Crosscall2Frame, pc),
+    )
+}
+
+/// The switch of [`resume`]: saves what no list of clobbers may name, and returns when the g has parked or ended.
+///
+/// Both stacks have a [`SwitchFrame`] at the place where they are left, so that one description of the frame is
+/// right before SP moves and after. It is called, and `park` returns to its caller: the return predictor is right.
+///
+/// Runs on a system stack, of which it uses 12 bytes, 16 in position-independent code.
+/// Not for signal handlers.
+///
+/// # Safety
+/// As [`resume`]; not callable from Rust, since it keeps too little.
+///
+/// # Registers
+/// In: `edx` g, `eax` value. Out: `eax`. Clobbered: all but `esi` and `ebp`.
+#[unsafe(naked)]
+#[unsafe(link_section = "stackgate_text")]
+#[unsafe(export_name = "stackgate_resume_light")]
+pub(crate) unsafe extern "C" fn resume_light() {
+    naked_asm!(
+        ".cfi_startproc",
+        // The SwitchFrame, whose last word the call instruction has written.
+        "sub esp, {pc}",                       ".cfi_adjust_cfa_offset {pc}",
+        "mov [esp + {esi}], esi",              ".cfi_rel_offset esi, {esi}",
+        "mov [esp + {ebp}], ebp",              ".cfi_rel_offset ebp, {ebp}",
+
+        // The others are lost from here on.
+        ".cfi_undefined ebx", ".cfi_undefined edi",
+        g_place!("ebx"),
+        concat!("mov ecx, ", current_g!("ebx")),
+        // The system stack is used from here on by what this g calls, and unwinders come here from its
+        // first frame.
+        "mov [ecx + {g0_sp}], esp",
+        "mov edi, [edx + {top}]",
+        "mov [edi - {base} + {parent}], esp",
+        "mov [edx + {m_out}], ecx",
+        "mov [ecx + {curg}], edx",
+
+        // The g's own SP, then the g. On curg, at the SwitchFrame that it has left: the rules above describe
+        // that as well.
+        "mov esp, [edx + {sched_sp}]",
+        concat!("mov ", current_g!("ebx"), ", edx"),
+        "mov esi, [esp + {esi}]",              ".cfi_restore esi",
+        "mov ebp, [esp + {ebp}]",              ".cfi_restore ebp",
+        "mov ecx, [esp + {pc}]",               ".cfi_register eip, ecx",
+        "add esp, {size}",                     ".cfi_adjust_cfa_offset -{size}",
+        "jmp ecx",
+        ".cfi_endproc",
+        m_out = const offset_of!(G<I386>, m_out),
+        top = const offset_of!(G<I386>, stack) + offset_of!(Stack<I386>, top),
+        sched_sp = const offset_of!(G<I386>, sched.sp),
+        g0_sp = const offset_of!(M<I386>, g0.sched.sp),
+        curg = const offset_of!(M<I386>, curg),
+        base = const size_of::<BaseFrame>(),
+        parent = const offset_of!(BaseFrame, parent),
+        esi = const offset_of!(SwitchFrame, esi),
+        ebp = const offset_of!(SwitchFrame, ebp),
+        pc = const offset_of!(SwitchFrame, pc),
+        size = const size_of::<SwitchFrame>(),
+    )
+}
+
+/// The switch of [`park`]: goes on at the address in `ecx` when the g is resumed, with `esi`, `ebp` and SP as they
+/// were.
+///
+/// Runs on a managed stack, of which it uses 12 bytes, 16 in position-independent code.
+/// Not for signal handlers.
+///
+/// # Safety
+/// As [`park`]; not callable from Rust, since it does not return to its caller.
+///
+/// # Registers
+/// In: `eax` value, `ecx` where this g goes on. Out, there: `eax`. Clobbered there: all but `esi` and `ebp`.
+#[unsafe(naked)]
+#[unsafe(link_section = "stackgate_text")]
+#[unsafe(export_name = "stackgate_park_light")]
+pub(crate) unsafe extern "C" fn park_light() {
+    naked_asm!(
+        ".cfi_startproc",
+        // Jumped to: the call instruction would leave a return address that nobody returns to.
+        ".cfi_def_cfa esp, 0", ".cfi_register eip, ecx",
+        // The SwitchFrame.
+        "sub esp, {size}",                     ".cfi_adjust_cfa_offset {size}",
+        "mov [esp + {pc}], ecx",               ".cfi_rel_offset eip, {pc}",
+        "mov [esp + {esi}], esi",              ".cfi_rel_offset esi, {esi}",
+        "mov [esp + {ebp}], ebp",              ".cfi_rel_offset ebp, {ebp}",
+
+        // The others are lost from here on.
+        ".cfi_undefined ebx", ".cfi_undefined edi",
+        g_place!("ebx"),
+        concat!("mov edx, ", current_g!("ebx")),
+        "mov ecx, [edx + {m_out}]",
+        "mov [edx + {sched_sp}], esp",
+
+        // g0 is current, nothing runs on this m, and this g has no m.
+        concat!("mov ", current_g!("ebx"), ", ecx"),
+        "mov dword ptr [ecx + {curg}], 0",
+        "mov dword ptr [edx + {m_out}], 0",
+        "mov esp, [ecx + {g0_sp}]",
+
+        // On g0, in resume's SwitchFrame: the same layout, so the rules above describe it as well.
+        "mov esi, [esp + {esi}]",              ".cfi_restore esi",
+        "mov ebp, [esp + {ebp}]",              ".cfi_restore ebp",
+        "add esp, {pc}",                       ".cfi_adjust_cfa_offset -{pc}",
+        "ret",
+        ".cfi_endproc",
+        m_out = const offset_of!(G<I386>, m_out),
+        sched_sp = const offset_of!(G<I386>, sched.sp),
+        g0_sp = const offset_of!(M<I386>, g0.sched.sp),
+        curg = const offset_of!(M<I386>, curg),
+        esi = const offset_of!(SwitchFrame, esi),
+        ebp = const offset_of!(SwitchFrame, ebp),
+        pc = const offset_of!(SwitchFrame, pc),
+        size = const size_of::<SwitchFrame>(),
+    )
+}
+
+/// The switch of [`switch_to`]: goes on at the address in `ecx` when the g is resumed, with `esi`, `ebp` and SP as they
+/// were.
+///
+/// Runs on a managed stack, of which it uses 12 bytes, 16 in position-independent code.
+/// Not for signal handlers.
+///
+/// # Safety
+/// As [`switch_to`]; not callable from Rust, since it does not return to its caller.
+///
+/// # Registers
+/// In: `edx` g, `eax` value, `ecx` where the current g goes on. Out, there: `eax`. Clobbered there: all but `esi` and `ebp`.
+#[unsafe(naked)]
+#[unsafe(link_section = "stackgate_text")]
+#[unsafe(export_name = "stackgate_switch_light")]
+pub(crate) unsafe extern "C" fn switch_light() {
+    naked_asm!(
+        ".cfi_startproc",
+        // Jumped to: the call instruction would leave a return address that nobody returns to.
+        ".cfi_def_cfa esp, 0", ".cfi_register eip, ecx",
+        // The SwitchFrame.
+        "sub esp, {size}",                     ".cfi_adjust_cfa_offset {size}",
+        "mov [esp + {pc}], ecx",               ".cfi_rel_offset eip, {pc}",
+        "mov [esp + {esi}], esi",              ".cfi_rel_offset esi, {esi}",
+        "mov [esp + {ebp}], ebp",              ".cfi_rel_offset ebp, {ebp}",
+
+        // The others are lost from here on.
+        ".cfi_undefined ebx", ".cfi_undefined edi",
+        g_place!("ebx"),
+        concat!("mov ecx, ", current_g!("ebx")),
+        "mov esi, [ecx + {m_out}]",
+        "mov [ecx + {sched_sp}], esp",
+
+        // What unwinders follow from the other g's first frame; then g0 is current, that one is curg, and this one has
+        // no m.
+        "mov edi, [edx + {top}]",
+        "mov ecx, [esi + {g0_sp}]",
+        "mov [edi - {base} + {parent}], ecx",
+        "mov [edx + {m_out}], esi",
+        "mov ecx, [esi + {curg}]",
+        concat!("mov ", current_g!("ebx"), ", esi"),
+        "mov [esi + {curg}], edx",
+        "mov dword ptr [ecx + {m_out}], 0",
+
+        // On the other g, at the SwitchFrame that it has left: the rules above describe that as well. Nothing of
+        // this one is in use any more.
+        "mov esp, [edx + {sched_sp}]",
+        concat!("mov ", current_g!("ebx"), ", edx"),
+        "mov dword ptr [ecx + {state}], {parked}",
+        "mov esi, [esp + {esi}]",              ".cfi_restore esi",
+        "mov ebp, [esp + {ebp}]",              ".cfi_restore ebp",
+        "mov ecx, [esp + {pc}]",               ".cfi_register eip, ecx",
+        "add esp, {size}",                     ".cfi_adjust_cfa_offset -{size}",
+        "jmp ecx",
+        ".cfi_endproc",
+        m_out = const offset_of!(G<I386>, m_out),
+        top = const offset_of!(G<I386>, stack) + offset_of!(Stack<I386>, top),
+        state = const offset_of!(G<I386>, state),
+        parked = const crate::GState::Parked as usize,
+        sched_sp = const offset_of!(G<I386>, sched.sp),
+        g0_sp = const offset_of!(M<I386>, g0.sched.sp),
+        curg = const offset_of!(M<I386>, curg),
+        base = const size_of::<BaseFrame>(),
+        parent = const offset_of!(BaseFrame, parent),
+        esi = const offset_of!(SwitchFrame, esi),
+        ebp = const offset_of!(SwitchFrame, ebp),
         pc = const offset_of!(SwitchFrame, pc),
         size = const size_of::<SwitchFrame>(),
     )
@@ -970,8 +1241,9 @@ pub unsafe extern "C" fn g_start() {
     naked_asm!(
         ".cfi_startproc",
         ".cfi_escape {cfa_is}, {cfa_len}, {breg_esp}, {parent_lo}, {parent_hi}, {deref}, {plus}, {size_lo}, {size_hi}",
-        ".cfi_offset ebx, {ebx} - {size}", ".cfi_offset esi, {esi} - {size}", ".cfi_offset edi, {edi} - {size}",
-        ".cfi_offset ebp, {ebp} - {size}",
+        ".cfi_offset esi, {esi} - {size}", ".cfi_offset ebp, {ebp} - {size}",
+        // Not kept: the resume that runs this has lost them.
+        ".cfi_undefined ebx", ".cfi_undefined edi",
         // An unwinder looks one byte before the address that `resume` jumps to.
         "nop",
         ".globl stackgate_g_begin", ".hidden stackgate_g_begin",
@@ -983,19 +1255,17 @@ pub unsafe extern "C" fn g_start() {
         "call ecx",
 
         // On curg, which ends. From here on this is park, and nobody comes back. eax is the last word.
-        "mov edx, [esp + {parent}]",           ".cfi_def_cfa edx, {size}",
+        "mov ecx, [esp + {parent}]",           ".cfi_def_cfa ecx, {size}",
         g_place!("ebx", still),
-        concat!("mov ecx, ", current_g!("ebx")),
-        "mov esi, [ecx + {m_out}]",
-        "mov dword ptr [ecx + {state}], {finished}",
+        concat!("mov edx, ", current_g!("ebx")),
+        "mov esi, [edx + {m_out}]",
+        "mov dword ptr [edx + {state}], {finished}",
         concat!("mov ", current_g!("ebx"), ", esi"),
         "mov dword ptr [esi + {curg}], 0",
-        "mov dword ptr [ecx + {m_out}], 0",
+        "mov dword ptr [edx + {m_out}], 0",
         // Where `resume` stands, whatever C has left of callbacks by longjmp.
-        "mov esp, edx",                        ".cfi_def_cfa esp, {size}",
-        "mov ebx, [esp + {ebx}]",              ".cfi_restore ebx",
+        "mov esp, ecx",                        ".cfi_def_cfa esp, {size}",
         "mov esi, [esp + {esi}]",              ".cfi_restore esi",
-        "mov edi, [esp + {edi}]",              ".cfi_restore edi",
         "mov ebp, [esp + {ebp}]",              ".cfi_restore ebp",
         "add esp, {pc}",                       ".cfi_adjust_cfa_offset -{pc}",
         "ret",
@@ -1006,10 +1276,8 @@ pub unsafe extern "C" fn g_start() {
         state = const offset_of!(G<I386>, state),
         finished = const crate::GState::Finished as usize,
         curg = const offset_of!(M<I386>, curg),
-        ebx = const offset_of!(SwitchFrame, saved.ebx),
-        esi = const offset_of!(SwitchFrame, saved.esi),
-        edi = const offset_of!(SwitchFrame, saved.edi),
-        ebp = const offset_of!(SwitchFrame, saved.ebp),
+        esi = const offset_of!(SwitchFrame, esi),
+        ebp = const offset_of!(SwitchFrame, ebp),
         pc = const offset_of!(SwitchFrame, pc),
         size = const size_of::<SwitchFrame>(),
         cfa_is = const DW_CFA_DEF_CFA_EXPRESSION, cfa_len = const CFA_DEREF_LEN,

@@ -41,12 +41,8 @@ crate::registers! {
 crate::frames! {
     /// Where a g that is not running resumes.
     Memory frame Gobuf {
-        /// Stack pointer: the address of a `SwitchFrame`, or of a `BaseFrame` when the g has not run yet.
+        /// Stack pointer: the address of a `SwitchFrame`; of a g0 in a callback, of a `CallbackFrame`.
         sp: W32, [ESP] "`g_init`, `park`, `mcall`, `resume`, `cgocallback`" => "`resume`, `gogo`, crossings, tracebacks";
-        /// Where to jump to.
-        pc: W32, [EIP] "`g_init`, `park`, `mcall`" => "`resume`, `gogo`";
-        /// Frame pointer: the address of the record in the frame at `sp`.
-        bp: W32, [EBP] "`g_init`, `park`, `mcall`" => "`resume`, `gogo`, tracebacks";
     }
 
     /// The registers that a C function gives back as it found them. `ebp` comes last: with the return address
@@ -77,14 +73,16 @@ crate::frames! {
         fourth: W32, "the caller" => "the callee";
     }
 
-    /// What a stack that is left holds at its lower end: of a parked g, and of the m whose `resume` runs a g.
+    /// What a stack that is left holds at its lower end: of a parked g, and of the m whose `resume` runs a g. It
+    /// has what the compiler cannot be told to keep by itself; `stackgate_resume`, `stackgate_park` and `mcall`
+    /// have put a `Crosscall2Frame` above it.
     Either frame SwitchFrame {
-        /// Brings SP to where an `AsmcgocallFrame` and one argument end at a multiple of 16.
-        _reserved: [W32; 2], "nobody" => "nobody";
-        /// The registers of the caller of `resume`, `park` or `mcall`.
-        saved: CalleeSaved, "`resume`, `park`, `mcall`" => "the switch back";
-        /// Return address of `resume`, `park` or `mcall`.
-        pc: W32, [EIP] "the caller's call instruction" => "the switch back; tracebacks";
+        /// Base pointer of a frame of variable size.
+        esi: W32, [ESI] "`resume`, `park`, `switch_to`, `mcall`" => "the switch back";
+        /// Frame pointer; start of the frame record.
+        ebp: W32, [EBP] "`g_init`, `resume`, `park`, `switch_to`, `mcall`, `stack_moved`" => "the switch back; tracebacks";
+        /// Where `resume` was called, or `park` and `mcall` go on: for a g that has not run yet, its beginning.
+        pc: W32, [EIP] "`g_init`, `resume`, `park`, `switch_to`, `mcall`" => "the switch back; tracebacks";
     }
 
     /// The upper end of a managed stack.
@@ -173,7 +171,7 @@ crate::frames! {
     }
 
     /// What `crosscall2` keeps for C while managed code without callee-saved registers runs.
-    System frame Crosscall2Frame {
+    Either frame Crosscall2Frame {
         /// The g that was current before `crosscall1` or `sigtramp`.
         former: W32, "`crosscall1`, `sigtramp`" => "their end";
         /// Keeps SP aligned.
@@ -185,9 +183,23 @@ crate::frames! {
     }
 }
 
-/// The `Gobuf` of a g that begins, or goes on, at `pc` with SP at `sp` and no frame record.
-pub fn gobuf(sp: usize, pc: usize) -> Gobuf {
-    Gobuf { sp: W32::of(sp as u32), pc: W32::of(pc as u32), bp: W32::of(0) }
+/// The `Gobuf` of a g whose `SwitchFrame` is at `sp`.
+pub fn gobuf(sp: usize) -> Gobuf {
+    Gobuf { sp: W32::of(sp as u32) }
+}
+
+/// How far below its `BaseFrame` the `SwitchFrame` of a g that has not run yet lies.
+pub const BEGIN_BELOW_BASE: usize = size_of::<SwitchFrame>();
+
+/// Puts a `SwitchFrame` below `base`, from which a g begins at `pc`: its `Gobuf`.
+///
+/// # Safety
+/// `base` is the `BaseFrame` of a stack that nobody runs on.
+pub unsafe fn begin_below(base: *mut BaseFrame, pc: usize) -> Gobuf {
+    let at = base.wrapping_byte_sub(BEGIN_BELOW_BASE).cast::<SwitchFrame>();
+    // SAFETY: by the caller.
+    unsafe { at.write(SwitchFrame { pc: W32::of(pc as u32), ..SwitchFrame::default() }) };
+    gobuf(at.addr())
 }
 
 /// Every structure and frame, in the order in which they are documented.

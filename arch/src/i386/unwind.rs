@@ -30,9 +30,9 @@ pub const RECORD_ENDS_FRAME: bool = true;
 pub const EXIDX: bool = false;
 /// The DWARF number of the return address column.
 pub const RA: usize = EIP.dwarf as usize;
-/// Where `park`, `mcall` and `g_start`, in this order, keep the g that they leave from the moment when it is no
+/// Where `park`, `mcall`, `g_start` and `switch_to`, in this order, keep the g that they leave from the moment when it is no
 /// longer curg until SP has left its stack.
-pub const LEFT_IN: [Register; 3] = [EDX, EAX, ECX];
+pub const LEFT_IN: [Register; 4] = [EDX, EDX, EDX, ECX];
 /// Where `throw_to` keeps its catch from the moment when `g0.sched.sp` is back until SP is there.
 pub const CATCH_IN: Register = ECX;
 /// Where `sigtramp` has the `ucontext_t` that it was called with.
@@ -114,11 +114,18 @@ pub fn catch_moved(frame: &mut CatchFrame, moved: impl Fn(usize) -> usize) {
     frame.saved.ebp = W32::new(moved(frame.saved.ebp.get() as usize) as u64);
 }
 
-/// Rewrites what a parked g's `sched` holds of a stack that has moved: see `stack_moved`.
-pub fn gobuf_moved(gobuf: &mut Gobuf, moved: impl Fn(usize) -> usize) {
+/// Rewrites what a parked g's `sched` holds of a stack that has moved, and what its `SwitchFrame` holds of the
+/// registers that can define a CFA: see `stack_moved`.
+///
+/// # Safety
+/// `gobuf` belongs to a parked g whose stack has been copied.
+pub unsafe fn gobuf_moved(gobuf: &mut Gobuf, moved: impl Fn(usize) -> usize) {
     use crate::frame::Word;
-    gobuf.sp = W32::new(moved(gobuf.sp.get() as usize) as u64);
-    gobuf.bp = W32::new(moved(gobuf.bp.get() as usize) as u64);
+    let at = moved(gobuf.sp.get() as usize);
+    gobuf.sp = W32::new(at as u64);
+    let frame: *mut SwitchFrame = core::ptr::with_exposed_provenance_mut(at);
+    // SAFETY: by the caller.
+    unsafe { (*frame).ebp = W32::new(moved((*frame).ebp.get() as usize) as u64) };
 }
 
 #[cfg(target_arch = "x86")]

@@ -763,7 +763,7 @@ pub unsafe extern "C" fn systemstack(func: SystemFn /* r3 */, arg: *mut c_void /
 ///
 /// `fn` ends by `gogo`, on this g or another. What runs when this g is resumed is the return from `mcall`.
 ///
-/// Runs on a managed stack, of which it uses 512 bytes.
+/// Runs on a managed stack, of which it uses 576 bytes.
 /// Not for signal handlers.
 ///
 /// # Safety
@@ -776,10 +776,10 @@ pub unsafe extern "C" fn systemstack(func: SystemFn /* r3 */, arg: *mut c_void /
 #[unsafe(link_section = "stackgate_text")]
 #[unsafe(export_name = "stackgate_mcall")]
 pub unsafe extern "C" fn mcall(func: McallFn /* r3 */) {
-    naked_asm_saved!(SwitchFrame:
+    naked_asm_saved!(Crosscall2Frame:
         ".cfi_startproc",
         global_entry!("stackgate_mcall"),
-        // The SwitchFrame, and what goes into the caller's.
+        // The Crosscall2Frame, and what goes into the caller's.
         "mflr %r0",
         "std %r0, {caller_lr}(%r1)",            ".cfi_offset lr, {caller_lr}",
         "mfcr %r12",
@@ -841,417 +841,14 @@ pub unsafe extern "C" fn mcall(func: McallFn /* r3 */) {
         "stvx %v30, %r12, %r11",                ".cfi_rel_offset %v30, {v30}",
         "stvx %v31, %r12, %r0",                 ".cfi_rel_offset %v31, {v31}",
 
-        // Where park's return is, is mcall's.
-        g_place!("%r9"),
-        concat!("ldx %r10, ", current_g!("%r9")),
-        "ld %r8, {m_out}(%r10)",
-        "std %r1, {sched_sp}(%r10)",
-        "addis %r11, %r2, stackgate_parked@toc@ha",
-        "addi %r11, %r11, stackgate_parked@toc@l",
-        "std %r11, {sched_pc}(%r10)",
+        // Where it goes on: the one call that the return predictor takes for none.
+        "bcl 20, 31, 3f",
+        "3: mflr %r12",
+        "addi %r12, %r12, 2f - 3b",
+        "b {light}",
 
-        // g0 is current, nothing runs on this m, and this g has no m.
-        concat!("stdx %r8, ", current_g!("%r9")),
-        "li %r11, 0",
-        "std %r11, {curg}(%r8)",
-        "std %r11, {m_out}(%r10)",
-        "ld %r1, {g0_sp}(%r8)",
-        // On g0, at the SwitchFrame of the last `resume`: the same layout, so that nothing changes for who
-        // unwinds. The back chain is resume's caller's: the g may run on another thread in a moment.
-        "std %r2, {toc}(%r1)",
-        "mtctr %r3",
-        "mr %r12, %r3",
-        "mr %r3, %r10",
-        "bctrl",
-        "ld %r2, {toc}(%r1)",
-        "trap",
-        ".cfi_endproc",
-        m_out = const offset_of!(G<Ppc64le>, m_out),
-        sched_sp = const offset_of!(G<Ppc64le>, sched.sp),
-        sched_pc = const offset_of!(G<Ppc64le>, sched.pc),
-        g0_sp = const offset_of!(M<Ppc64le>, g0.sched.sp),
-        curg = const offset_of!(M<Ppc64le>, curg),
-        toc = const offset_of!(SwitchFrame, linkage.toc),
-    )
-}
-
-/// Runs a parked g on this m, with `value` as what its `park` returns, and does not come back. Go: `gogo`.
-///
-/// The system stack is used again from `g0.sched.sp`, where the last `resume` left it.
-///
-/// Runs on a system stack.
-/// Not for signal handlers.
-///
-/// # Safety
-/// The current g is a g0 whose m runs nothing, and `resume` has been called on this m and has not returned.
-/// `g` is parked, and no other thread runs it.
-///
-/// # Registers
-/// In: `r3` g, `r4` value. Does not return.
-#[unsafe(naked)]
-#[unsafe(link_section = "stackgate_text")]
-#[unsafe(export_name = "stackgate_gogo")]
-pub unsafe extern "C" fn gogo(g: *mut G<Ppc64le> /* r3 */, value: usize /* r4 */) -> ! {
-    naked_asm!(
-        ".cfi_startproc",
-        global_entry!("stackgate_gogo"),
-        g_place!("%r9"),
-        concat!("ldx %r10, ", current_g!("%r9")),
-        // What unwinders follow from the g's first frame.
-        "ld %r5, {top}(%r3)",
-        "ld %r6, {g0_sp}(%r10)",
-        "std %r6, {parent} - {base}(%r5)",
-        "std %r10, {m_out}(%r3)",
-        "std %r3, {curg}(%r10)",
-
-        "ld %r12, {sched_pc}(%r3)",
-        "mtctr %r12",
-        "ld %r1, {sched_sp}(%r3)",              ".cfi_def_cfa %r1, 0", ".cfi_register lr, %r12",
-        concat!("stdx %r3, ", current_g!("%r9")),
-        "mr %r3, %r4",
-        "bctr",
-        ".cfi_endproc",
-        m_out = const offset_of!(G<Ppc64le>, m_out),
-        top = const offset_of!(G<Ppc64le>, stack) + offset_of!(Stack<Ppc64le>, top),
-        sched_sp = const offset_of!(G<Ppc64le>, sched.sp),
-        sched_pc = const offset_of!(G<Ppc64le>, sched.pc),
-        g0_sp = const offset_of!(M<Ppc64le>, g0.sched.sp),
-        curg = const offset_of!(M<Ppc64le>, curg),
-        base = const size_of::<BaseFrame>(),
-        parent = const offset_of!(BaseFrame, parent),
-    )
-}
-
-/// Runs a parked g on this m until it parks or its function returns. In: the word that its `park` returns;
-/// out: the word that it parks with.
-///
-/// Runs on a system stack, of which it uses 512 bytes. Go: `execute` and the end of `mcall`, in one.
-/// Not for signal handlers.
-///
-/// # Safety
-/// The current g is a g0 whose m runs nothing. `g` is parked, and no other thread runs it.
-///
-/// # Registers
-/// In: `r3` g, `r4` value. Out: `r3`. Clobbered: what a C call clobbers.
-/// Where the g goes on: `r3` value; `r12` and CTR its `sched.pc`; `r2` ours.
-#[unsafe(naked)]
-#[unsafe(link_section = "stackgate_text")]
-#[unsafe(export_name = "stackgate_resume")]
-pub unsafe extern "C" fn resume(g: *mut G<Ppc64le> /* r3 */, value: usize /* r4 */) -> usize /* r3 */ {
-    naked_asm_saved!(SwitchFrame:
-        ".cfi_startproc",
-        global_entry!("stackgate_resume"),
-        // The SwitchFrame, and what goes into the caller's.
-        "mflr %r0",
-        "std %r0, {caller_lr}(%r1)",            ".cfi_offset lr, {caller_lr}",
-        "mfcr %r12",
-        "stw %r12, {caller_cr}(%r1)",           ".cfi_offset cr2, {caller_cr}", ".cfi_offset cr3, {caller_cr}", ".cfi_offset cr4, {caller_cr}",
-        "stdu %r1, -{size}(%r1)",               ".cfi_def_cfa_offset {size}",
-        "std %r14, {r14}(%r1)",                 ".cfi_rel_offset %r14, {r14}",
-        "std %r15, {r15}(%r1)",                 ".cfi_rel_offset %r15, {r15}",
-        "std %r16, {r16}(%r1)",                 ".cfi_rel_offset %r16, {r16}",
-        "std %r17, {r17}(%r1)",                 ".cfi_rel_offset %r17, {r17}",
-        "std %r18, {r18}(%r1)",                 ".cfi_rel_offset %r18, {r18}",
-        "std %r19, {r19}(%r1)",                 ".cfi_rel_offset %r19, {r19}",
-        "std %r20, {r20}(%r1)",                 ".cfi_rel_offset %r20, {r20}",
-        "std %r21, {r21}(%r1)",                 ".cfi_rel_offset %r21, {r21}",
-        "std %r22, {r22}(%r1)",                 ".cfi_rel_offset %r22, {r22}",
-        "std %r23, {r23}(%r1)",                 ".cfi_rel_offset %r23, {r23}",
-        "std %r24, {r24}(%r1)",                 ".cfi_rel_offset %r24, {r24}",
-        "std %r25, {r25}(%r1)",                 ".cfi_rel_offset %r25, {r25}",
-        "std %r26, {r26}(%r1)",                 ".cfi_rel_offset %r26, {r26}",
-        "std %r27, {r27}(%r1)",                 ".cfi_rel_offset %r27, {r27}",
-        "std %r28, {r28}(%r1)",                 ".cfi_rel_offset %r28, {r28}",
-        "std %r29, {r29}(%r1)",                 ".cfi_rel_offset %r29, {r29}",
-        "std %r30, {r30}(%r1)",                 ".cfi_rel_offset %r30, {r30}",
-        "std %r31, {r31}(%r1)",                 ".cfi_rel_offset %r31, {r31}",
-        "stfd %f14, {f14}(%r1)",                ".cfi_rel_offset %f14, {f14}",
-        "stfd %f15, {f15}(%r1)",                ".cfi_rel_offset %f15, {f15}",
-        "stfd %f16, {f16}(%r1)",                ".cfi_rel_offset %f16, {f16}",
-        "stfd %f17, {f17}(%r1)",                ".cfi_rel_offset %f17, {f17}",
-        "stfd %f18, {f18}(%r1)",                ".cfi_rel_offset %f18, {f18}",
-        "stfd %f19, {f19}(%r1)",                ".cfi_rel_offset %f19, {f19}",
-        "stfd %f20, {f20}(%r1)",                ".cfi_rel_offset %f20, {f20}",
-        "stfd %f21, {f21}(%r1)",                ".cfi_rel_offset %f21, {f21}",
-        "stfd %f22, {f22}(%r1)",                ".cfi_rel_offset %f22, {f22}",
-        "stfd %f23, {f23}(%r1)",                ".cfi_rel_offset %f23, {f23}",
-        "stfd %f24, {f24}(%r1)",                ".cfi_rel_offset %f24, {f24}",
-        "stfd %f25, {f25}(%r1)",                ".cfi_rel_offset %f25, {f25}",
-        "stfd %f26, {f26}(%r1)",                ".cfi_rel_offset %f26, {f26}",
-        "stfd %f27, {f27}(%r1)",                ".cfi_rel_offset %f27, {f27}",
-        "stfd %f28, {f28}(%r1)",                ".cfi_rel_offset %f28, {f28}",
-        "stfd %f29, {f29}(%r1)",                ".cfi_rel_offset %f29, {f29}",
-        "stfd %f30, {f30}(%r1)",                ".cfi_rel_offset %f30, {f30}",
-        "stfd %f31, {f31}(%r1)",                ".cfi_rel_offset %f31, {f31}",
-        "li %r7, {v20}",
-        "li %r8, {v21}",
-        "li %r9, {v22}",
-        "li %r10, {v23}",
-        "li %r11, {v24}",
-        "li %r0, {v25}",
-        "addi %r12, %r1, {six}",
-        "stvx %v20, %r1, %r7",                  ".cfi_rel_offset %v20, {v20}",
-        "stvx %v21, %r1, %r8",                  ".cfi_rel_offset %v21, {v21}",
-        "stvx %v22, %r1, %r9",                  ".cfi_rel_offset %v22, {v22}",
-        "stvx %v23, %r1, %r10",                 ".cfi_rel_offset %v23, {v23}",
-        "stvx %v24, %r1, %r11",                 ".cfi_rel_offset %v24, {v24}",
-        "stvx %v25, %r1, %r0",                  ".cfi_rel_offset %v25, {v25}",
-        "stvx %v26, %r12, %r7",                 ".cfi_rel_offset %v26, {v26}",
-        "stvx %v27, %r12, %r8",                 ".cfi_rel_offset %v27, {v27}",
-        "stvx %v28, %r12, %r9",                 ".cfi_rel_offset %v28, {v28}",
-        "stvx %v29, %r12, %r10",                ".cfi_rel_offset %v29, {v29}",
-        "stvx %v30, %r12, %r11",                ".cfi_rel_offset %v30, {v30}",
-        "stvx %v31, %r12, %r0",                 ".cfi_rel_offset %v31, {v31}",
-
-        // The system stack is used from here on by what this g calls, and unwinders come here from its
-        // first frame.
-        g_place!("%r9"),
-        concat!("ldx %r10, ", current_g!("%r9")),
-        "std %r1, {g0_sp}(%r10)",
-        "ld %r5, {top}(%r3)",
-        "std %r1, {parent} - {base}(%r5)",
-        "std %r10, {m_out}(%r3)",
-        "std %r3, {curg}(%r10)",
-
-        // The g's own SP last; it is as if the jump had been made already.
-        "ld %r12, {sched_pc}(%r3)",
-        "mtctr %r12",
-        "ld %r1, {sched_sp}(%r3)",              ".cfi_def_cfa %r1, 0", ".cfi_register lr, %r12",
-        ".cfi_same_value %r14", ".cfi_same_value %r15", ".cfi_same_value %r16", ".cfi_same_value %r17",
-        ".cfi_same_value %r18", ".cfi_same_value %r19", ".cfi_same_value %r20", ".cfi_same_value %r21",
-        ".cfi_same_value %r22", ".cfi_same_value %r23", ".cfi_same_value %r24", ".cfi_same_value %r25",
-        ".cfi_same_value %r26", ".cfi_same_value %r27", ".cfi_same_value %r28", ".cfi_same_value %r29",
-        ".cfi_same_value %r30", ".cfi_same_value %r31",
-        ".cfi_same_value %f14", ".cfi_same_value %f15", ".cfi_same_value %f16", ".cfi_same_value %f17",
-        ".cfi_same_value %f18", ".cfi_same_value %f19", ".cfi_same_value %f20", ".cfi_same_value %f21",
-        ".cfi_same_value %f22", ".cfi_same_value %f23", ".cfi_same_value %f24", ".cfi_same_value %f25",
-        ".cfi_same_value %f26", ".cfi_same_value %f27", ".cfi_same_value %f28", ".cfi_same_value %f29",
-        ".cfi_same_value %f30", ".cfi_same_value %f31",
-        ".cfi_same_value %v20", ".cfi_same_value %v21", ".cfi_same_value %v22", ".cfi_same_value %v23",
-        ".cfi_same_value %v24", ".cfi_same_value %v25", ".cfi_same_value %v26", ".cfi_same_value %v27",
-        ".cfi_same_value %v28", ".cfi_same_value %v29", ".cfi_same_value %v30", ".cfi_same_value %v31",
-        ".cfi_same_value cr2", ".cfi_same_value cr3", ".cfi_same_value cr4",
-        concat!("stdx %r3, ", current_g!("%r9")),
-        "mr %r3, %r4",
-        "bctr",
-        ".cfi_endproc",
-        m_out = const offset_of!(G<Ppc64le>, m_out),
-        top = const offset_of!(G<Ppc64le>, stack) + offset_of!(Stack<Ppc64le>, top),
-        sched_sp = const offset_of!(G<Ppc64le>, sched.sp),
-        sched_pc = const offset_of!(G<Ppc64le>, sched.pc),
-        g0_sp = const offset_of!(M<Ppc64le>, g0.sched.sp),
-        curg = const offset_of!(M<Ppc64le>, curg),
-        base = const size_of::<BaseFrame>(),
-        parent = const offset_of!(BaseFrame, parent),
-    )
-}
-
-/// Parks the current g: the `resume` that runs it returns `value`. Returns what the next `resume` of this g
-/// passes, perhaps on another thread.
-///
-/// Runs on a managed stack, of which it uses 512 bytes. Go: `gopark`.
-/// Not for signal handlers.
-///
-/// # Safety
-/// The current g is one that `resume` or `gogo` runs, and is not below C frames of this m.
-///
-/// # Registers
-/// In: `r3` value. Out: `r3`. Clobbered: what a C call clobbers.
-#[unsafe(naked)]
-#[unsafe(link_section = "stackgate_text")]
-#[unsafe(export_name = "stackgate_park")]
-pub unsafe extern "C" fn park(value: usize /* r3 */) -> usize /* r3 */ {
-    naked_asm_saved!(SwitchFrame:
-        ".cfi_startproc",
-        global_entry!("stackgate_park"),
-        // The SwitchFrame, and what goes into the caller's.
-        "mflr %r0",
-        "std %r0, {caller_lr}(%r1)",            ".cfi_offset lr, {caller_lr}",
-        "mfcr %r12",
-        "stw %r12, {caller_cr}(%r1)",           ".cfi_offset cr2, {caller_cr}", ".cfi_offset cr3, {caller_cr}", ".cfi_offset cr4, {caller_cr}",
-        "stdu %r1, -{size}(%r1)",               ".cfi_def_cfa_offset {size}",
-        "std %r14, {r14}(%r1)",                 ".cfi_rel_offset %r14, {r14}",
-        "std %r15, {r15}(%r1)",                 ".cfi_rel_offset %r15, {r15}",
-        "std %r16, {r16}(%r1)",                 ".cfi_rel_offset %r16, {r16}",
-        "std %r17, {r17}(%r1)",                 ".cfi_rel_offset %r17, {r17}",
-        "std %r18, {r18}(%r1)",                 ".cfi_rel_offset %r18, {r18}",
-        "std %r19, {r19}(%r1)",                 ".cfi_rel_offset %r19, {r19}",
-        "std %r20, {r20}(%r1)",                 ".cfi_rel_offset %r20, {r20}",
-        "std %r21, {r21}(%r1)",                 ".cfi_rel_offset %r21, {r21}",
-        "std %r22, {r22}(%r1)",                 ".cfi_rel_offset %r22, {r22}",
-        "std %r23, {r23}(%r1)",                 ".cfi_rel_offset %r23, {r23}",
-        "std %r24, {r24}(%r1)",                 ".cfi_rel_offset %r24, {r24}",
-        "std %r25, {r25}(%r1)",                 ".cfi_rel_offset %r25, {r25}",
-        "std %r26, {r26}(%r1)",                 ".cfi_rel_offset %r26, {r26}",
-        "std %r27, {r27}(%r1)",                 ".cfi_rel_offset %r27, {r27}",
-        "std %r28, {r28}(%r1)",                 ".cfi_rel_offset %r28, {r28}",
-        "std %r29, {r29}(%r1)",                 ".cfi_rel_offset %r29, {r29}",
-        "std %r30, {r30}(%r1)",                 ".cfi_rel_offset %r30, {r30}",
-        "std %r31, {r31}(%r1)",                 ".cfi_rel_offset %r31, {r31}",
-        "stfd %f14, {f14}(%r1)",                ".cfi_rel_offset %f14, {f14}",
-        "stfd %f15, {f15}(%r1)",                ".cfi_rel_offset %f15, {f15}",
-        "stfd %f16, {f16}(%r1)",                ".cfi_rel_offset %f16, {f16}",
-        "stfd %f17, {f17}(%r1)",                ".cfi_rel_offset %f17, {f17}",
-        "stfd %f18, {f18}(%r1)",                ".cfi_rel_offset %f18, {f18}",
-        "stfd %f19, {f19}(%r1)",                ".cfi_rel_offset %f19, {f19}",
-        "stfd %f20, {f20}(%r1)",                ".cfi_rel_offset %f20, {f20}",
-        "stfd %f21, {f21}(%r1)",                ".cfi_rel_offset %f21, {f21}",
-        "stfd %f22, {f22}(%r1)",                ".cfi_rel_offset %f22, {f22}",
-        "stfd %f23, {f23}(%r1)",                ".cfi_rel_offset %f23, {f23}",
-        "stfd %f24, {f24}(%r1)",                ".cfi_rel_offset %f24, {f24}",
-        "stfd %f25, {f25}(%r1)",                ".cfi_rel_offset %f25, {f25}",
-        "stfd %f26, {f26}(%r1)",                ".cfi_rel_offset %f26, {f26}",
-        "stfd %f27, {f27}(%r1)",                ".cfi_rel_offset %f27, {f27}",
-        "stfd %f28, {f28}(%r1)",                ".cfi_rel_offset %f28, {f28}",
-        "stfd %f29, {f29}(%r1)",                ".cfi_rel_offset %f29, {f29}",
-        "stfd %f30, {f30}(%r1)",                ".cfi_rel_offset %f30, {f30}",
-        "stfd %f31, {f31}(%r1)",                ".cfi_rel_offset %f31, {f31}",
-        "li %r7, {v20}",
-        "li %r8, {v21}",
-        "li %r9, {v22}",
-        "li %r10, {v23}",
-        "li %r11, {v24}",
-        "li %r0, {v25}",
-        "addi %r12, %r1, {six}",
-        "stvx %v20, %r1, %r7",                  ".cfi_rel_offset %v20, {v20}",
-        "stvx %v21, %r1, %r8",                  ".cfi_rel_offset %v21, {v21}",
-        "stvx %v22, %r1, %r9",                  ".cfi_rel_offset %v22, {v22}",
-        "stvx %v23, %r1, %r10",                 ".cfi_rel_offset %v23, {v23}",
-        "stvx %v24, %r1, %r11",                 ".cfi_rel_offset %v24, {v24}",
-        "stvx %v25, %r1, %r0",                  ".cfi_rel_offset %v25, {v25}",
-        "stvx %v26, %r12, %r7",                 ".cfi_rel_offset %v26, {v26}",
-        "stvx %v27, %r12, %r8",                 ".cfi_rel_offset %v27, {v27}",
-        "stvx %v28, %r12, %r9",                 ".cfi_rel_offset %v28, {v28}",
-        "stvx %v29, %r12, %r10",                ".cfi_rel_offset %v29, {v29}",
-        "stvx %v30, %r12, %r11",                ".cfi_rel_offset %v30, {v30}",
-        "stvx %v31, %r12, %r0",                 ".cfi_rel_offset %v31, {v31}",
-
-        g_place!("%r9"),
-        concat!("ldx %r10, ", current_g!("%r9")),
-        "ld %r8, {m_out}(%r10)",
-        "std %r1, {sched_sp}(%r10)",
-        "addis %r11, %r2, stackgate_parked@toc@ha",
-        "addi %r11, %r11, stackgate_parked@toc@l",
-        "std %r11, {sched_pc}(%r10)",
-
-        // g0 is current, nothing runs on this m, and this g has no m.
-        concat!("stdx %r8, ", current_g!("%r9")),
-        "li %r11, 0",
-        "std %r11, {curg}(%r8)",
-        "std %r11, {m_out}(%r10)",
-        "ld %r1, {g0_sp}(%r8)",
-
-        // On g0, in resume's SwitchFrame: the same layout, so the rules above describe it as well. r3 is
-        // what resume returns.
-        "ld %r14, {r14}(%r1)",                  ".cfi_restore %r14",
-        "ld %r15, {r15}(%r1)",                  ".cfi_restore %r15",
-        "ld %r16, {r16}(%r1)",                  ".cfi_restore %r16",
-        "ld %r17, {r17}(%r1)",                  ".cfi_restore %r17",
-        "ld %r18, {r18}(%r1)",                  ".cfi_restore %r18",
-        "ld %r19, {r19}(%r1)",                  ".cfi_restore %r19",
-        "ld %r20, {r20}(%r1)",                  ".cfi_restore %r20",
-        "ld %r21, {r21}(%r1)",                  ".cfi_restore %r21",
-        "ld %r22, {r22}(%r1)",                  ".cfi_restore %r22",
-        "ld %r23, {r23}(%r1)",                  ".cfi_restore %r23",
-        "ld %r24, {r24}(%r1)",                  ".cfi_restore %r24",
-        "ld %r25, {r25}(%r1)",                  ".cfi_restore %r25",
-        "ld %r26, {r26}(%r1)",                  ".cfi_restore %r26",
-        "ld %r27, {r27}(%r1)",                  ".cfi_restore %r27",
-        "ld %r28, {r28}(%r1)",                  ".cfi_restore %r28",
-        "ld %r29, {r29}(%r1)",                  ".cfi_restore %r29",
-        "ld %r30, {r30}(%r1)",                  ".cfi_restore %r30",
-        "ld %r31, {r31}(%r1)",                  ".cfi_restore %r31",
-        "lfd %f14, {f14}(%r1)",                 ".cfi_restore %f14",
-        "lfd %f15, {f15}(%r1)",                 ".cfi_restore %f15",
-        "lfd %f16, {f16}(%r1)",                 ".cfi_restore %f16",
-        "lfd %f17, {f17}(%r1)",                 ".cfi_restore %f17",
-        "lfd %f18, {f18}(%r1)",                 ".cfi_restore %f18",
-        "lfd %f19, {f19}(%r1)",                 ".cfi_restore %f19",
-        "lfd %f20, {f20}(%r1)",                 ".cfi_restore %f20",
-        "lfd %f21, {f21}(%r1)",                 ".cfi_restore %f21",
-        "lfd %f22, {f22}(%r1)",                 ".cfi_restore %f22",
-        "lfd %f23, {f23}(%r1)",                 ".cfi_restore %f23",
-        "lfd %f24, {f24}(%r1)",                 ".cfi_restore %f24",
-        "lfd %f25, {f25}(%r1)",                 ".cfi_restore %f25",
-        "lfd %f26, {f26}(%r1)",                 ".cfi_restore %f26",
-        "lfd %f27, {f27}(%r1)",                 ".cfi_restore %f27",
-        "lfd %f28, {f28}(%r1)",                 ".cfi_restore %f28",
-        "lfd %f29, {f29}(%r1)",                 ".cfi_restore %f29",
-        "lfd %f30, {f30}(%r1)",                 ".cfi_restore %f30",
-        "lfd %f31, {f31}(%r1)",                 ".cfi_restore %f31",
-        "li %r7, {v20}",
-        "li %r8, {v21}",
-        "li %r9, {v22}",
-        "li %r10, {v23}",
-        "li %r11, {v24}",
-        "li %r0, {v25}",
-        "addi %r12, %r1, {six}",
-        "lvx %v20, %r1, %r7",                   ".cfi_restore %v20",
-        "lvx %v21, %r1, %r8",                   ".cfi_restore %v21",
-        "lvx %v22, %r1, %r9",                   ".cfi_restore %v22",
-        "lvx %v23, %r1, %r10",                  ".cfi_restore %v23",
-        "lvx %v24, %r1, %r11",                  ".cfi_restore %v24",
-        "lvx %v25, %r1, %r0",                   ".cfi_restore %v25",
-        "lvx %v26, %r12, %r7",                  ".cfi_restore %v26",
-        "lvx %v27, %r12, %r8",                  ".cfi_restore %v27",
-        "lvx %v28, %r12, %r9",                  ".cfi_restore %v28",
-        "lvx %v29, %r12, %r10",                 ".cfi_restore %v29",
-        "lvx %v30, %r12, %r11",                 ".cfi_restore %v30",
-        "lvx %v31, %r12, %r0",                  ".cfi_restore %v31",
-        "addi %r1, %r1, {size}",                ".cfi_def_cfa_offset 0",
-        "lwz %r12, {caller_cr}(%r1)",
-        "mtocrf 0x20, %r12",                    ".cfi_restore cr2",
-        "mtocrf 0x10, %r12",                    ".cfi_restore cr3",
-        "mtocrf 0x08, %r12",                    ".cfi_restore cr4",
-        "ld %r0, {caller_lr}(%r1)",
-        "mtlr %r0",
-        "blr",
-        ".cfi_endproc",
-        m_out = const offset_of!(G<Ppc64le>, m_out),
-        sched_sp = const offset_of!(G<Ppc64le>, sched.sp),
-        sched_pc = const offset_of!(G<Ppc64le>, sched.pc),
-        g0_sp = const offset_of!(M<Ppc64le>, g0.sched.sp),
-        curg = const offset_of!(M<Ppc64le>, curg),
-    )
-}
-
-/// Where a g that `park` or `mcall` left goes on: it returns from them.
-///
-/// Not a function: `resume` and `gogo` jump here, on the g's stack, with SP at its [`SwitchFrame`], the word
-/// for it in `r3`, and our TOC pointer in `r2`, which is also what the callers of `park` and `mcall` expect
-/// back if they have it in common with them; others take their own back.
-///
-/// # Safety
-/// Only the address is used.
-#[unsafe(naked)]
-#[unsafe(link_section = "stackgate_text")]
-#[unsafe(export_name = "stackgate_park_return")]
-pub(crate) unsafe extern "C" fn park_return() {
-    naked_asm_saved!(SwitchFrame:
-        ".cfi_startproc",
-        ".cfi_def_cfa %r1, {size}",
-        ".cfi_offset lr, {caller_lr}",
-        ".cfi_offset cr2, {caller_cr}", ".cfi_offset cr3, {caller_cr}", ".cfi_offset cr4, {caller_cr}",
-        ".cfi_rel_offset %r14, {r14}", ".cfi_rel_offset %r15, {r15}", ".cfi_rel_offset %r16, {r16}",
-        ".cfi_rel_offset %r17, {r17}", ".cfi_rel_offset %r18, {r18}", ".cfi_rel_offset %r19, {r19}",
-        ".cfi_rel_offset %r20, {r20}", ".cfi_rel_offset %r21, {r21}", ".cfi_rel_offset %r22, {r22}",
-        ".cfi_rel_offset %r23, {r23}", ".cfi_rel_offset %r24, {r24}", ".cfi_rel_offset %r25, {r25}",
-        ".cfi_rel_offset %r26, {r26}", ".cfi_rel_offset %r27, {r27}", ".cfi_rel_offset %r28, {r28}",
-        ".cfi_rel_offset %r29, {r29}", ".cfi_rel_offset %r30, {r30}", ".cfi_rel_offset %r31, {r31}",
-        ".cfi_rel_offset %f14, {f14}", ".cfi_rel_offset %f15, {f15}", ".cfi_rel_offset %f16, {f16}",
-        ".cfi_rel_offset %f17, {f17}", ".cfi_rel_offset %f18, {f18}", ".cfi_rel_offset %f19, {f19}",
-        ".cfi_rel_offset %f20, {f20}", ".cfi_rel_offset %f21, {f21}", ".cfi_rel_offset %f22, {f22}",
-        ".cfi_rel_offset %f23, {f23}", ".cfi_rel_offset %f24, {f24}", ".cfi_rel_offset %f25, {f25}",
-        ".cfi_rel_offset %f26, {f26}", ".cfi_rel_offset %f27, {f27}", ".cfi_rel_offset %f28, {f28}",
-        ".cfi_rel_offset %f29, {f29}", ".cfi_rel_offset %f30, {f30}", ".cfi_rel_offset %f31, {f31}",
-        ".cfi_rel_offset %v20, {v20}", ".cfi_rel_offset %v21, {v21}", ".cfi_rel_offset %v22, {v22}",
-        ".cfi_rel_offset %v23, {v23}", ".cfi_rel_offset %v24, {v24}", ".cfi_rel_offset %v25, {v25}",
-        ".cfi_rel_offset %v26, {v26}", ".cfi_rel_offset %v27, {v27}", ".cfi_rel_offset %v28, {v28}",
-        ".cfi_rel_offset %v29, {v29}", ".cfi_rel_offset %v30, {v30}", ".cfi_rel_offset %v31, {v31}",
-        // An unwinder looks one byte before the address that `resume` jumps to.
-        "nop",
-        ".globl stackgate_parked", ".hidden stackgate_parked",
-        "stackgate_parked:",
+        // On curg, which goes on.
+        "2:",
         "ld %r14, {r14}(%r1)",                  ".cfi_restore %r14",
         "ld %r15, {r15}(%r1)",                  ".cfi_restore %r15",
         "ld %r16, {r16}(%r1)",                  ".cfi_restore %r16",
@@ -1317,64 +914,363 @@ pub(crate) unsafe extern "C" fn park_return() {
         "mtctr %r0",
         "bctr",
         ".cfi_endproc",
+        light = sym mcall_light,
     )
 }
 
-/// Where a g's first `resume` arrives: runs its function, then parks it for the last time.
+/// The switch of [`mcall`], for code that has saved its callee-saved registers: it goes on at the address in
+/// `r12`, with `r30`, `r31` and SP as they were.
 ///
-/// Not a function: `resume` and `gogo` jump here, on the g's stack, with SP at its [`BaseFrame`], the word for
-/// it in `r3`, and our TOC pointer in `r2`. Unwinders go on in the `resume` that runs this g, whose frame
-/// `parent` designates.
+/// Runs on a managed stack, of which it uses 48 bytes.
+/// Not for signal handlers.
 ///
 /// # Safety
-/// Only the address is used.
+/// As [`mcall`]; not callable from Rust, since it does not return to its caller.
+///
+/// # Registers
+/// In: `r3` fn, `r12` where this g goes on. Clobbered there: all but `r30` and `r31`. At `fn`'s entry: `r3` g; `r12`
+/// and CTR fn.
 #[unsafe(naked)]
 #[unsafe(link_section = "stackgate_text")]
-#[unsafe(export_name = "stackgate_g_start")]
-pub unsafe extern "C" fn g_start() {
-    naked_asm_saved!(SwitchFrame:
+#[unsafe(export_name = "stackgate_mcall_light")]
+pub(crate) unsafe extern "C" fn mcall_light() {
+    naked_asm!(
         ".cfi_startproc",
-        ".cfi_escape {cfa_is}, {cfa_len}, {breg_r1}, {parent_lo}, {parent_hi}, {deref}, {plus}, {size_lo}, {size_hi}",
-        ".cfi_offset lr, {caller_lr}",
-        ".cfi_offset cr2, {caller_cr}", ".cfi_offset cr3, {caller_cr}", ".cfi_offset cr4, {caller_cr}",
-        ".cfi_offset %r14, {r14} - {size}", ".cfi_offset %r15, {r15} - {size}", ".cfi_offset %r16, {r16} - {size}",
-        ".cfi_offset %r17, {r17} - {size}", ".cfi_offset %r18, {r18} - {size}", ".cfi_offset %r19, {r19} - {size}",
-        ".cfi_offset %r20, {r20} - {size}", ".cfi_offset %r21, {r21} - {size}", ".cfi_offset %r22, {r22} - {size}",
-        ".cfi_offset %r23, {r23} - {size}", ".cfi_offset %r24, {r24} - {size}", ".cfi_offset %r25, {r25} - {size}",
-        ".cfi_offset %r26, {r26} - {size}", ".cfi_offset %r27, {r27} - {size}", ".cfi_offset %r28, {r28} - {size}",
-        ".cfi_offset %r29, {r29} - {size}", ".cfi_offset %r30, {r30} - {size}", ".cfi_offset %r31, {r31} - {size}",
-        ".cfi_offset %f14, {f14} - {size}", ".cfi_offset %f15, {f15} - {size}", ".cfi_offset %f16, {f16} - {size}",
-        ".cfi_offset %f17, {f17} - {size}", ".cfi_offset %f18, {f18} - {size}", ".cfi_offset %f19, {f19} - {size}",
-        ".cfi_offset %f20, {f20} - {size}", ".cfi_offset %f21, {f21} - {size}", ".cfi_offset %f22, {f22} - {size}",
-        ".cfi_offset %f23, {f23} - {size}", ".cfi_offset %f24, {f24} - {size}", ".cfi_offset %f25, {f25} - {size}",
-        ".cfi_offset %f26, {f26} - {size}", ".cfi_offset %f27, {f27} - {size}", ".cfi_offset %f28, {f28} - {size}",
-        ".cfi_offset %f29, {f29} - {size}", ".cfi_offset %f30, {f30} - {size}", ".cfi_offset %f31, {f31} - {size}",
-        ".cfi_offset %v20, {v20} - {size}", ".cfi_offset %v21, {v21} - {size}", ".cfi_offset %v22, {v22} - {size}",
-        ".cfi_offset %v23, {v23} - {size}", ".cfi_offset %v24, {v24} - {size}", ".cfi_offset %v25, {v25} - {size}",
-        ".cfi_offset %v26, {v26} - {size}", ".cfi_offset %v27, {v27} - {size}", ".cfi_offset %v28, {v28} - {size}",
-        ".cfi_offset %v29, {v29} - {size}", ".cfi_offset %v30, {v30} - {size}", ".cfi_offset %v31, {v31} - {size}",
-        // An unwinder looks one byte before the address that `resume` jumps to.
-        "nop",
-        ".globl stackgate_g_begin", ".hidden stackgate_g_begin",
-        "stackgate_g_begin:",
-        "ld %r12, {entry}(%r1)",
-        "mtctr %r12",
-        "std %r2, {toc}(%r1)",
-        "bctrl",
-        "ld %r2, {toc}(%r1)",
+        // Jumped to: the call instruction would leave a return address that nobody returns to.
+        ".cfi_register lr, %r12",
+        // The SwitchFrame, and what goes into the caller's.
+        "std %r12, {caller_lr}(%r1)",           ".cfi_offset lr, {caller_lr}",
+        "stdu %r1, -{size}(%r1)",               ".cfi_def_cfa_offset {size}",
+        "std %r30, {r30}(%r1)",                 ".cfi_rel_offset %r30, {r30}",
+        "std %r31, {r31}(%r1)",                 ".cfi_rel_offset %r31, {r31}",
 
-        // On curg, which ends. From here on this is park, and nobody comes back.
         g_place!("%r9"),
         concat!("ldx %r10, ", current_g!("%r9")),
         "ld %r8, {m_out}(%r10)",
-        "li %r11, {finished}",
-        "std %r11, {state}(%r10)",
+        "std %r1, {sched_sp}(%r10)",
+
+        // g0 is current, nothing runs on this m, and this g has no m.
         concat!("stdx %r8, ", current_g!("%r9")),
         "li %r11, 0",
         "std %r11, {curg}(%r8)",
         "std %r11, {m_out}(%r10)",
-        // Where `resume` stands, whatever C has left of callbacks by longjmp.
-        "ld %r1, {parent}(%r1)",                ".cfi_def_cfa %r1, {size}",
+        "ld %r1, {g0_sp}(%r8)",
+        // On g0, at the SwitchFrame of the last `resume`: the same layout, so that for who unwinds only the
+        // registers are lost that `resume` does not keep either. The back chain is resume's caller's: the g may run
+        // on another thread in a moment.
+        ".cfi_undefined %r14", ".cfi_undefined %r15", ".cfi_undefined %r16", ".cfi_undefined %r17",
+        ".cfi_undefined %r18", ".cfi_undefined %r19", ".cfi_undefined %r20", ".cfi_undefined %r21",
+        ".cfi_undefined %r22", ".cfi_undefined %r23", ".cfi_undefined %r24", ".cfi_undefined %r25",
+        ".cfi_undefined %r26", ".cfi_undefined %r27", ".cfi_undefined %r28", ".cfi_undefined %r29",
+        ".cfi_undefined %f14", ".cfi_undefined %f15", ".cfi_undefined %f16", ".cfi_undefined %f17",
+        ".cfi_undefined %f18", ".cfi_undefined %f19", ".cfi_undefined %f20", ".cfi_undefined %f21",
+        ".cfi_undefined %f22", ".cfi_undefined %f23", ".cfi_undefined %f24", ".cfi_undefined %f25",
+        ".cfi_undefined %f26", ".cfi_undefined %f27", ".cfi_undefined %f28", ".cfi_undefined %f29",
+        ".cfi_undefined %f30", ".cfi_undefined %f31", ".cfi_undefined %v20", ".cfi_undefined %v21",
+        ".cfi_undefined %v22", ".cfi_undefined %v23", ".cfi_undefined %v24", ".cfi_undefined %v25",
+        ".cfi_undefined %v26", ".cfi_undefined %v27", ".cfi_undefined %v28", ".cfi_undefined %v29",
+        ".cfi_undefined %v30", ".cfi_undefined %v31", ".cfi_undefined cr2", ".cfi_undefined cr3",
+        ".cfi_undefined cr4",
+        "std %r2, {toc}(%r1)",
+        "mtctr %r3",
+        "mr %r12, %r3",
+        "mr %r3, %r10",
+        "bctrl",
+        "ld %r2, {toc}(%r1)",
+        "trap",
+        ".cfi_endproc",
+        toc = const offset_of!(SwitchFrame, linkage.toc),
+        m_out = const offset_of!(G<Ppc64le>, m_out),
+        sched_sp = const offset_of!(G<Ppc64le>, sched.sp),
+        g0_sp = const offset_of!(M<Ppc64le>, g0.sched.sp),
+        curg = const offset_of!(M<Ppc64le>, curg),
+        caller_lr = const offset_of!(FrameHeader, linkage.lr),
+        r30 = const offset_of!(SwitchFrame, r30),
+        r31 = const offset_of!(SwitchFrame, r31),
+        size = const size_of::<SwitchFrame>(),
+    )
+}
+
+/// Runs a parked g on this m, with `value` as what its `park` returns, and does not come back. Go: `gogo`.
+///
+/// The system stack is used again from `g0.sched.sp`, where the last `resume` left it.
+///
+/// Runs on a system stack.
+/// Not for signal handlers.
+///
+/// # Safety
+/// The current g is a g0 whose m runs nothing, and `resume` has been called on this m and has not returned.
+/// `g` is parked, and no other thread runs it.
+///
+/// # Registers
+/// In: `r3` g, `r4` value. Does not return.
+#[unsafe(naked)]
+#[unsafe(link_section = "stackgate_text")]
+#[unsafe(export_name = "stackgate_gogo")]
+pub unsafe extern "C" fn gogo(g: *mut G<Ppc64le> /* r3 */, value: usize /* r4 */) -> ! {
+    naked_asm!(
+        ".cfi_startproc",
+        global_entry!("stackgate_gogo"),
+        g_place!("%r9"),
+        concat!("ldx %r10, ", current_g!("%r9")),
+        // What unwinders follow from the g's first frame.
+        "ld %r5, {top}(%r3)",
+        "ld %r6, {g0_sp}(%r10)",
+        "std %r6, {parent} - {base}(%r5)",
+        "std %r10, {m_out}(%r3)",
+        "std %r3, {curg}(%r10)",
+
+        // On curg, at the SwitchFrame that it has left.
+        "ld %r1, {sched_sp}(%r3)",              ".cfi_def_cfa %r1, {size}", ".cfi_offset lr, {caller_lr}",
+        ".cfi_rel_offset %r30, {r30}", ".cfi_rel_offset %r31, {r31}",
+        ".cfi_undefined %r14", ".cfi_undefined %r15", ".cfi_undefined %r16", ".cfi_undefined %r17",
+        ".cfi_undefined %r18", ".cfi_undefined %r19", ".cfi_undefined %r20", ".cfi_undefined %r21",
+        ".cfi_undefined %r22", ".cfi_undefined %r23", ".cfi_undefined %r24", ".cfi_undefined %r25",
+        ".cfi_undefined %r26", ".cfi_undefined %r27", ".cfi_undefined %r28", ".cfi_undefined %r29",
+        ".cfi_undefined %f14", ".cfi_undefined %f15", ".cfi_undefined %f16", ".cfi_undefined %f17",
+        ".cfi_undefined %f18", ".cfi_undefined %f19", ".cfi_undefined %f20", ".cfi_undefined %f21",
+        ".cfi_undefined %f22", ".cfi_undefined %f23", ".cfi_undefined %f24", ".cfi_undefined %f25",
+        ".cfi_undefined %f26", ".cfi_undefined %f27", ".cfi_undefined %f28", ".cfi_undefined %f29",
+        ".cfi_undefined %f30", ".cfi_undefined %f31", ".cfi_undefined %v20", ".cfi_undefined %v21",
+        ".cfi_undefined %v22", ".cfi_undefined %v23", ".cfi_undefined %v24", ".cfi_undefined %v25",
+        ".cfi_undefined %v26", ".cfi_undefined %v27", ".cfi_undefined %v28", ".cfi_undefined %v29",
+        ".cfi_undefined %v30", ".cfi_undefined %v31", ".cfi_undefined cr2", ".cfi_undefined cr3",
+        ".cfi_undefined cr4",
+        concat!("stdx %r3, ", current_g!("%r9")),
+        "mr %r3, %r4",
+        "ld %r30, {r30}(%r1)",                  ".cfi_restore %r30",
+        "ld %r31, {r31}(%r1)",                  ".cfi_restore %r31",
+        "addi %r1, %r1, {size}",                ".cfi_def_cfa_offset 0",
+        "ld %r12, {caller_lr}(%r1)",
+        "mtctr %r12",
+        "bctr",
+        ".cfi_endproc",
+        m_out = const offset_of!(G<Ppc64le>, m_out),
+        top = const offset_of!(G<Ppc64le>, stack) + offset_of!(Stack<Ppc64le>, top),
+        sched_sp = const offset_of!(G<Ppc64le>, sched.sp),
+        g0_sp = const offset_of!(M<Ppc64le>, g0.sched.sp),
+        curg = const offset_of!(M<Ppc64le>, curg),
+        base = const size_of::<BaseFrame>(),
+        parent = const offset_of!(BaseFrame, parent),
+        caller_lr = const offset_of!(FrameHeader, linkage.lr),
+        r30 = const offset_of!(SwitchFrame, r30),
+        r31 = const offset_of!(SwitchFrame, r31),
+        size = const size_of::<SwitchFrame>(),
+    )
+}
+
+/// Runs a parked g on this m until it parks or its function returns. In: the word that its `park` returns;
+/// out: the word that it parks with, and the g that has come back: another one where this one has switched to it.
+///
+/// Inlined where it is used: the compiler keeps what it needs of the callee-saved registers, and only those that
+/// it reserves for itself are saved here. [`resume_full`] is for callers who cannot say so.
+///
+/// Runs on a system stack, of which it uses 48 bytes. Go: `execute` and the end of `mcall`, in one.
+/// Not for signal handlers.
+///
+/// # Safety
+/// The current g is a g0 whose m runs nothing. `g` is parked, and no other thread runs it.
+#[inline(always)]
+pub unsafe fn resume(g: *mut G<Ppc64le>, value: usize) -> (usize, *mut G<Ppc64le>) {
+    let (out, left);
+    // SAFETY: by the caller; what is lost is named. The stack has a frame for a call.
+    unsafe {
+        asm!(
+            "bl {light}",
+            "nop",
+            light = sym resume_light,
+            inlateout("r4") g => _,
+            lateout("r10") left,
+            inlateout("r3") value => out,
+            lateout("r14") _, lateout("r15") _, lateout("r16") _, lateout("r17") _, lateout("r18") _,
+            lateout("r19") _, lateout("r20") _, lateout("r21") _, lateout("r22") _, lateout("r23") _,
+            lateout("r24") _, lateout("r25") _, lateout("r26") _, lateout("r27") _, lateout("r28") _,
+            lateout("r29") _, lateout("f14") _, lateout("f15") _, lateout("f16") _, lateout("f17") _,
+            lateout("f18") _, lateout("f19") _, lateout("f20") _, lateout("f21") _, lateout("f22") _,
+            lateout("f23") _, lateout("f24") _, lateout("f25") _, lateout("f26") _, lateout("f27") _,
+            lateout("f28") _, lateout("f29") _, lateout("f30") _, lateout("f31") _, lateout("v20") _,
+            lateout("v21") _, lateout("v22") _, lateout("v23") _, lateout("v24") _, lateout("v25") _,
+            lateout("v26") _, lateout("v27") _, lateout("v28") _, lateout("v29") _, lateout("v30") _,
+            lateout("v31") _, lateout("cr2") _, lateout("cr3") _, lateout("cr4") _,
+            clobber_abi("C"),
+        );
+    }
+    (out, left)
+}
+
+/// Parks the current g: the `resume` that runs it returns `value`. Returns what the next `resume` of this g
+/// passes, perhaps on another thread.
+///
+/// Inlined as [`resume`] is; [`park_full`] is for callers who cannot say what is lost.
+///
+/// Runs on a managed stack, of which it uses 48 bytes. Go: `gopark`.
+/// Not for signal handlers.
+///
+/// # Safety
+/// The current g is one that `resume` or `gogo` runs, and is not below C frames of this m.
+#[inline(always)]
+pub unsafe fn park(value: usize) -> usize {
+    let out;
+    // SAFETY: as above. It goes on behind the jump, where who jumps has its own TOC.
+    unsafe {
+        asm!(
+            "std %r2, {toc}(%r1)",
+            "bcl 20, 31, 3f",
+            "3: mflr %r12",
+            "addi %r12, %r12, 2f - 3b",
+            "b {light}",
+            "2:",
+            "ld %r2, {toc}(%r1)",
+            light = sym park_light,
+            toc = const offset_of!(FrameHeader, linkage.toc),
+            inlateout("r3") value => out,
+            lateout("r14") _, lateout("r15") _, lateout("r16") _, lateout("r17") _, lateout("r18") _,
+            lateout("r19") _, lateout("r20") _, lateout("r21") _, lateout("r22") _, lateout("r23") _,
+            lateout("r24") _, lateout("r25") _, lateout("r26") _, lateout("r27") _, lateout("r28") _,
+            lateout("r29") _, lateout("f14") _, lateout("f15") _, lateout("f16") _, lateout("f17") _,
+            lateout("f18") _, lateout("f19") _, lateout("f20") _, lateout("f21") _, lateout("f22") _,
+            lateout("f23") _, lateout("f24") _, lateout("f25") _, lateout("f26") _, lateout("f27") _,
+            lateout("f28") _, lateout("f29") _, lateout("f30") _, lateout("f31") _, lateout("v20") _,
+            lateout("v21") _, lateout("v22") _, lateout("v23") _, lateout("v24") _, lateout("v25") _,
+            lateout("v26") _, lateout("v27") _, lateout("v28") _, lateout("v29") _, lateout("v30") _,
+            lateout("v31") _, lateout("cr2") _, lateout("cr3") _, lateout("cr4") _,
+            clobber_abi("C"),
+        );
+    }
+    out
+}
+
+/// Parks the current g and runs another on the same m, without going by its system stack: the `resume` that ran this
+/// one runs that one now, and is who it comes back to. Returns what the next `resume` of this g, or the next switch to
+/// it, passes, perhaps on another thread.
+///
+/// What is left is marked as parked as soon as nothing of it is in use any more.
+///
+/// Inlined as [`resume`] is.
+///
+/// Runs on a managed stack, of which it uses 48 bytes.
+/// Not for signal handlers.
+///
+/// # Safety
+/// As [`park`]. `g` is parked, is not the current one, and no other thread runs it.
+#[inline(always)]
+pub unsafe fn switch_to(g: *mut G<Ppc64le>, value: usize) -> usize {
+    let out;
+    // SAFETY: as above. It goes on behind the jump, where who jumps has its own TOC.
+    unsafe {
+        asm!(
+            "std %r2, {toc}(%r1)",
+            "bcl 20, 31, 3f",
+            "3: mflr %r12",
+            "addi %r12, %r12, 2f - 3b",
+            "b {light}",
+            "2:",
+            "ld %r2, {toc}(%r1)",
+            light = sym switch_light,
+            toc = const offset_of!(FrameHeader, linkage.toc),
+            inlateout("r4") g => _,
+            inlateout("r3") value => out,
+            lateout("r14") _, lateout("r15") _, lateout("r16") _, lateout("r17") _, lateout("r18") _,
+            lateout("r19") _, lateout("r20") _, lateout("r21") _, lateout("r22") _, lateout("r23") _,
+            lateout("r24") _, lateout("r25") _, lateout("r26") _, lateout("r27") _, lateout("r28") _,
+            lateout("r29") _, lateout("f14") _, lateout("f15") _, lateout("f16") _, lateout("f17") _,
+            lateout("f18") _, lateout("f19") _, lateout("f20") _, lateout("f21") _, lateout("f22") _,
+            lateout("f23") _, lateout("f24") _, lateout("f25") _, lateout("f26") _, lateout("f27") _,
+            lateout("f28") _, lateout("f29") _, lateout("f30") _, lateout("f31") _, lateout("v20") _,
+            lateout("v21") _, lateout("v22") _, lateout("v23") _, lateout("v24") _, lateout("v25") _,
+            lateout("v26") _, lateout("v27") _, lateout("v28") _, lateout("v29") _, lateout("v30") _,
+            lateout("v31") _, lateout("cr2") _, lateout("cr3") _, lateout("cr4") _,
+            clobber_abi("C"),
+        );
+    }
+    out
+}
+
+/// [`resume`] as a function: what C calls.
+///
+/// Runs on a system stack, of which it uses 576 bytes.
+/// Not for signal handlers.
+///
+/// # Safety
+/// As [`resume`].
+///
+/// # Registers
+/// In: `r3` g, `r4` value. Out: `r3`. Clobbered: what a C call clobbers.
+#[unsafe(naked)]
+#[unsafe(link_section = "stackgate_text")]
+#[unsafe(export_name = "stackgate_resume")]
+pub unsafe extern "C" fn resume_full(g: *mut G<Ppc64le> /* r3 */, value: usize /* r4 */) -> usize /* r3 */ {
+    naked_asm_saved!(Crosscall2Frame:
+        ".cfi_startproc",
+        global_entry!("stackgate_resume"),
+        // The Crosscall2Frame, and what goes into the caller's.
+        "mflr %r0",
+        "std %r0, {caller_lr}(%r1)",            ".cfi_offset lr, {caller_lr}",
+        "mfcr %r12",
+        "stw %r12, {caller_cr}(%r1)",           ".cfi_offset cr2, {caller_cr}", ".cfi_offset cr3, {caller_cr}", ".cfi_offset cr4, {caller_cr}",
+        "stdu %r1, -{size}(%r1)",               ".cfi_def_cfa_offset {size}",
+        "std %r14, {r14}(%r1)",                 ".cfi_rel_offset %r14, {r14}",
+        "std %r15, {r15}(%r1)",                 ".cfi_rel_offset %r15, {r15}",
+        "std %r16, {r16}(%r1)",                 ".cfi_rel_offset %r16, {r16}",
+        "std %r17, {r17}(%r1)",                 ".cfi_rel_offset %r17, {r17}",
+        "std %r18, {r18}(%r1)",                 ".cfi_rel_offset %r18, {r18}",
+        "std %r19, {r19}(%r1)",                 ".cfi_rel_offset %r19, {r19}",
+        "std %r20, {r20}(%r1)",                 ".cfi_rel_offset %r20, {r20}",
+        "std %r21, {r21}(%r1)",                 ".cfi_rel_offset %r21, {r21}",
+        "std %r22, {r22}(%r1)",                 ".cfi_rel_offset %r22, {r22}",
+        "std %r23, {r23}(%r1)",                 ".cfi_rel_offset %r23, {r23}",
+        "std %r24, {r24}(%r1)",                 ".cfi_rel_offset %r24, {r24}",
+        "std %r25, {r25}(%r1)",                 ".cfi_rel_offset %r25, {r25}",
+        "std %r26, {r26}(%r1)",                 ".cfi_rel_offset %r26, {r26}",
+        "std %r27, {r27}(%r1)",                 ".cfi_rel_offset %r27, {r27}",
+        "std %r28, {r28}(%r1)",                 ".cfi_rel_offset %r28, {r28}",
+        "std %r29, {r29}(%r1)",                 ".cfi_rel_offset %r29, {r29}",
+        "std %r30, {r30}(%r1)",                 ".cfi_rel_offset %r30, {r30}",
+        "std %r31, {r31}(%r1)",                 ".cfi_rel_offset %r31, {r31}",
+        "stfd %f14, {f14}(%r1)",                ".cfi_rel_offset %f14, {f14}",
+        "stfd %f15, {f15}(%r1)",                ".cfi_rel_offset %f15, {f15}",
+        "stfd %f16, {f16}(%r1)",                ".cfi_rel_offset %f16, {f16}",
+        "stfd %f17, {f17}(%r1)",                ".cfi_rel_offset %f17, {f17}",
+        "stfd %f18, {f18}(%r1)",                ".cfi_rel_offset %f18, {f18}",
+        "stfd %f19, {f19}(%r1)",                ".cfi_rel_offset %f19, {f19}",
+        "stfd %f20, {f20}(%r1)",                ".cfi_rel_offset %f20, {f20}",
+        "stfd %f21, {f21}(%r1)",                ".cfi_rel_offset %f21, {f21}",
+        "stfd %f22, {f22}(%r1)",                ".cfi_rel_offset %f22, {f22}",
+        "stfd %f23, {f23}(%r1)",                ".cfi_rel_offset %f23, {f23}",
+        "stfd %f24, {f24}(%r1)",                ".cfi_rel_offset %f24, {f24}",
+        "stfd %f25, {f25}(%r1)",                ".cfi_rel_offset %f25, {f25}",
+        "stfd %f26, {f26}(%r1)",                ".cfi_rel_offset %f26, {f26}",
+        "stfd %f27, {f27}(%r1)",                ".cfi_rel_offset %f27, {f27}",
+        "stfd %f28, {f28}(%r1)",                ".cfi_rel_offset %f28, {f28}",
+        "stfd %f29, {f29}(%r1)",                ".cfi_rel_offset %f29, {f29}",
+        "stfd %f30, {f30}(%r1)",                ".cfi_rel_offset %f30, {f30}",
+        "stfd %f31, {f31}(%r1)",                ".cfi_rel_offset %f31, {f31}",
+        "li %r7, {v20}",
+        "li %r8, {v21}",
+        "li %r9, {v22}",
+        "li %r10, {v23}",
+        "li %r11, {v24}",
+        "li %r0, {v25}",
+        "addi %r12, %r1, {six}",
+        "stvx %v20, %r1, %r7",                  ".cfi_rel_offset %v20, {v20}",
+        "stvx %v21, %r1, %r8",                  ".cfi_rel_offset %v21, {v21}",
+        "stvx %v22, %r1, %r9",                  ".cfi_rel_offset %v22, {v22}",
+        "stvx %v23, %r1, %r10",                 ".cfi_rel_offset %v23, {v23}",
+        "stvx %v24, %r1, %r11",                 ".cfi_rel_offset %v24, {v24}",
+        "stvx %v25, %r1, %r0",                  ".cfi_rel_offset %v25, {v25}",
+        "stvx %v26, %r12, %r7",                 ".cfi_rel_offset %v26, {v26}",
+        "stvx %v27, %r12, %r8",                 ".cfi_rel_offset %v27, {v27}",
+        "stvx %v28, %r12, %r9",                 ".cfi_rel_offset %v28, {v28}",
+        "stvx %v29, %r12, %r10",                ".cfi_rel_offset %v29, {v29}",
+        "stvx %v30, %r12, %r11",                ".cfi_rel_offset %v30, {v30}",
+        "stvx %v31, %r12, %r0",                 ".cfi_rel_offset %v31, {v31}",
+
+        "mr %r5, %r3",
+        "mr %r3, %r4",
+        "mr %r4, %r5",
+        "bl {light}",
+        "nop",
+
         "ld %r14, {r14}(%r1)",                  ".cfi_restore %r14",
         "ld %r15, {r15}(%r1)",                  ".cfi_restore %r15",
         "ld %r16, {r16}(%r1)",                  ".cfi_restore %r16",
@@ -1439,6 +1335,455 @@ pub unsafe extern "C" fn g_start() {
         "mtlr %r0",
         "blr",
         ".cfi_endproc",
+        light = sym resume_light,
+    )
+}
+
+/// [`park`] as a function: what C calls.
+///
+/// Runs on a managed stack, of which it uses 576 bytes.
+/// Not for signal handlers.
+///
+/// # Safety
+/// As [`park`].
+///
+/// # Registers
+/// In: `r3` value. Out: `r3`. Clobbered: what a C call clobbers.
+#[unsafe(naked)]
+#[unsafe(link_section = "stackgate_text")]
+#[unsafe(export_name = "stackgate_park")]
+pub unsafe extern "C" fn park_full(value: usize /* r3 */) -> usize /* r3 */ {
+    naked_asm_saved!(Crosscall2Frame:
+        ".cfi_startproc",
+        global_entry!("stackgate_park"),
+        // The Crosscall2Frame, and what goes into the caller's.
+        "mflr %r0",
+        "std %r0, {caller_lr}(%r1)",            ".cfi_offset lr, {caller_lr}",
+        "mfcr %r12",
+        "stw %r12, {caller_cr}(%r1)",           ".cfi_offset cr2, {caller_cr}", ".cfi_offset cr3, {caller_cr}", ".cfi_offset cr4, {caller_cr}",
+        "stdu %r1, -{size}(%r1)",               ".cfi_def_cfa_offset {size}",
+        "std %r14, {r14}(%r1)",                 ".cfi_rel_offset %r14, {r14}",
+        "std %r15, {r15}(%r1)",                 ".cfi_rel_offset %r15, {r15}",
+        "std %r16, {r16}(%r1)",                 ".cfi_rel_offset %r16, {r16}",
+        "std %r17, {r17}(%r1)",                 ".cfi_rel_offset %r17, {r17}",
+        "std %r18, {r18}(%r1)",                 ".cfi_rel_offset %r18, {r18}",
+        "std %r19, {r19}(%r1)",                 ".cfi_rel_offset %r19, {r19}",
+        "std %r20, {r20}(%r1)",                 ".cfi_rel_offset %r20, {r20}",
+        "std %r21, {r21}(%r1)",                 ".cfi_rel_offset %r21, {r21}",
+        "std %r22, {r22}(%r1)",                 ".cfi_rel_offset %r22, {r22}",
+        "std %r23, {r23}(%r1)",                 ".cfi_rel_offset %r23, {r23}",
+        "std %r24, {r24}(%r1)",                 ".cfi_rel_offset %r24, {r24}",
+        "std %r25, {r25}(%r1)",                 ".cfi_rel_offset %r25, {r25}",
+        "std %r26, {r26}(%r1)",                 ".cfi_rel_offset %r26, {r26}",
+        "std %r27, {r27}(%r1)",                 ".cfi_rel_offset %r27, {r27}",
+        "std %r28, {r28}(%r1)",                 ".cfi_rel_offset %r28, {r28}",
+        "std %r29, {r29}(%r1)",                 ".cfi_rel_offset %r29, {r29}",
+        "std %r30, {r30}(%r1)",                 ".cfi_rel_offset %r30, {r30}",
+        "std %r31, {r31}(%r1)",                 ".cfi_rel_offset %r31, {r31}",
+        "stfd %f14, {f14}(%r1)",                ".cfi_rel_offset %f14, {f14}",
+        "stfd %f15, {f15}(%r1)",                ".cfi_rel_offset %f15, {f15}",
+        "stfd %f16, {f16}(%r1)",                ".cfi_rel_offset %f16, {f16}",
+        "stfd %f17, {f17}(%r1)",                ".cfi_rel_offset %f17, {f17}",
+        "stfd %f18, {f18}(%r1)",                ".cfi_rel_offset %f18, {f18}",
+        "stfd %f19, {f19}(%r1)",                ".cfi_rel_offset %f19, {f19}",
+        "stfd %f20, {f20}(%r1)",                ".cfi_rel_offset %f20, {f20}",
+        "stfd %f21, {f21}(%r1)",                ".cfi_rel_offset %f21, {f21}",
+        "stfd %f22, {f22}(%r1)",                ".cfi_rel_offset %f22, {f22}",
+        "stfd %f23, {f23}(%r1)",                ".cfi_rel_offset %f23, {f23}",
+        "stfd %f24, {f24}(%r1)",                ".cfi_rel_offset %f24, {f24}",
+        "stfd %f25, {f25}(%r1)",                ".cfi_rel_offset %f25, {f25}",
+        "stfd %f26, {f26}(%r1)",                ".cfi_rel_offset %f26, {f26}",
+        "stfd %f27, {f27}(%r1)",                ".cfi_rel_offset %f27, {f27}",
+        "stfd %f28, {f28}(%r1)",                ".cfi_rel_offset %f28, {f28}",
+        "stfd %f29, {f29}(%r1)",                ".cfi_rel_offset %f29, {f29}",
+        "stfd %f30, {f30}(%r1)",                ".cfi_rel_offset %f30, {f30}",
+        "stfd %f31, {f31}(%r1)",                ".cfi_rel_offset %f31, {f31}",
+        "li %r7, {v20}",
+        "li %r8, {v21}",
+        "li %r9, {v22}",
+        "li %r10, {v23}",
+        "li %r11, {v24}",
+        "li %r0, {v25}",
+        "addi %r12, %r1, {six}",
+        "stvx %v20, %r1, %r7",                  ".cfi_rel_offset %v20, {v20}",
+        "stvx %v21, %r1, %r8",                  ".cfi_rel_offset %v21, {v21}",
+        "stvx %v22, %r1, %r9",                  ".cfi_rel_offset %v22, {v22}",
+        "stvx %v23, %r1, %r10",                 ".cfi_rel_offset %v23, {v23}",
+        "stvx %v24, %r1, %r11",                 ".cfi_rel_offset %v24, {v24}",
+        "stvx %v25, %r1, %r0",                  ".cfi_rel_offset %v25, {v25}",
+        "stvx %v26, %r12, %r7",                 ".cfi_rel_offset %v26, {v26}",
+        "stvx %v27, %r12, %r8",                 ".cfi_rel_offset %v27, {v27}",
+        "stvx %v28, %r12, %r9",                 ".cfi_rel_offset %v28, {v28}",
+        "stvx %v29, %r12, %r10",                ".cfi_rel_offset %v29, {v29}",
+        "stvx %v30, %r12, %r11",                ".cfi_rel_offset %v30, {v30}",
+        "stvx %v31, %r12, %r0",                 ".cfi_rel_offset %v31, {v31}",
+
+        // Where it goes on: the one call that the return predictor takes for none.
+        "bcl 20, 31, 3f",
+        "3: mflr %r12",
+        "addi %r12, %r12, 2f - 3b",
+        "b {light}",
+
+        // On curg, which goes on; r3 is the word for it.
+        "2:",
+        "ld %r14, {r14}(%r1)",                  ".cfi_restore %r14",
+        "ld %r15, {r15}(%r1)",                  ".cfi_restore %r15",
+        "ld %r16, {r16}(%r1)",                  ".cfi_restore %r16",
+        "ld %r17, {r17}(%r1)",                  ".cfi_restore %r17",
+        "ld %r18, {r18}(%r1)",                  ".cfi_restore %r18",
+        "ld %r19, {r19}(%r1)",                  ".cfi_restore %r19",
+        "ld %r20, {r20}(%r1)",                  ".cfi_restore %r20",
+        "ld %r21, {r21}(%r1)",                  ".cfi_restore %r21",
+        "ld %r22, {r22}(%r1)",                  ".cfi_restore %r22",
+        "ld %r23, {r23}(%r1)",                  ".cfi_restore %r23",
+        "ld %r24, {r24}(%r1)",                  ".cfi_restore %r24",
+        "ld %r25, {r25}(%r1)",                  ".cfi_restore %r25",
+        "ld %r26, {r26}(%r1)",                  ".cfi_restore %r26",
+        "ld %r27, {r27}(%r1)",                  ".cfi_restore %r27",
+        "ld %r28, {r28}(%r1)",                  ".cfi_restore %r28",
+        "ld %r29, {r29}(%r1)",                  ".cfi_restore %r29",
+        "ld %r30, {r30}(%r1)",                  ".cfi_restore %r30",
+        "ld %r31, {r31}(%r1)",                  ".cfi_restore %r31",
+        "lfd %f14, {f14}(%r1)",                 ".cfi_restore %f14",
+        "lfd %f15, {f15}(%r1)",                 ".cfi_restore %f15",
+        "lfd %f16, {f16}(%r1)",                 ".cfi_restore %f16",
+        "lfd %f17, {f17}(%r1)",                 ".cfi_restore %f17",
+        "lfd %f18, {f18}(%r1)",                 ".cfi_restore %f18",
+        "lfd %f19, {f19}(%r1)",                 ".cfi_restore %f19",
+        "lfd %f20, {f20}(%r1)",                 ".cfi_restore %f20",
+        "lfd %f21, {f21}(%r1)",                 ".cfi_restore %f21",
+        "lfd %f22, {f22}(%r1)",                 ".cfi_restore %f22",
+        "lfd %f23, {f23}(%r1)",                 ".cfi_restore %f23",
+        "lfd %f24, {f24}(%r1)",                 ".cfi_restore %f24",
+        "lfd %f25, {f25}(%r1)",                 ".cfi_restore %f25",
+        "lfd %f26, {f26}(%r1)",                 ".cfi_restore %f26",
+        "lfd %f27, {f27}(%r1)",                 ".cfi_restore %f27",
+        "lfd %f28, {f28}(%r1)",                 ".cfi_restore %f28",
+        "lfd %f29, {f29}(%r1)",                 ".cfi_restore %f29",
+        "lfd %f30, {f30}(%r1)",                 ".cfi_restore %f30",
+        "lfd %f31, {f31}(%r1)",                 ".cfi_restore %f31",
+        "li %r7, {v20}",
+        "li %r8, {v21}",
+        "li %r9, {v22}",
+        "li %r10, {v23}",
+        "li %r11, {v24}",
+        "li %r0, {v25}",
+        "addi %r12, %r1, {six}",
+        "lvx %v20, %r1, %r7",                   ".cfi_restore %v20",
+        "lvx %v21, %r1, %r8",                   ".cfi_restore %v21",
+        "lvx %v22, %r1, %r9",                   ".cfi_restore %v22",
+        "lvx %v23, %r1, %r10",                  ".cfi_restore %v23",
+        "lvx %v24, %r1, %r11",                  ".cfi_restore %v24",
+        "lvx %v25, %r1, %r0",                   ".cfi_restore %v25",
+        "lvx %v26, %r12, %r7",                  ".cfi_restore %v26",
+        "lvx %v27, %r12, %r8",                  ".cfi_restore %v27",
+        "lvx %v28, %r12, %r9",                  ".cfi_restore %v28",
+        "lvx %v29, %r12, %r10",                 ".cfi_restore %v29",
+        "lvx %v30, %r12, %r11",                 ".cfi_restore %v30",
+        "lvx %v31, %r12, %r0",                  ".cfi_restore %v31",
+        "addi %r1, %r1, {size}",                ".cfi_def_cfa_offset 0",
+        "lwz %r12, {caller_cr}(%r1)",
+        "mtocrf 0x20, %r12",                    ".cfi_restore cr2",
+        "mtocrf 0x10, %r12",                    ".cfi_restore cr3",
+        "mtocrf 0x08, %r12",                    ".cfi_restore cr4",
+        // Through CTR and not LR: the call was made long ago, perhaps on another CPU.
+        "ld %r0, {caller_lr}(%r1)",
+        "mtctr %r0",
+        "bctr",
+        ".cfi_endproc",
+        light = sym park_light,
+    )
+}
+
+/// The switch of [`resume`]: saves what no list of clobbers may name, and returns when the g has parked or ended.
+///
+/// Both stacks have a [`SwitchFrame`] at the place where they are left, so that one description of the frame is
+/// right before SP moves and after. It is called, and `park` returns to its caller: the return predictor is right.
+///
+/// Runs on a system stack, of which it uses 48 bytes.
+/// Not for signal handlers.
+///
+/// # Safety
+/// As [`resume`]; not callable from Rust, since it keeps too little.
+///
+/// # Registers
+/// In: `r4` g, `r3` value. Out: `r3`. Clobbered: all but `r30` and `r31`.
+#[unsafe(naked)]
+#[unsafe(link_section = "stackgate_text")]
+#[unsafe(export_name = "stackgate_resume_light")]
+pub(crate) unsafe extern "C" fn resume_light() {
+    naked_asm!(
+        ".cfi_startproc",
+        global_entry!("stackgate_resume_light"),
+        // The SwitchFrame, and what goes into the caller's.
+        "mflr %r0",
+        "std %r0, {caller_lr}(%r1)",            ".cfi_offset lr, {caller_lr}",
+        "stdu %r1, -{size}(%r1)",               ".cfi_def_cfa_offset {size}",
+        "std %r30, {r30}(%r1)",                 ".cfi_rel_offset %r30, {r30}",
+        "std %r31, {r31}(%r1)",                 ".cfi_rel_offset %r31, {r31}",
+
+        // The system stack is used from here on by what this g calls, and unwinders come here from its
+        // first frame.
+        g_place!("%r9"),
+        concat!("ldx %r10, ", current_g!("%r9")),
+        "std %r1, {g0_sp}(%r10)",
+        "ld %r5, {top}(%r4)",
+        "std %r1, {parent} - {base}(%r5)",
+        "std %r10, {m_out}(%r4)",
+        "std %r4, {curg}(%r10)",
+
+        // The g's own SP, then the g. On curg, at the SwitchFrame that it has left: the rules above describe
+        // that as well, but for what it has not kept.
+        "ld %r1, {sched_sp}(%r4)",
+        ".cfi_undefined %r14", ".cfi_undefined %r15", ".cfi_undefined %r16", ".cfi_undefined %r17",
+        ".cfi_undefined %r18", ".cfi_undefined %r19", ".cfi_undefined %r20", ".cfi_undefined %r21",
+        ".cfi_undefined %r22", ".cfi_undefined %r23", ".cfi_undefined %r24", ".cfi_undefined %r25",
+        ".cfi_undefined %r26", ".cfi_undefined %r27", ".cfi_undefined %r28", ".cfi_undefined %r29",
+        ".cfi_undefined %f14", ".cfi_undefined %f15", ".cfi_undefined %f16", ".cfi_undefined %f17",
+        ".cfi_undefined %f18", ".cfi_undefined %f19", ".cfi_undefined %f20", ".cfi_undefined %f21",
+        ".cfi_undefined %f22", ".cfi_undefined %f23", ".cfi_undefined %f24", ".cfi_undefined %f25",
+        ".cfi_undefined %f26", ".cfi_undefined %f27", ".cfi_undefined %f28", ".cfi_undefined %f29",
+        ".cfi_undefined %f30", ".cfi_undefined %f31", ".cfi_undefined %v20", ".cfi_undefined %v21",
+        ".cfi_undefined %v22", ".cfi_undefined %v23", ".cfi_undefined %v24", ".cfi_undefined %v25",
+        ".cfi_undefined %v26", ".cfi_undefined %v27", ".cfi_undefined %v28", ".cfi_undefined %v29",
+        ".cfi_undefined %v30", ".cfi_undefined %v31", ".cfi_undefined cr2", ".cfi_undefined cr3",
+        ".cfi_undefined cr4",
+        concat!("stdx %r4, ", current_g!("%r9")),
+        "ld %r30, {r30}(%r1)",                  ".cfi_restore %r30",
+        "ld %r31, {r31}(%r1)",                  ".cfi_restore %r31",
+        "addi %r1, %r1, {size}",                ".cfi_def_cfa_offset 0",
+        "ld %r12, {caller_lr}(%r1)",
+        "mtctr %r12",
+        "bctr",
+        ".cfi_endproc",
+        m_out = const offset_of!(G<Ppc64le>, m_out),
+        top = const offset_of!(G<Ppc64le>, stack) + offset_of!(Stack<Ppc64le>, top),
+        sched_sp = const offset_of!(G<Ppc64le>, sched.sp),
+        g0_sp = const offset_of!(M<Ppc64le>, g0.sched.sp),
+        curg = const offset_of!(M<Ppc64le>, curg),
+        base = const size_of::<BaseFrame>(),
+        parent = const offset_of!(BaseFrame, parent),
+        caller_lr = const offset_of!(FrameHeader, linkage.lr),
+        r30 = const offset_of!(SwitchFrame, r30),
+        r31 = const offset_of!(SwitchFrame, r31),
+        size = const size_of::<SwitchFrame>(),
+    )
+}
+
+/// The switch of [`park`]: goes on at the address in `r12` when the g is resumed, with `r30`, `r31` and SP as they
+/// were.
+///
+/// Runs on a managed stack, of which it uses 48 bytes.
+/// Not for signal handlers.
+///
+/// # Safety
+/// As [`park`]; not callable from Rust, since it does not return to its caller.
+///
+/// # Registers
+/// In: `r3` value, `r12` where this g goes on. Out, there: `r3`, and our TOC pointer in `r2`. Clobbered there: all
+/// but `r30` and `r31`.
+#[unsafe(naked)]
+#[unsafe(link_section = "stackgate_text")]
+#[unsafe(export_name = "stackgate_park_light")]
+pub(crate) unsafe extern "C" fn park_light() {
+    naked_asm!(
+        ".cfi_startproc",
+        // Jumped to: the call instruction would leave a return address that nobody returns to.
+        ".cfi_register lr, %r12",
+        // The SwitchFrame, and what goes into the caller's.
+        "std %r12, {caller_lr}(%r1)",           ".cfi_offset lr, {caller_lr}",
+        "stdu %r1, -{size}(%r1)",               ".cfi_def_cfa_offset {size}",
+        "std %r30, {r30}(%r1)",                 ".cfi_rel_offset %r30, {r30}",
+        "std %r31, {r31}(%r1)",                 ".cfi_rel_offset %r31, {r31}",
+
+        g_place!("%r9"),
+        concat!("ldx %r10, ", current_g!("%r9")),
+        "ld %r8, {m_out}(%r10)",
+        "std %r1, {sched_sp}(%r10)",
+
+        // g0 is current, nothing runs on this m, and this g has no m.
+        concat!("stdx %r8, ", current_g!("%r9")),
+        "li %r11, 0",
+        "std %r11, {curg}(%r8)",
+        "std %r11, {m_out}(%r10)",
+        "ld %r1, {g0_sp}(%r8)",
+
+        // On g0, in resume's SwitchFrame: the same layout, so the rules above describe it as well.
+        ".cfi_undefined %r14", ".cfi_undefined %r15", ".cfi_undefined %r16", ".cfi_undefined %r17",
+        ".cfi_undefined %r18", ".cfi_undefined %r19", ".cfi_undefined %r20", ".cfi_undefined %r21",
+        ".cfi_undefined %r22", ".cfi_undefined %r23", ".cfi_undefined %r24", ".cfi_undefined %r25",
+        ".cfi_undefined %r26", ".cfi_undefined %r27", ".cfi_undefined %r28", ".cfi_undefined %r29",
+        ".cfi_undefined %f14", ".cfi_undefined %f15", ".cfi_undefined %f16", ".cfi_undefined %f17",
+        ".cfi_undefined %f18", ".cfi_undefined %f19", ".cfi_undefined %f20", ".cfi_undefined %f21",
+        ".cfi_undefined %f22", ".cfi_undefined %f23", ".cfi_undefined %f24", ".cfi_undefined %f25",
+        ".cfi_undefined %f26", ".cfi_undefined %f27", ".cfi_undefined %f28", ".cfi_undefined %f29",
+        ".cfi_undefined %f30", ".cfi_undefined %f31", ".cfi_undefined %v20", ".cfi_undefined %v21",
+        ".cfi_undefined %v22", ".cfi_undefined %v23", ".cfi_undefined %v24", ".cfi_undefined %v25",
+        ".cfi_undefined %v26", ".cfi_undefined %v27", ".cfi_undefined %v28", ".cfi_undefined %v29",
+        ".cfi_undefined %v30", ".cfi_undefined %v31", ".cfi_undefined cr2", ".cfi_undefined cr3",
+        ".cfi_undefined cr4",
+        "ld %r30, {r30}(%r1)",                  ".cfi_restore %r30",
+        "ld %r31, {r31}(%r1)",                  ".cfi_restore %r31",
+        "addi %r1, %r1, {size}",                ".cfi_def_cfa_offset 0",
+        "ld %r0, {caller_lr}(%r1)",
+        "mtlr %r0",
+        "blr",
+        ".cfi_endproc",
+        m_out = const offset_of!(G<Ppc64le>, m_out),
+        sched_sp = const offset_of!(G<Ppc64le>, sched.sp),
+        g0_sp = const offset_of!(M<Ppc64le>, g0.sched.sp),
+        curg = const offset_of!(M<Ppc64le>, curg),
+        caller_lr = const offset_of!(FrameHeader, linkage.lr),
+        r30 = const offset_of!(SwitchFrame, r30),
+        r31 = const offset_of!(SwitchFrame, r31),
+        size = const size_of::<SwitchFrame>(),
+    )
+}
+
+/// The switch of [`switch_to`]: goes on at the address in `r12` when the g is resumed, with `r30`, `r31` and SP as they
+/// were.
+///
+/// Runs on a managed stack, of which it uses 48 bytes.
+/// Not for signal handlers.
+///
+/// # Safety
+/// As [`switch_to`]; not callable from Rust, since it does not return to its caller.
+///
+/// # Registers
+/// In: `r4` g, `r3` value, `r12` where the current g goes on. Out, there: `r3`, and our TOC pointer in `r2`. Clobbered there: all but `r30`
+/// and `r31`.
+#[unsafe(naked)]
+#[unsafe(link_section = "stackgate_text")]
+#[unsafe(export_name = "stackgate_switch_light")]
+pub(crate) unsafe extern "C" fn switch_light() {
+    naked_asm!(
+        ".cfi_startproc",
+        // Jumped to: the call instruction would leave a return address that nobody returns to.
+        ".cfi_register lr, %r12",
+        // The SwitchFrame, and what goes into the caller's.
+        "std %r12, {caller_lr}(%r1)",           ".cfi_offset lr, {caller_lr}",
+        "stdu %r1, -{size}(%r1)",               ".cfi_def_cfa_offset {size}",
+        "std %r30, {r30}(%r1)",                 ".cfi_rel_offset %r30, {r30}",
+        "std %r31, {r31}(%r1)",                 ".cfi_rel_offset %r31, {r31}",
+
+        g_place!("%r9"),
+        concat!("ldx %r10, ", current_g!("%r9")),
+        "ld %r8, {m_out}(%r10)",
+        "std %r1, {sched_sp}(%r10)",
+
+        // What unwinders follow from the other g's first frame; then g0 is current, that one is curg, and this one has
+        // no m.
+        "ld %r5, {top}(%r4)",
+        "ld %r11, {g0_sp}(%r8)",
+        "std %r11, {parent} - {base}(%r5)",
+        "std %r8, {m_out}(%r4)",
+        concat!("stdx %r8, ", current_g!("%r9")),
+        "std %r4, {curg}(%r8)",
+        "li %r11, 0",
+        "std %r11, {m_out}(%r10)",
+
+        // On the other g, at the SwitchFrame that it has left: the rules above describe that as well, but for what
+        // it has not kept. Nothing of this one is in use any more.
+        "ld %r1, {sched_sp}(%r4)",
+        ".cfi_undefined %r14", ".cfi_undefined %r15", ".cfi_undefined %r16", ".cfi_undefined %r17",
+        ".cfi_undefined %r18", ".cfi_undefined %r19", ".cfi_undefined %r20", ".cfi_undefined %r21",
+        ".cfi_undefined %r22", ".cfi_undefined %r23", ".cfi_undefined %r24", ".cfi_undefined %r25",
+        ".cfi_undefined %r26", ".cfi_undefined %r27", ".cfi_undefined %r28", ".cfi_undefined %r29",
+        ".cfi_undefined %f14", ".cfi_undefined %f15", ".cfi_undefined %f16", ".cfi_undefined %f17",
+        ".cfi_undefined %f18", ".cfi_undefined %f19", ".cfi_undefined %f20", ".cfi_undefined %f21",
+        ".cfi_undefined %f22", ".cfi_undefined %f23", ".cfi_undefined %f24", ".cfi_undefined %f25",
+        ".cfi_undefined %f26", ".cfi_undefined %f27", ".cfi_undefined %f28", ".cfi_undefined %f29",
+        ".cfi_undefined %f30", ".cfi_undefined %f31", ".cfi_undefined %v20", ".cfi_undefined %v21",
+        ".cfi_undefined %v22", ".cfi_undefined %v23", ".cfi_undefined %v24", ".cfi_undefined %v25",
+        ".cfi_undefined %v26", ".cfi_undefined %v27", ".cfi_undefined %v28", ".cfi_undefined %v29",
+        ".cfi_undefined %v30", ".cfi_undefined %v31", ".cfi_undefined cr2", ".cfi_undefined cr3",
+        ".cfi_undefined cr4",
+        concat!("stdx %r4, ", current_g!("%r9")),
+        "li %r11, {parked}",
+        "std %r11, {state}(%r10)",
+        "ld %r30, {r30}(%r1)",                  ".cfi_restore %r30",
+        "ld %r31, {r31}(%r1)",                  ".cfi_restore %r31",
+        "addi %r1, %r1, {size}",                ".cfi_def_cfa_offset 0",
+        "ld %r12, {caller_lr}(%r1)",
+        "mtctr %r12",
+        "bctr",
+        ".cfi_endproc",
+        m_out = const offset_of!(G<Ppc64le>, m_out),
+        top = const offset_of!(G<Ppc64le>, stack) + offset_of!(Stack<Ppc64le>, top),
+        state = const offset_of!(G<Ppc64le>, state),
+        parked = const crate::GState::Parked as usize,
+        sched_sp = const offset_of!(G<Ppc64le>, sched.sp),
+        g0_sp = const offset_of!(M<Ppc64le>, g0.sched.sp),
+        curg = const offset_of!(M<Ppc64le>, curg),
+        base = const size_of::<BaseFrame>(),
+        parent = const offset_of!(BaseFrame, parent),
+        caller_lr = const offset_of!(FrameHeader, linkage.lr),
+        r30 = const offset_of!(SwitchFrame, r30),
+        r31 = const offset_of!(SwitchFrame, r31),
+        size = const size_of::<SwitchFrame>(),
+    )
+}
+
+/// Where a g's first `resume` arrives: runs its function, then parks it for the last time.
+///
+/// Not a function: `resume` and `gogo` jump here, on the g's stack, with SP at its [`BaseFrame`], the word for
+/// it in `r3`, and our TOC pointer in `r2`. Unwinders go on in the `resume` that runs this g, whose frame
+/// `parent` designates.
+///
+/// # Safety
+/// Only the address is used.
+#[unsafe(naked)]
+#[unsafe(link_section = "stackgate_text")]
+#[unsafe(export_name = "stackgate_g_start")]
+pub unsafe extern "C" fn g_start() {
+    naked_asm!(
+        ".cfi_startproc",
+        ".cfi_escape {cfa_is}, {cfa_len}, {breg_r1}, {parent_lo}, {parent_hi}, {deref}, {plus}, {size_lo}, {size_hi}",
+        ".cfi_offset lr, {caller_lr}",
+        ".cfi_offset %r30, {r30} - {size}", ".cfi_offset %r31, {r31} - {size}",
+        // Not kept: the resume that runs this has lost them.
+        ".cfi_undefined %r14", ".cfi_undefined %r15", ".cfi_undefined %r16", ".cfi_undefined %r17",
+        ".cfi_undefined %r18", ".cfi_undefined %r19", ".cfi_undefined %r20", ".cfi_undefined %r21",
+        ".cfi_undefined %r22", ".cfi_undefined %r23", ".cfi_undefined %r24", ".cfi_undefined %r25",
+        ".cfi_undefined %r26", ".cfi_undefined %r27", ".cfi_undefined %r28", ".cfi_undefined %r29",
+        ".cfi_undefined %f14", ".cfi_undefined %f15", ".cfi_undefined %f16", ".cfi_undefined %f17",
+        ".cfi_undefined %f18", ".cfi_undefined %f19", ".cfi_undefined %f20", ".cfi_undefined %f21",
+        ".cfi_undefined %f22", ".cfi_undefined %f23", ".cfi_undefined %f24", ".cfi_undefined %f25",
+        ".cfi_undefined %f26", ".cfi_undefined %f27", ".cfi_undefined %f28", ".cfi_undefined %f29",
+        ".cfi_undefined %f30", ".cfi_undefined %f31", ".cfi_undefined %v20", ".cfi_undefined %v21",
+        ".cfi_undefined %v22", ".cfi_undefined %v23", ".cfi_undefined %v24", ".cfi_undefined %v25",
+        ".cfi_undefined %v26", ".cfi_undefined %v27", ".cfi_undefined %v28", ".cfi_undefined %v29",
+        ".cfi_undefined %v30", ".cfi_undefined %v31", ".cfi_undefined cr2", ".cfi_undefined cr3",
+        ".cfi_undefined cr4",
+        // An unwinder looks one byte before the address that `resume` jumps to.
+        "nop",
+        ".globl stackgate_g_begin", ".hidden stackgate_g_begin",
+        "stackgate_g_begin:",
+        "ld %r12, {entry}(%r1)",
+        "mtctr %r12",
+        "std %r2, {toc}(%r1)",
+        "bctrl",
+        "ld %r2, {toc}(%r1)",
+
+        // On curg, which ends. From here on this is park, and nobody comes back.
+        g_place!("%r9"),
+        concat!("ldx %r10, ", current_g!("%r9")),
+        "ld %r8, {m_out}(%r10)",
+        "li %r11, {finished}",
+        "std %r11, {state}(%r10)",
+        concat!("stdx %r8, ", current_g!("%r9")),
+        "li %r11, 0",
+        "std %r11, {curg}(%r8)",
+        "std %r11, {m_out}(%r10)",
+        // Where `resume` stands, whatever C has left of callbacks by longjmp.
+        "ld %r1, {parent}(%r1)",                ".cfi_def_cfa %r1, {size}",
+        "ld %r30, {r30}(%r1)",                  ".cfi_restore %r30",
+        "ld %r31, {r31}(%r1)",                  ".cfi_restore %r31",
+        "addi %r1, %r1, {size}",                ".cfi_def_cfa_offset 0",
+        "ld %r0, {caller_lr}(%r1)",
+        "mtlr %r0",
+        "blr",
+        ".cfi_endproc",
         entry = const offset_of!(BaseFrame, entry),
         toc = const offset_of!(BaseFrame, linkage.toc),
         m_out = const offset_of!(G<Ppc64le>, m_out),
@@ -1446,6 +1791,10 @@ pub unsafe extern "C" fn g_start() {
         finished = const crate::GState::Finished as usize,
         parent = const offset_of!(BaseFrame, parent),
         curg = const offset_of!(M<Ppc64le>, curg),
+        caller_lr = const offset_of!(FrameHeader, linkage.lr),
+        r30 = const offset_of!(SwitchFrame, r30),
+        r31 = const offset_of!(SwitchFrame, r31),
+        size = const size_of::<SwitchFrame>(),
         cfa_is = const DW_CFA_DEF_CFA_EXPRESSION, cfa_len = const CFA_DEREF_LEN,
         deref = const DW_OP_DEREF, plus = const DW_OP_PLUS_UCONST, breg_r1 = const breg(R1.dwarf),
         parent_lo = const leb_lo(offset_of!(BaseFrame, parent) as i64),

@@ -103,11 +103,9 @@ pub const PC: Register =
 crate::frames! {
     /// Where a g that is not running resumes.
     Memory frame Gobuf {
-        /// Stack pointer: the address of a `SwitchFrame`, or of a `BaseFrame` when the g has not run yet. It
-        /// is the innermost back chain as well.
+        /// Stack pointer: the address of a `SwitchFrame`; of a g0 in a callback, of a `CallbackFrame`. It is the
+        /// innermost back chain as well.
         sp: W64, [R1] "`g_init`, `park`, `mcall`, `resume`, `cgocallback`" => "`resume`, `gogo`, crossings, tracebacks";
-        /// Where to jump to.
-        pc: W64, [PC] "`g_init`, `park`, `mcall`" => "`resume`, `gogo`";
     }
 
     /// The part of a frame that belongs to others than its owner: ABI 2.2.3.2. It follows the back chain.
@@ -241,16 +239,18 @@ crate::frames! {
         v31: Vector, [V31] "the frame that holds this" => "the same, at its end";
     }
 
-    /// What a stack that is left holds at its lower end: of a parked g, and of the m whose `resume` runs a g.
-    /// The return address and the condition register of `resume`, `park` or `mcall` lie in the frame that
-    /// `link` designates.
+    /// What a stack that is left holds at its lower end: of a parked g, and of the m whose `resume` runs a g. It
+    /// has what the compiler cannot be told to keep by itself; where the g goes on lies in the frame that `link`
+    /// designates. `stackgate_resume`, `stackgate_park` and `mcall` have put a `Crosscall2Frame` above it.
     Either frame SwitchFrame {
         /// Back chain: the caller of `resume`, `park` or `mcall`.
-        link: W64, [R1] "`resume`, `park`, `mcall`" => "tracebacks";
+        link: W64, [R1] "`g_init`, `resume`, `park`, `switch_to`, `mcall`, `stack_moved`" => "tracebacks";
         /// What belongs to functions that run above this frame: `mcall`'s on the system stack.
         linkage: Linkage, "`mcall`, and what it calls" => "tracebacks";
-        /// The registers of the caller of `resume`, `park` or `mcall`.
-        saved: CalleeSaved, "`resume`, `park`, `mcall`" => "the switch back";
+        /// Base pointer of a frame of variable size.
+        r30: W64, [R30] "`resume`, `park`, `switch_to`, `mcall`" => "the switch back";
+        /// Frame pointer.
+        r31: W64, [R31] "`resume`, `park`, `switch_to`, `mcall`, `stack_moved`" => "the switch back; tracebacks";
     }
 
     /// The upper end of a managed stack.
@@ -331,7 +331,7 @@ crate::frames! {
 
     /// What `crosscall2` keeps for C while managed code without callee-saved registers runs. C's return
     /// address and condition register lie in the frame that `link` designates.
-    System frame Crosscall2Frame {
+    Either frame Crosscall2Frame {
         /// Back chain: C's frame.
         link: W64, [R1] "`crosscall2`, `crosscall1`, `sigtramp`" => "tracebacks of C";
         /// What belongs to `cgocallback`, or to the thread's function.
@@ -345,9 +345,26 @@ crate::frames! {
     }
 }
 
-/// The `Gobuf` of a g that begins, or goes on, at `pc` with SP at `sp`.
-pub fn gobuf(sp: usize, pc: usize) -> Gobuf {
-    Gobuf { sp: W64::of(sp as u64), pc: W64::of(pc as u64) }
+/// The `Gobuf` of a g whose `SwitchFrame` is at `sp`.
+pub fn gobuf(sp: usize) -> Gobuf {
+    Gobuf { sp: W64::of(sp as u64) }
+}
+
+/// How far below its `BaseFrame` the `SwitchFrame` of a g that has not run yet lies.
+pub const BEGIN_BELOW_BASE: usize = size_of::<SwitchFrame>();
+
+/// Puts a `SwitchFrame` below `base`, from which a g begins at `pc`: its `Gobuf`.
+///
+/// # Safety
+/// `base` is the `BaseFrame` of a stack that nobody runs on.
+pub unsafe fn begin_below(base: *mut BaseFrame, pc: usize) -> Gobuf {
+    let at = base.wrapping_byte_sub(BEGIN_BELOW_BASE).cast::<SwitchFrame>();
+    // SAFETY: by the caller.
+    unsafe {
+        (*base).linkage.lr = W64::of(pc as u64);
+        at.write(SwitchFrame { link: W64::of(base.addr() as u64), ..SwitchFrame::default() });
+    }
+    gobuf(at.addr())
 }
 
 /// Every structure and frame, in the order in which they are documented.
@@ -397,7 +414,6 @@ is_a_frame! {
 }
 
 // `stvx` and `lvx` ignore the lowest four bits of the address: Power ISA 2.07, section 6.7.
-const_assert_eq!(offset_of!(SwitchFrame, saved.v20) % 16, 0);
 const_assert_eq!(offset_of!(CatchFrame, saved.v20) % 16, 0);
 const_assert_eq!(offset_of!(Crosscall2Frame, saved.v20) % 16, 0);
 // The crossings reach the upper six vector registers with the offsets of the lower six.

@@ -38,9 +38,9 @@ pub const EXIDX: bool = false;
 /// The number under which the PC is kept. It is not the return address column, which is LR's: where a signal
 /// interrupted, both have a value, and in a function that has not saved LR the rules need it.
 pub const RA: usize = PC.dwarf as usize;
-/// Where `park`, `mcall` and `g_start`, in this order, keep the g that they leave from the moment when it is no
+/// Where `park`, `mcall`, `g_start` and `switch_to`, in this order, keep the g that they leave from the moment when it is no
 /// longer curg until SP has left its stack.
-pub const LEFT_IN: [Register; 3] = [R10, R10, R10];
+pub const LEFT_IN: [Register; 4] = [R10, R10, R10, R10];
 /// Where `throw_to` keeps its catch from the moment when `g0.sched.sp` is back until SP is there.
 pub const CATCH_IN: Register = R3;
 /// Where `sigtramp` has the `ucontext_t` that it was called with.
@@ -189,10 +189,21 @@ pub fn catch_moved(frame: &mut CatchFrame, moved: impl Fn(usize) -> usize) {
     }
 }
 
-/// Rewrites what a parked g's `sched` holds of a stack that has moved: see `stack_moved`.
-pub fn gobuf_moved(gobuf: &mut Gobuf, moved: impl Fn(usize) -> usize) {
+/// Rewrites what a parked g's `sched` holds of a stack that has moved, and what its `SwitchFrame` holds of the
+/// registers that can define a CFA: see `stack_moved`.
+///
+/// # Safety
+/// `gobuf` belongs to a parked g whose stack has been copied.
+pub unsafe fn gobuf_moved(gobuf: &mut Gobuf, moved: impl Fn(usize) -> usize) {
     use crate::frame::Word;
-    gobuf.sp = W64::new(moved(gobuf.sp.get() as usize) as u64);
+    let at = moved(gobuf.sp.get() as usize);
+    gobuf.sp = W64::new(at as u64);
+    let frame: *mut SwitchFrame = core::ptr::with_exposed_provenance_mut(at);
+    // SAFETY: by the caller.
+    let frame = unsafe { &mut *frame };
+    for word in [&mut frame.link, &mut frame.r31] {
+        *word = W64::new(moved(word.get() as usize) as u64);
+    }
 }
 
 #[cfg(all(target_arch = "powerpc64", target_endian = "little"))]

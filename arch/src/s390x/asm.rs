@@ -563,7 +563,7 @@ pub unsafe extern "C" fn systemstack(func: SystemFn /* r2 */, arg: *mut c_void /
 ///
 /// `fn` ends by `gogo`, on this g or another. What runs when this g is resumed is the return from `mcall`.
 ///
-/// Runs on a managed stack, of which it uses nothing but the save area that it is passed.
+/// Runs on a managed stack, of which it uses 168 bytes beside the save area that it is passed.
 /// Not for signal handlers.
 ///
 /// # Safety
@@ -578,7 +578,7 @@ pub unsafe extern "C" fn systemstack(func: SystemFn /* r2 */, arg: *mut c_void /
 pub unsafe extern "C" fn mcall(func: McallFn /* r2 */) {
     naked_asm!(
         ".cfi_startproc", ".cfi_val_offset %r15, -{abi}",
-        // The SwitchFrame is the frame that this is passed.
+        // Into the frame that this is passed; below it a Crosscall2Frame, as crosscall2 opens it.
         "stmg %r6, %r15, {r6}(%r15)",
         ".cfi_rel_offset %r6, {r6}", ".cfi_rel_offset %r7, {r7}", ".cfi_rel_offset %r8, {r8}",
         ".cfi_rel_offset %r9, {r9}", ".cfi_rel_offset %r10, {r10}", ".cfi_rel_offset %r11, {r11}",
@@ -592,39 +592,35 @@ pub unsafe extern "C" fn mcall(func: McallFn /* r2 */) {
         "std %f14, {f14}(%r15)",              ".cfi_rel_offset %f14, {f14}",
         "std %f15, {f15}(%r15)",              ".cfi_rel_offset %f15, {f15}",
 
-        // Where park's return is, is mcall's.
-        g_place!("%r1", "%r5"),
-        "lg %r3, 0(%r5,%r1)",
-        "lg %r4, {m_out}(%r3)",
-        "stg %r15, {sched_sp}(%r3)",
-        "larl %r0, stackgate_parked",
-        "stg %r0, {sched_pc}(%r3)",
+        "lgr %r0, %r15",
+        "stg %r0, {link} - {caller}(%r15)",
+        "lay %r15, -{caller}(%r15)",       ".cfi_adjust_cfa_offset {caller}",
+        "stg %r0, {link}(%r15)",
 
-        // g0 is current, nothing runs on this m, and this g has no m.
-        "stg %r4, 0(%r5,%r1)",
-        "mvghi {curg}(%r4), 0",
-        "mvghi {m_out}(%r3), 0",
-        // The SwitchFrame of the last `resume` lies in the frame of its caller. fn is passed one of its own
-        // below, whose back chain goes on there: the chain of this g is left behind, since the g may run on
-        // another thread in a moment.
-        "lg %r4, {g0_sp}(%r4)",
-        "stg %r4, {link} - {abi}(%r4)",
-        "lay %r15, -{abi}(%r4)",           ".cfi_adjust_cfa_offset {abi}",
-        // On g0. The SwitchFrame above has the layout of the one left behind, so that for who unwinds only
-        // its distance has changed.
-        "lgr %r1, %r2",
-        "lgr %r2, %r3",
-        "basr %r14, %r1",
-        // Not an instruction, and never will be.
-        ".short 0",
+        "larl %r4, 2f",
+        "jg {light}@PLT",
+
+        // On curg, which goes on.
+        "2:",
+        "ld %f8, {caller} + {f8}(%r15)",      ".cfi_restore %f8",
+        "ld %f9, {caller} + {f9}(%r15)",      ".cfi_restore %f9",
+        "ld %f10, {caller} + {f10}(%r15)",    ".cfi_restore %f10",
+        "ld %f11, {caller} + {f11}(%r15)",    ".cfi_restore %f11",
+        "ld %f12, {caller} + {f12}(%r15)",    ".cfi_restore %f12",
+        "ld %f13, {caller} + {f13}(%r15)",    ".cfi_restore %f13",
+        "ld %f14, {caller} + {f14}(%r15)",    ".cfi_restore %f14",
+        "ld %f15, {caller} + {f15}(%r15)",    ".cfi_restore %f15",
+        "lmg %r6, %r15, {caller} + {r6}(%r15)", ".cfi_adjust_cfa_offset -{caller}",
+        ".cfi_restore %r6", ".cfi_restore %r7", ".cfi_restore %r8", ".cfi_restore %r9", ".cfi_restore %r10",
+        ".cfi_restore %r11", ".cfi_restore %r12", ".cfi_restore %r13", ".cfi_restore %r14",
+        // By another register than r14: the call was made long ago, perhaps on another CPU.
+        "lgr %r1, %r14",
+        "br %r1",
         ".cfi_endproc",
+        light = sym mcall_light,
         abi = const size_of::<AbiFrame>(),
-        link = const offset_of!(AbiFrame, link),
-        m_out = const offset_of!(G<S390x>, m_out),
-        sched_sp = const offset_of!(G<S390x>, sched.sp),
-        sched_pc = const offset_of!(G<S390x>, sched.pc),
-        g0_sp = const offset_of!(M<S390x>, g0.sched.sp),
-        curg = const offset_of!(M<S390x>, curg),
+        link = const offset_of!(Crosscall2Frame, link),
+        caller = const offset_of!(Crosscall2Frame, saved),
         f8 = const offset_of!(CalleeSaved, f8),
         f9 = const offset_of!(CalleeSaved, f9),
         f10 = const offset_of!(CalleeSaved, f10),
@@ -642,6 +638,67 @@ pub unsafe extern "C" fn mcall(func: McallFn /* r2 */) {
         f13 = const offset_of!(CalleeSaved, f13),
         f14 = const offset_of!(CalleeSaved, f14),
         f15 = const offset_of!(CalleeSaved, f15),
+    )
+}
+
+/// The switch of [`mcall`], for code that has saved its callee-saved registers: it goes on at the address in
+/// `r4`, with `r11` and SP as they were.
+///
+/// Runs on a managed stack, of which it uses nothing but the save area that it is passed.
+/// Not for signal handlers.
+///
+/// # Safety
+/// As [`mcall`]; not callable from Rust, since it does not return to its caller.
+///
+/// # Registers
+/// In: `r2` fn, `r4` where this g goes on. Clobbered there: all but `r11`. At `fn`'s entry: `r2` g.
+#[unsafe(naked)]
+#[unsafe(link_section = "stackgate_text")]
+#[unsafe(export_name = "stackgate_mcall_light")]
+pub(crate) unsafe extern "C" fn mcall_light() {
+    naked_asm!(
+        ".cfi_startproc", ".cfi_val_offset %r15, -{abi}",
+        // Jumped to: the call instruction would leave a return address that nobody returns to.
+        ".cfi_register %r14, %r4",
+        // The SwitchFrame is the frame that this is passed.
+        "stg %r4, {pc}(%r15)",                ".cfi_rel_offset %r14, {pc}",
+        "stg %r11, {r11}(%r15)",              ".cfi_rel_offset %r11, {r11}",
+
+        g_place!("%r1", "%r5"),
+        "lg %r3, 0(%r5,%r1)",
+        "lg %r4, {m_out}(%r3)",
+        "stg %r15, {sched_sp}(%r3)",
+
+        // g0 is current, nothing runs on this m, and this g has no m.
+        "stg %r4, 0(%r5,%r1)",
+        "mvghi {curg}(%r4), 0",
+        "mvghi {m_out}(%r3), 0",
+        // The SwitchFrame of the last `resume` lies in the frame of its caller. fn is passed one of its own
+        // below, whose back chain goes on there: the chain of this g is left behind, since the g may run on
+        // another thread in a moment.
+        "lg %r4, {g0_sp}(%r4)",
+        "stg %r4, {link} - {abi}(%r4)",
+        "lay %r15, -{abi}(%r4)",           ".cfi_adjust_cfa_offset {abi}",
+        // On g0. The SwitchFrame above has the layout of the one left behind, so that for who unwinds its distance
+        // has changed, and the registers are lost that `resume` does not keep either.
+        ".cfi_undefined %r6", ".cfi_undefined %r7", ".cfi_undefined %r8", ".cfi_undefined %r9",
+        ".cfi_undefined %r10", ".cfi_undefined %r12", ".cfi_undefined %r13", ".cfi_undefined %f8",
+        ".cfi_undefined %f9", ".cfi_undefined %f10", ".cfi_undefined %f11", ".cfi_undefined %f12",
+        ".cfi_undefined %f13", ".cfi_undefined %f14", ".cfi_undefined %f15",
+        "lgr %r1, %r2",
+        "lgr %r2, %r3",
+        "basr %r14, %r1",
+        // Not an instruction, and never will be.
+        ".short 0",
+        ".cfi_endproc",
+        link = const offset_of!(AbiFrame, link),
+        abi = const size_of::<AbiFrame>(),
+        m_out = const offset_of!(G<S390x>, m_out),
+        sched_sp = const offset_of!(G<S390x>, sched.sp),
+        g0_sp = const offset_of!(M<S390x>, g0.sched.sp),
+        curg = const offset_of!(M<S390x>, curg),
+        r11 = const offset_of!(SwitchFrame, r11),
+        pc = const offset_of!(SwitchFrame, pc),
     )
 }
 
@@ -675,46 +732,146 @@ pub unsafe extern "C" fn gogo(g: *mut G<S390x> /* r2 */, value: usize /* r3 */) 
         "stg %r4, {m_out}(%r2)",
         "stg %r2, {curg}(%r4)",
 
-        // The g's own SP, and the g itself last; it is as if the jump had been made.
         "lgr %r4, %r2",
         "lgr %r2, %r3",
-        "lg %r3, {sched_pc}(%r4)",
-        "lg %r15, {sched_sp}(%r4)",        ".cfi_register %r14, %r3",
+        // On curg, at the SwitchFrame that it has left.
+        "lg %r15, {sched_sp}(%r4)",        ".cfi_rel_offset %r14, {pc}", ".cfi_rel_offset %r11, {r11}",
+        ".cfi_undefined %r6", ".cfi_undefined %r7", ".cfi_undefined %r8", ".cfi_undefined %r9",
+        ".cfi_undefined %r10", ".cfi_undefined %r12", ".cfi_undefined %r13", ".cfi_undefined %f8",
+        ".cfi_undefined %f9", ".cfi_undefined %f10", ".cfi_undefined %f11", ".cfi_undefined %f12",
+        ".cfi_undefined %f13", ".cfi_undefined %f14", ".cfi_undefined %f15",
         "stg %r4, 0(%r1)",
-        "br %r3",
+        "lg %r11, {r11}(%r15)",               ".cfi_restore %r11",
+        "lg %r4, {pc}(%r15)",
+        "br %r4",
         ".cfi_endproc",
         abi = const size_of::<AbiFrame>(),
         m_out = const offset_of!(G<S390x>, m_out),
         top = const offset_of!(G<S390x>, stack) + offset_of!(Stack<S390x>, top),
         sched_sp = const offset_of!(G<S390x>, sched.sp),
-        sched_pc = const offset_of!(G<S390x>, sched.pc),
         g0_sp = const offset_of!(M<S390x>, g0.sched.sp),
         curg = const offset_of!(M<S390x>, curg),
         base = const size_of::<BaseFrame>(),
         parent = const offset_of!(BaseFrame, parent),
+        r11 = const offset_of!(SwitchFrame, r11),
+        pc = const offset_of!(SwitchFrame, pc),
     )
 }
 
 /// Runs a parked g on this m until it parks or its function returns. In: the word that its `park` returns;
-/// out: the word that it parks with.
+/// out: the word that it parks with, and the g that has come back: another one where this one has switched to it.
 ///
-/// Runs on a system stack, of which it uses nothing but the save area that it is passed. Go: `execute` and the
-/// end of `mcall`, in one.
+/// Inlined where it is used: the compiler keeps what it needs of the callee-saved registers, and only those that
+/// it reserves for itself are saved here. [`resume_full`] is for callers who cannot say so.
+///
+/// Runs on a system stack, of which it uses nothing but the save area that it is passed. Go: `execute` and the end of `mcall`, in one.
 /// Not for signal handlers.
 ///
 /// # Safety
 /// The current g is a g0 whose m runs nothing. `g` is parked, and no other thread runs it.
+#[inline(always)]
+pub unsafe fn resume(g: *mut G<S390x>, value: usize) -> (usize, *mut G<S390x>) {
+    let (out, left);
+    // SAFETY: by the caller; what is lost is named. The stack has a frame to pass.
+    unsafe {
+        asm!(
+            "brasl %r14, {light}@PLT",
+            light = sym resume_light,
+            inlateout("r3") g => left,
+            inlateout("r2") value => out,
+            lateout("r6") _, lateout("r7") _, lateout("r8") _, lateout("r9") _, lateout("r10") _,
+            lateout("r12") _, lateout("r13") _,
+            lateout("f8") _, lateout("f9") _, lateout("f10") _, lateout("f11") _,
+            lateout("f12") _, lateout("f13") _, lateout("f14") _, lateout("f15") _,
+            clobber_abi("C"),
+        );
+    }
+    (out, left)
+}
+
+/// Parks the current g: the `resume` that runs it returns `value`. Returns what the next `resume` of this g
+/// passes, perhaps on another thread.
+///
+/// Inlined as [`resume`] is; [`park_full`] is for callers who cannot say what is lost.
+///
+/// Runs on a managed stack, of which it uses nothing but the save area that it is passed. Go: `gopark`.
+/// Not for signal handlers.
+///
+/// # Safety
+/// The current g is one that `resume` or `gogo` runs, and is not below C frames of this m.
+#[inline(always)]
+pub unsafe fn park(value: usize) -> usize {
+    let out;
+    // SAFETY: as above. It goes on behind the jump.
+    unsafe {
+        asm!(
+            "larl %r4, 2f",
+            "jg {light}@PLT",
+            "2:",
+            light = sym park_light,
+            inlateout("r2") value => out,
+            lateout("r6") _, lateout("r7") _, lateout("r8") _, lateout("r9") _, lateout("r10") _,
+            lateout("r12") _, lateout("r13") _,
+            lateout("f8") _, lateout("f9") _, lateout("f10") _, lateout("f11") _,
+            lateout("f12") _, lateout("f13") _, lateout("f14") _, lateout("f15") _,
+            clobber_abi("C"),
+        );
+    }
+    out
+}
+
+/// Parks the current g and runs another on the same m, without going by its system stack: the `resume` that ran this
+/// one runs that one now, and is who it comes back to. Returns what the next `resume` of this g, or the next switch to
+/// it, passes, perhaps on another thread.
+///
+/// What is left is marked as parked as soon as nothing of it is in use any more.
+///
+/// Inlined as [`resume`] is.
+///
+/// Runs on a managed stack, of which it uses nothing but the save area that it is passed.
+/// Not for signal handlers.
+///
+/// # Safety
+/// As [`park`]. `g` is parked, is not the current one, and no other thread runs it.
+#[inline(always)]
+pub unsafe fn switch_to(g: *mut G<S390x>, value: usize) -> usize {
+    let out;
+    // SAFETY: as above. It goes on behind the jump.
+    unsafe {
+        asm!(
+            "larl %r4, 2f",
+            "jg {light}@PLT",
+            "2:",
+            light = sym switch_light,
+            inlateout("r3") g => _,
+            inlateout("r2") value => out,
+            lateout("r6") _, lateout("r7") _, lateout("r8") _, lateout("r9") _, lateout("r10") _,
+            lateout("r12") _, lateout("r13") _,
+            lateout("f8") _, lateout("f9") _, lateout("f10") _, lateout("f11") _,
+            lateout("f12") _, lateout("f13") _, lateout("f14") _, lateout("f15") _,
+            clobber_abi("C"),
+        );
+    }
+    out
+}
+
+/// [`resume`] as a function: what C calls.
+///
+/// Runs on a system stack, of which it uses 168 bytes beside the save area that it is passed.
+/// Not for signal handlers.
+///
+/// # Safety
+/// As [`resume`].
 ///
 /// # Registers
 /// In: `r2` g, `r3` value. Out: `r2`. Clobbered: what a C call clobbers.
 #[unsafe(naked)]
 #[unsafe(link_section = "stackgate_text")]
 #[unsafe(export_name = "stackgate_resume")]
-pub unsafe extern "C" fn resume(g: *mut G<S390x> /* r2 */, value: usize /* r3 */) -> usize /* r2 */ {
+pub unsafe extern "C" fn resume_full(g: *mut G<S390x> /* r2 */, value: usize /* r3 */) -> usize /* r2 */ {
     naked_asm!(
         ".cfi_startproc", ".cfi_val_offset %r15, -{abi}",
-        ".cfi_remember_state",
-        // The SwitchFrame is the frame that this is passed.
+        // Into the frame that this is passed; below it a Crosscall2Frame, as crosscall2 opens it.
         "stmg %r6, %r15, {r6}(%r15)",
         ".cfi_rel_offset %r6, {r6}", ".cfi_rel_offset %r7, {r7}", ".cfi_rel_offset %r8, {r8}",
         ".cfi_rel_offset %r9, {r9}", ".cfi_rel_offset %r10, {r10}", ".cfi_rel_offset %r11, {r11}",
@@ -728,33 +885,33 @@ pub unsafe extern "C" fn resume(g: *mut G<S390x> /* r2 */, value: usize /* r3 */
         "std %f14, {f14}(%r15)",              ".cfi_rel_offset %f14, {f14}",
         "std %f15, {f15}(%r15)",              ".cfi_rel_offset %f15, {f15}",
 
-        // The system stack is used from here on by what this g calls, and unwinders come here from its
-        // first frame.
-        g_place!("%r1", "%r5"),
-        "lg %r4, 0(%r5,%r1)",
-        "stg %r15, {g0_sp}(%r4)",
-        "lg %r14, {top}(%r2)",
-        "stg %r15, {parent} - {base}(%r14)",
-        "stg %r4, {m_out}(%r2)",
-        "stg %r2, {curg}(%r4)",
+        "lgr %r0, %r15",
+        "stg %r0, {link} - {caller}(%r15)",
+        "lay %r15, -{caller}(%r15)",       ".cfi_adjust_cfa_offset {caller}",
+        "stg %r0, {link}(%r15)",
 
-        // The g's own SP, and the g itself last; it is as if the jump had been made already.
         "lgr %r4, %r2",
         "lgr %r2, %r3",
-        "lg %r3, {sched_pc}(%r4)",
-        "lg %r15, {sched_sp}(%r4)",        ".cfi_restore_state", ".cfi_register %r14, %r3",
-        "stg %r4, 0(%r5,%r1)",
-        "br %r3",
+        "lgr %r3, %r4",
+        "brasl %r14, {light}@PLT",
+
+        "ld %f8, {caller} + {f8}(%r15)",      ".cfi_restore %f8",
+        "ld %f9, {caller} + {f9}(%r15)",      ".cfi_restore %f9",
+        "ld %f10, {caller} + {f10}(%r15)",    ".cfi_restore %f10",
+        "ld %f11, {caller} + {f11}(%r15)",    ".cfi_restore %f11",
+        "ld %f12, {caller} + {f12}(%r15)",    ".cfi_restore %f12",
+        "ld %f13, {caller} + {f13}(%r15)",    ".cfi_restore %f13",
+        "ld %f14, {caller} + {f14}(%r15)",    ".cfi_restore %f14",
+        "ld %f15, {caller} + {f15}(%r15)",    ".cfi_restore %f15",
+        "lmg %r6, %r15, {caller} + {r6}(%r15)", ".cfi_adjust_cfa_offset -{caller}",
+        ".cfi_restore %r6", ".cfi_restore %r7", ".cfi_restore %r8", ".cfi_restore %r9", ".cfi_restore %r10",
+        ".cfi_restore %r11", ".cfi_restore %r12", ".cfi_restore %r13", ".cfi_restore %r14",
+        "br %r14",
         ".cfi_endproc",
+        light = sym resume_light,
         abi = const size_of::<AbiFrame>(),
-        m_out = const offset_of!(G<S390x>, m_out),
-        top = const offset_of!(G<S390x>, stack) + offset_of!(Stack<S390x>, top),
-        sched_sp = const offset_of!(G<S390x>, sched.sp),
-        sched_pc = const offset_of!(G<S390x>, sched.pc),
-        g0_sp = const offset_of!(M<S390x>, g0.sched.sp),
-        curg = const offset_of!(M<S390x>, curg),
-        base = const size_of::<BaseFrame>(),
-        parent = const offset_of!(BaseFrame, parent),
+        link = const offset_of!(Crosscall2Frame, link),
+        caller = const offset_of!(Crosscall2Frame, saved),
         f8 = const offset_of!(CalleeSaved, f8),
         f9 = const offset_of!(CalleeSaved, f9),
         f10 = const offset_of!(CalleeSaved, f10),
@@ -775,24 +932,23 @@ pub unsafe extern "C" fn resume(g: *mut G<S390x> /* r2 */, value: usize /* r3 */
     )
 }
 
-/// Parks the current g: the `resume` that runs it returns `value`. Returns what the next `resume` of this g
-/// passes, perhaps on another thread.
+/// [`park`] as a function: what C calls.
 ///
-/// Runs on a managed stack, of which it uses nothing but the save area that it is passed. Go: `gopark`.
+/// Runs on a managed stack, of which it uses 168 bytes beside the save area that it is passed.
 /// Not for signal handlers.
 ///
 /// # Safety
-/// The current g is one that `resume` or `gogo` runs, and is not below C frames of this m.
+/// As [`park`].
 ///
 /// # Registers
 /// In: `r2` value. Out: `r2`. Clobbered: what a C call clobbers.
 #[unsafe(naked)]
 #[unsafe(link_section = "stackgate_text")]
 #[unsafe(export_name = "stackgate_park")]
-pub unsafe extern "C" fn park(value: usize /* r2 */) -> usize /* r2 */ {
+pub unsafe extern "C" fn park_full(value: usize /* r2 */) -> usize /* r2 */ {
     naked_asm!(
         ".cfi_startproc", ".cfi_val_offset %r15, -{abi}",
-        // The SwitchFrame is the frame that this is passed.
+        // Into the frame that this is passed; below it a Crosscall2Frame, as crosscall2 opens it.
         "stmg %r6, %r15, {r6}(%r15)",
         ".cfi_rel_offset %r6, {r6}", ".cfi_rel_offset %r7, {r7}", ".cfi_rel_offset %r8, {r8}",
         ".cfi_rel_offset %r9, {r9}", ".cfi_rel_offset %r10, {r10}", ".cfi_rel_offset %r11, {r11}",
@@ -806,12 +962,140 @@ pub unsafe extern "C" fn park(value: usize /* r2 */) -> usize /* r2 */ {
         "std %f14, {f14}(%r15)",              ".cfi_rel_offset %f14, {f14}",
         "std %f15, {f15}(%r15)",              ".cfi_rel_offset %f15, {f15}",
 
+        "lgr %r0, %r15",
+        "stg %r0, {link} - {caller}(%r15)",
+        "lay %r15, -{caller}(%r15)",       ".cfi_adjust_cfa_offset {caller}",
+        "stg %r0, {link}(%r15)",
+
+        "larl %r4, 2f",
+        "jg {light}@PLT",
+
+        // On curg, which goes on; r2 is the word for it.
+        "2:",
+        "ld %f8, {caller} + {f8}(%r15)",      ".cfi_restore %f8",
+        "ld %f9, {caller} + {f9}(%r15)",      ".cfi_restore %f9",
+        "ld %f10, {caller} + {f10}(%r15)",    ".cfi_restore %f10",
+        "ld %f11, {caller} + {f11}(%r15)",    ".cfi_restore %f11",
+        "ld %f12, {caller} + {f12}(%r15)",    ".cfi_restore %f12",
+        "ld %f13, {caller} + {f13}(%r15)",    ".cfi_restore %f13",
+        "ld %f14, {caller} + {f14}(%r15)",    ".cfi_restore %f14",
+        "ld %f15, {caller} + {f15}(%r15)",    ".cfi_restore %f15",
+        "lmg %r6, %r15, {caller} + {r6}(%r15)", ".cfi_adjust_cfa_offset -{caller}",
+        ".cfi_restore %r6", ".cfi_restore %r7", ".cfi_restore %r8", ".cfi_restore %r9", ".cfi_restore %r10",
+        ".cfi_restore %r11", ".cfi_restore %r12", ".cfi_restore %r13", ".cfi_restore %r14",
+        // By another register than r14: the call was made long ago, perhaps on another CPU.
+        "lgr %r1, %r14",
+        "br %r1",
+        ".cfi_endproc",
+        light = sym park_light,
+        abi = const size_of::<AbiFrame>(),
+        link = const offset_of!(Crosscall2Frame, link),
+        caller = const offset_of!(Crosscall2Frame, saved),
+        f8 = const offset_of!(CalleeSaved, f8),
+        f9 = const offset_of!(CalleeSaved, f9),
+        f10 = const offset_of!(CalleeSaved, f10),
+        f11 = const offset_of!(CalleeSaved, f11),
+        r6 = const offset_of!(CalleeSaved, r6),
+        r7 = const offset_of!(CalleeSaved, r7),
+        r8 = const offset_of!(CalleeSaved, r8),
+        r9 = const offset_of!(CalleeSaved, r9),
+        r10 = const offset_of!(CalleeSaved, r10),
+        r11 = const offset_of!(CalleeSaved, r11),
+        r12 = const offset_of!(CalleeSaved, r12),
+        r13 = const offset_of!(CalleeSaved, r13),
+        pc = const offset_of!(CalleeSaved, pc),
+        f12 = const offset_of!(CalleeSaved, f12),
+        f13 = const offset_of!(CalleeSaved, f13),
+        f14 = const offset_of!(CalleeSaved, f14),
+        f15 = const offset_of!(CalleeSaved, f15),
+    )
+}
+
+/// The switch of [`resume`]: saves what no list of clobbers may name, and returns when the g has parked or ended.
+///
+/// Both stacks have a [`SwitchFrame`] at the place where they are left, so that one description of the frame is
+/// right before SP moves and after. It is called, and `park` returns to its caller: the return predictor is right.
+///
+/// Runs on a system stack, of which it uses nothing but the save area that it is passed.
+/// Not for signal handlers.
+///
+/// # Safety
+/// As [`resume`]; not callable from Rust, since it keeps too little.
+///
+/// # Registers
+/// In: `r3` g, `r2` value. Out: `r2`. Clobbered: all but `r11`.
+#[unsafe(naked)]
+#[unsafe(link_section = "stackgate_text")]
+#[unsafe(export_name = "stackgate_resume_light")]
+pub(crate) unsafe extern "C" fn resume_light() {
+    naked_asm!(
+        ".cfi_startproc", ".cfi_val_offset %r15, -{abi}",
+        // The SwitchFrame is the frame that this is passed.
+        "stg %r14, {pc}(%r15)",               ".cfi_rel_offset %r14, {pc}",
+        "stg %r11, {r11}(%r15)",              ".cfi_rel_offset %r11, {r11}",
+
+        // The system stack is used from here on by what this g calls, and unwinders come here from its
+        // first frame.
+        g_place!("%r1", "%r5"),
+        "lg %r4, 0(%r5,%r1)",
+        "stg %r15, {g0_sp}(%r4)",
+        "lg %r14, {top}(%r3)",
+        "stg %r15, {parent} - {base}(%r14)",
+        "stg %r4, {m_out}(%r3)",
+        "stg %r3, {curg}(%r4)",
+
+        // The g's own SP, then the g. On curg, at the SwitchFrame that it has left: the rules above describe
+        // that as well, but for what it has not kept.
+        "lg %r15, {sched_sp}(%r3)",
+        ".cfi_undefined %r6", ".cfi_undefined %r7", ".cfi_undefined %r8", ".cfi_undefined %r9",
+        ".cfi_undefined %r10", ".cfi_undefined %r12", ".cfi_undefined %r13", ".cfi_undefined %f8",
+        ".cfi_undefined %f9", ".cfi_undefined %f10", ".cfi_undefined %f11", ".cfi_undefined %f12",
+        ".cfi_undefined %f13", ".cfi_undefined %f14", ".cfi_undefined %f15",
+        "stg %r3, 0(%r5,%r1)",
+        "lg %r11, {r11}(%r15)",               ".cfi_restore %r11",
+        "lg %r4, {pc}(%r15)",
+        "br %r4",
+        ".cfi_endproc",
+        abi = const size_of::<AbiFrame>(),
+        m_out = const offset_of!(G<S390x>, m_out),
+        top = const offset_of!(G<S390x>, stack) + offset_of!(Stack<S390x>, top),
+        sched_sp = const offset_of!(G<S390x>, sched.sp),
+        g0_sp = const offset_of!(M<S390x>, g0.sched.sp),
+        curg = const offset_of!(M<S390x>, curg),
+        base = const size_of::<BaseFrame>(),
+        parent = const offset_of!(BaseFrame, parent),
+        r11 = const offset_of!(SwitchFrame, r11),
+        pc = const offset_of!(SwitchFrame, pc),
+    )
+}
+
+/// The switch of [`park`]: goes on at the address in `r4` when the g is resumed, with `r11` and SP as they
+/// were.
+///
+/// Runs on a managed stack, of which it uses nothing but the save area that it is passed.
+/// Not for signal handlers.
+///
+/// # Safety
+/// As [`park`]; not callable from Rust, since it does not return to its caller.
+///
+/// # Registers
+/// In: `r2` value, `r4` where this g goes on. Out, there: `r2`. Clobbered there: all but `r11`.
+#[unsafe(naked)]
+#[unsafe(link_section = "stackgate_text")]
+#[unsafe(export_name = "stackgate_park_light")]
+pub(crate) unsafe extern "C" fn park_light() {
+    naked_asm!(
+        ".cfi_startproc", ".cfi_val_offset %r15, -{abi}",
+        // Jumped to: the call instruction would leave a return address that nobody returns to.
+        ".cfi_register %r14, %r4",
+        // The SwitchFrame is the frame that this is passed.
+        "stg %r4, {pc}(%r15)",                ".cfi_rel_offset %r14, {pc}",
+        "stg %r11, {r11}(%r15)",              ".cfi_rel_offset %r11, {r11}",
+
         g_place!("%r1", "%r5"),
         "lg %r3, 0(%r5,%r1)",
         "lg %r4, {m_out}(%r3)",
         "stg %r15, {sched_sp}(%r3)",
-        "larl %r0, stackgate_parked",
-        "stg %r0, {sched_pc}(%r3)",
 
         // g0 is current, nothing runs on this m, and this g has no m.
         "stg %r4, 0(%r5,%r1)",
@@ -820,101 +1104,87 @@ pub unsafe extern "C" fn park(value: usize /* r2 */) -> usize /* r2 */ {
         "lg %r15, {g0_sp}(%r4)",
 
         // On g0, at resume's SwitchFrame: the same layout, so the rules above describe it as well.
-        "ld %f8, {f8}(%r15)",                 ".cfi_restore %f8",
-        "ld %f9, {f9}(%r15)",                 ".cfi_restore %f9",
-        "ld %f10, {f10}(%r15)",               ".cfi_restore %f10",
-        "ld %f11, {f11}(%r15)",               ".cfi_restore %f11",
-        "ld %f12, {f12}(%r15)",               ".cfi_restore %f12",
-        "ld %f13, {f13}(%r15)",               ".cfi_restore %f13",
-        "ld %f14, {f14}(%r15)",               ".cfi_restore %f14",
-        "ld %f15, {f15}(%r15)",               ".cfi_restore %f15",
-        "lmg %r6, %r14, {r6}(%r15)",
-        ".cfi_restore %r6", ".cfi_restore %r7", ".cfi_restore %r8", ".cfi_restore %r9", ".cfi_restore %r10",
-        ".cfi_restore %r11", ".cfi_restore %r12", ".cfi_restore %r13", ".cfi_restore %r14",
+        ".cfi_undefined %r6", ".cfi_undefined %r7", ".cfi_undefined %r8", ".cfi_undefined %r9",
+        ".cfi_undefined %r10", ".cfi_undefined %r12", ".cfi_undefined %r13", ".cfi_undefined %f8",
+        ".cfi_undefined %f9", ".cfi_undefined %f10", ".cfi_undefined %f11", ".cfi_undefined %f12",
+        ".cfi_undefined %f13", ".cfi_undefined %f14", ".cfi_undefined %f15",
+        "lg %r11, {r11}(%r15)",               ".cfi_restore %r11",
+        "lg %r14, {pc}(%r15)",                ".cfi_restore %r14",
         "br %r14",
         ".cfi_endproc",
         abi = const size_of::<AbiFrame>(),
         m_out = const offset_of!(G<S390x>, m_out),
         sched_sp = const offset_of!(G<S390x>, sched.sp),
-        sched_pc = const offset_of!(G<S390x>, sched.pc),
         g0_sp = const offset_of!(M<S390x>, g0.sched.sp),
         curg = const offset_of!(M<S390x>, curg),
-        f8 = const offset_of!(CalleeSaved, f8),
-        f9 = const offset_of!(CalleeSaved, f9),
-        f10 = const offset_of!(CalleeSaved, f10),
-        f11 = const offset_of!(CalleeSaved, f11),
-        r6 = const offset_of!(CalleeSaved, r6),
-        r7 = const offset_of!(CalleeSaved, r7),
-        r8 = const offset_of!(CalleeSaved, r8),
-        r9 = const offset_of!(CalleeSaved, r9),
-        r10 = const offset_of!(CalleeSaved, r10),
-        r11 = const offset_of!(CalleeSaved, r11),
-        r12 = const offset_of!(CalleeSaved, r12),
-        r13 = const offset_of!(CalleeSaved, r13),
-        pc = const offset_of!(CalleeSaved, pc),
-        f12 = const offset_of!(CalleeSaved, f12),
-        f13 = const offset_of!(CalleeSaved, f13),
-        f14 = const offset_of!(CalleeSaved, f14),
-        f15 = const offset_of!(CalleeSaved, f15),
+        r11 = const offset_of!(SwitchFrame, r11),
+        pc = const offset_of!(SwitchFrame, pc),
     )
 }
 
-/// Where a g that `park` or `mcall` left goes on: it returns from them.
+/// The switch of [`switch_to`]: goes on at the address in `r4` when the g is resumed, with `r11` and SP as they
+/// were.
 ///
-/// Not a function: `resume` and `gogo` jump here, on the g's stack, with SP at its [`SwitchFrame`] and the
-/// word for it in `r2`.
+/// Runs on a managed stack, of which it uses nothing but the save area that it is passed.
+/// Not for signal handlers.
 ///
 /// # Safety
-/// Only the address is used.
+/// As [`switch_to`]; not callable from Rust, since it does not return to its caller.
+///
+/// # Registers
+/// In: `r3` g, `r2` value, `r4` where the current g goes on. Out, there: `r2`. Clobbered there: all but `r11`.
 #[unsafe(naked)]
 #[unsafe(link_section = "stackgate_text")]
-#[unsafe(export_name = "stackgate_park_return")]
-pub(crate) unsafe extern "C" fn park_return() {
+#[unsafe(export_name = "stackgate_switch_light")]
+pub(crate) unsafe extern "C" fn switch_light() {
     naked_asm!(
         ".cfi_startproc", ".cfi_val_offset %r15, -{abi}",
-        ".cfi_rel_offset %r6, {r6}", ".cfi_rel_offset %r7, {r7}", ".cfi_rel_offset %r8, {r8}",
-        ".cfi_rel_offset %r9, {r9}", ".cfi_rel_offset %r10, {r10}", ".cfi_rel_offset %r11, {r11}",
-        ".cfi_rel_offset %r12, {r12}", ".cfi_rel_offset %r13, {r13}", ".cfi_rel_offset %r14, {pc}",
-        ".cfi_rel_offset %f8, {f8}", ".cfi_rel_offset %f9, {f9}", ".cfi_rel_offset %f10, {f10}",
-        ".cfi_rel_offset %f11, {f11}", ".cfi_rel_offset %f12, {f12}", ".cfi_rel_offset %f13, {f13}",
-        ".cfi_rel_offset %f14, {f14}", ".cfi_rel_offset %f15, {f15}",
-        // An unwinder looks one byte before the address that `resume` jumps to.
-        "nopr",
-        ".globl stackgate_parked", ".hidden stackgate_parked",
-        "stackgate_parked:",
-        "ld %f8, {f8}(%r15)",                 ".cfi_restore %f8",
-        "ld %f9, {f9}(%r15)",                 ".cfi_restore %f9",
-        "ld %f10, {f10}(%r15)",               ".cfi_restore %f10",
-        "ld %f11, {f11}(%r15)",               ".cfi_restore %f11",
-        "ld %f12, {f12}(%r15)",               ".cfi_restore %f12",
-        "ld %f13, {f13}(%r15)",               ".cfi_restore %f13",
-        "ld %f14, {f14}(%r15)",               ".cfi_restore %f14",
-        "ld %f15, {f15}(%r15)",               ".cfi_restore %f15",
-        "lmg %r6, %r14, {r6}(%r15)",
-        ".cfi_restore %r6", ".cfi_restore %r7", ".cfi_restore %r8", ".cfi_restore %r9", ".cfi_restore %r10",
-        ".cfi_restore %r11", ".cfi_restore %r12", ".cfi_restore %r13", ".cfi_restore %r14",
-        // By another register than r14: the call was made long ago, perhaps on another CPU.
-        "lgr %r1, %r14",
-        "br %r1",
+        // Jumped to: the call instruction would leave a return address that nobody returns to.
+        ".cfi_register %r14, %r4",
+        // The SwitchFrame is the frame that this is passed.
+        "stg %r4, {pc}(%r15)",                ".cfi_rel_offset %r14, {pc}",
+        "stg %r11, {r11}(%r15)",              ".cfi_rel_offset %r11, {r11}",
+
+        g_place!("%r1", "%r5"),
+        "lg %r4, 0(%r5,%r1)",
+        "lg %r14, {m_out}(%r4)",
+        "stg %r15, {sched_sp}(%r4)",
+
+        // What unwinders follow from the other g's first frame; then g0 is current, that one is curg, and this one has
+        // no m.
+        "lg %r11, {top}(%r3)",
+        "lg %r0, {g0_sp}(%r14)",
+        "stg %r0, {parent} - {base}(%r11)",
+        "stg %r14, {m_out}(%r3)",
+        "stg %r14, 0(%r5,%r1)",
+        "stg %r3, {curg}(%r14)",
+        "mvghi {m_out}(%r4), 0",
+
+        // On the other g, at the SwitchFrame that it has left: the rules above describe that as well, but for what
+        // it has not kept. Nothing of this one is in use any more.
+        "lg %r15, {sched_sp}(%r3)",
+        ".cfi_undefined %r6", ".cfi_undefined %r7", ".cfi_undefined %r8", ".cfi_undefined %r9",
+        ".cfi_undefined %r10", ".cfi_undefined %r12", ".cfi_undefined %r13", ".cfi_undefined %f8",
+        ".cfi_undefined %f9", ".cfi_undefined %f10", ".cfi_undefined %f11", ".cfi_undefined %f12",
+        ".cfi_undefined %f13", ".cfi_undefined %f14", ".cfi_undefined %f15",
+        "stg %r3, 0(%r5,%r1)",
+        "mvghi {state}(%r4), {parked}",
+        "lg %r11, {r11}(%r15)",               ".cfi_restore %r11",
+        "lg %r4, {pc}(%r15)",
+        "br %r4",
         ".cfi_endproc",
         abi = const size_of::<AbiFrame>(),
-        f8 = const offset_of!(CalleeSaved, f8),
-        f9 = const offset_of!(CalleeSaved, f9),
-        f10 = const offset_of!(CalleeSaved, f10),
-        f11 = const offset_of!(CalleeSaved, f11),
-        r6 = const offset_of!(CalleeSaved, r6),
-        r7 = const offset_of!(CalleeSaved, r7),
-        r8 = const offset_of!(CalleeSaved, r8),
-        r9 = const offset_of!(CalleeSaved, r9),
-        r10 = const offset_of!(CalleeSaved, r10),
-        r11 = const offset_of!(CalleeSaved, r11),
-        r12 = const offset_of!(CalleeSaved, r12),
-        r13 = const offset_of!(CalleeSaved, r13),
-        pc = const offset_of!(CalleeSaved, pc),
-        f12 = const offset_of!(CalleeSaved, f12),
-        f13 = const offset_of!(CalleeSaved, f13),
-        f14 = const offset_of!(CalleeSaved, f14),
-        f15 = const offset_of!(CalleeSaved, f15),
+        m_out = const offset_of!(G<S390x>, m_out),
+        top = const offset_of!(G<S390x>, stack) + offset_of!(Stack<S390x>, top),
+        state = const offset_of!(G<S390x>, state),
+        parked = const crate::GState::Parked as usize,
+        sched_sp = const offset_of!(G<S390x>, sched.sp),
+        g0_sp = const offset_of!(M<S390x>, g0.sched.sp),
+        curg = const offset_of!(M<S390x>, curg),
+        base = const size_of::<BaseFrame>(),
+        parent = const offset_of!(BaseFrame, parent),
+        r11 = const offset_of!(SwitchFrame, r11),
+        pc = const offset_of!(SwitchFrame, pc),
     )
 }
 
@@ -931,12 +1201,12 @@ pub(crate) unsafe extern "C" fn park_return() {
 pub unsafe extern "C" fn g_start() {
     naked_asm!(
         ".cfi_startproc", ".cfi_val_offset %r15, -{abi}",
-        ".cfi_rel_offset %r6, {r6}", ".cfi_rel_offset %r7, {r7}", ".cfi_rel_offset %r8, {r8}",
-        ".cfi_rel_offset %r9, {r9}", ".cfi_rel_offset %r10, {r10}", ".cfi_rel_offset %r11, {r11}",
-        ".cfi_rel_offset %r12, {r12}", ".cfi_rel_offset %r13, {r13}", ".cfi_rel_offset %r14, {pc}",
-        ".cfi_rel_offset %f8, {f8}", ".cfi_rel_offset %f9, {f9}", ".cfi_rel_offset %f10, {f10}",
-        ".cfi_rel_offset %f11, {f11}", ".cfi_rel_offset %f12, {f12}", ".cfi_rel_offset %f13, {f13}",
-        ".cfi_rel_offset %f14, {f14}", ".cfi_rel_offset %f15, {f15}",
+        ".cfi_rel_offset %r11, {r11}", ".cfi_rel_offset %r14, {pc}",
+        // Not kept: the resume that runs this has lost them.
+        ".cfi_undefined %r6", ".cfi_undefined %r7", ".cfi_undefined %r8", ".cfi_undefined %r9",
+        ".cfi_undefined %r10", ".cfi_undefined %r12", ".cfi_undefined %r13", ".cfi_undefined %f8",
+        ".cfi_undefined %f9", ".cfi_undefined %f10", ".cfi_undefined %f11", ".cfi_undefined %f12",
+        ".cfi_undefined %f13", ".cfi_undefined %f14", ".cfi_undefined %f15",
         ".cfi_escape {cfa_is}, {cfa_len}, {breg_r15}, {parent_lo}, {parent_hi}, {deref}, {plus}, {abi_lo}, {abi_hi}",
         // An unwinder looks one byte before the address that `resume` jumps to.
         "nopr",
@@ -955,17 +1225,8 @@ pub unsafe extern "C" fn g_start() {
         "mvghi {m_out}(%r3), 0",
         // Where `resume` stands, whatever C has left of callbacks by longjmp.
         "lg %r15, {parent}(%r15)",         ".cfi_def_cfa %r15, {abi}",
-        "ld %f8, {f8}(%r15)",                 ".cfi_restore %f8",
-        "ld %f9, {f9}(%r15)",                 ".cfi_restore %f9",
-        "ld %f10, {f10}(%r15)",               ".cfi_restore %f10",
-        "ld %f11, {f11}(%r15)",               ".cfi_restore %f11",
-        "ld %f12, {f12}(%r15)",               ".cfi_restore %f12",
-        "ld %f13, {f13}(%r15)",               ".cfi_restore %f13",
-        "ld %f14, {f14}(%r15)",               ".cfi_restore %f14",
-        "ld %f15, {f15}(%r15)",               ".cfi_restore %f15",
-        "lmg %r6, %r14, {r6}(%r15)",
-        ".cfi_restore %r6", ".cfi_restore %r7", ".cfi_restore %r8", ".cfi_restore %r9", ".cfi_restore %r10",
-        ".cfi_restore %r11", ".cfi_restore %r12", ".cfi_restore %r13", ".cfi_restore %r14",
+        "lg %r11, {r11}(%r15)",               ".cfi_restore %r11",
+        "lg %r14, {pc}(%r15)",                ".cfi_restore %r14",
         "br %r14",
         ".cfi_endproc",
         abi = const size_of::<AbiFrame>(),
@@ -975,23 +1236,8 @@ pub unsafe extern "C" fn g_start() {
         finished = const crate::GState::Finished as usize,
         parent = const offset_of!(BaseFrame, parent),
         curg = const offset_of!(M<S390x>, curg),
-        f8 = const offset_of!(CalleeSaved, f8),
-        f9 = const offset_of!(CalleeSaved, f9),
-        f10 = const offset_of!(CalleeSaved, f10),
-        f11 = const offset_of!(CalleeSaved, f11),
-        r6 = const offset_of!(CalleeSaved, r6),
-        r7 = const offset_of!(CalleeSaved, r7),
-        r8 = const offset_of!(CalleeSaved, r8),
-        r9 = const offset_of!(CalleeSaved, r9),
-        r10 = const offset_of!(CalleeSaved, r10),
-        r11 = const offset_of!(CalleeSaved, r11),
-        r12 = const offset_of!(CalleeSaved, r12),
-        r13 = const offset_of!(CalleeSaved, r13),
-        pc = const offset_of!(CalleeSaved, pc),
-        f12 = const offset_of!(CalleeSaved, f12),
-        f13 = const offset_of!(CalleeSaved, f13),
-        f14 = const offset_of!(CalleeSaved, f14),
-        f15 = const offset_of!(CalleeSaved, f15),
+        r11 = const offset_of!(SwitchFrame, r11),
+        pc = const offset_of!(SwitchFrame, pc),
         cfa_is = const DW_CFA_DEF_CFA_EXPRESSION, cfa_len = const CFA_DEREF_LEN,
         deref = const DW_OP_DEREF, plus = const DW_OP_PLUS_UCONST, breg_r15 = const breg(R15.dwarf),
         parent_lo = const leb_lo(offset_of!(BaseFrame, parent) as i64),

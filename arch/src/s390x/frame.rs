@@ -71,11 +71,9 @@ crate::registers! {
 crate::frames! {
     /// Where a g that is not running resumes.
     Memory frame Gobuf {
-        /// Stack pointer: the address of a `SwitchFrame`, or of a `BaseFrame` when the g has not run yet. It
-        /// is the frame record as well.
+        /// Stack pointer: the address of a `SwitchFrame`; of a g0 in a callback, of a `CallbackFrame`. It is the
+        /// frame record as well.
         sp: W64, [R15] "`g_init`, `park`, `mcall`, `resume`, `cgocallback`" => "`resume`, `gogo`, crossings, tracebacks";
-        /// Where to jump to.
-        pc: W64, [PSWA] "`g_init`, `park`, `mcall`" => "`resume`, `gogo`";
     }
 
     /// How every frame begins: what a caller passes at SP to the function that it calls. The slots of the
@@ -172,11 +170,23 @@ crate::frames! {
         f15: W64, [F15] "who saves" => "the same, at its end";
     }
 
-    /// What a stack that is left holds at its lower end: of a parked g, and of the m whose `resume` runs a g.
-    /// It is the frame that the caller of `resume`, `park` or `mcall` passed.
+    /// What a stack that is left holds at its lower end: of a parked g, and of the m whose `resume` runs a g. It
+    /// is the frame that the caller of the switch passed, and has what the compiler cannot be told to keep by
+    /// itself; `stackgate_resume`, `stackgate_park` and `mcall` pass a `Crosscall2Frame`. Of a g that has not run
+    /// yet it is its `BaseFrame`.
     Either frame SwitchFrame {
-        /// The registers of that caller, and the return address.
-        saved: CalleeSaved, "`resume`, `park`, `mcall`" => "the switch back; tracebacks";
+        /// The caller's own back chain: not written, and whatever the caller left there.
+        link: W64, [R15] "`g_init`, the caller" => "tracebacks";
+        /// In no use.
+        _save: [W64; 10], "nobody" => "nobody";
+        /// Perhaps a frame pointer.
+        r11: W64, [R11] "`g_init`, `resume`, `park`, `switch_to`, `mcall`, `stack_moved`" => "the switch back; tracebacks";
+        /// In no use.
+        _save_middle: [W64; 2], "nobody" => "nobody";
+        /// Where `resume` was called, or `park` and `mcall` go on: for a g that has not run yet, its beginning.
+        pc: W64, [R14] "`g_init`, `resume`, `park`, `switch_to`, `mcall`" => "the switch back; tracebacks";
+        /// In no use.
+        _save_upper: [W64; 5], "nobody" => "nobody";
     }
 
     /// The upper end of a managed stack: the frame that the task's first function is passed.
@@ -289,9 +299,23 @@ impl AsmcgocallFrame {
     }
 }
 
-/// The `Gobuf` of a g that begins, or goes on, at `pc` with SP at `sp`.
-pub fn gobuf(sp: usize, pc: usize) -> Gobuf {
-    Gobuf { sp: W64::of(sp as u64), pc: W64::of(pc as u64) }
+/// The `Gobuf` of a g whose `SwitchFrame` is at `sp`.
+pub fn gobuf(sp: usize) -> Gobuf {
+    Gobuf { sp: W64::of(sp as u64) }
+}
+
+/// How far below its `BaseFrame` the `SwitchFrame` of a g that has not run yet lies: it is the save area there.
+pub const BEGIN_BELOW_BASE: usize = 0;
+
+/// Puts a `SwitchFrame` below `base`, from which a g begins at `pc`: its `Gobuf`.
+///
+/// # Safety
+/// `base` is the `BaseFrame` of a stack that nobody runs on.
+pub unsafe fn begin_below(base: *mut BaseFrame, pc: usize) -> Gobuf {
+    let at = base.wrapping_byte_sub(BEGIN_BELOW_BASE).cast::<SwitchFrame>();
+    // SAFETY: by the caller.
+    unsafe { at.write(SwitchFrame { pc: W64::of(pc as u64), ..SwitchFrame::default() }) };
+    gobuf(at.addr())
 }
 
 /// Every structure and frame, in the order in which they are documented.
@@ -331,7 +355,7 @@ macro_rules! abi_slots {
 }
 abi_slots! {
     CalleeSaved: link = link, r6 = r6, r7 = r7, r8 = r8, r9 = r9, r10 = r10, r11 = r11, r12 = r12, r13 = r13, pc = pc, sp = sp;
-    SwitchFrame: link = saved;
+    SwitchFrame: link = link, r11 = r11, pc = pc;
     BaseFrame: link = link, pc = pc;
     AsmcgocallFrame: link = sp;
     CatchFrame: link = link;

@@ -139,7 +139,7 @@ fn in_task(entry: crate::EntryFn, word: usize) -> usize {
     // SAFETY: the stack's upper end; the m and the g outlive the run.
     unsafe {
         base.write(BaseFrame { entry: W64::of(entry as *const () as u64), ..BaseFrame::default() });
-        g.sched = gobuf(base.addr(), (&raw const g_begin).addr());
+        g.sched = begin_below(base, (&raw const g_begin).addr());
         setg((&raw mut *m).cast());
         let mut out = resume(&raw mut *g, word);
         while out == PARKED {
@@ -178,7 +178,7 @@ fn a_parked_caller_is_found() {
 /// `frame` is the one that `sched.sp` of such a g designates: its address counts.
 unsafe fn start_of_switch(frame: *const SwitchFrame) -> Start {
     // SAFETY: by the caller.
-    let pc = unsafe { (*frame).saved.pc.get() } as usize;
+    let pc = unsafe { (*frame).pc.get() } as usize;
     Start { pc, sp: frame.addr(), record: frame.addr() }
 }
 

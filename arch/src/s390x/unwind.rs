@@ -43,9 +43,9 @@ pub const EXIDX: bool = false;
 /// r14's: where a signal interrupted, both have a value, and in a function that has not saved r14 the rules
 /// need it.
 pub const RA: usize = PSWA.dwarf as usize;
-/// Where `park`, `mcall` and `g_start`, in this order, keep the g that they leave from the moment when it is no
+/// Where `park`, `mcall`, `g_start` and `switch_to`, in this order, keep the g that they leave from the moment when it is no
 /// longer curg until SP has left its stack.
-pub const LEFT_IN: [Register; 3] = [R3, R3, R3];
+pub const LEFT_IN: [Register; 4] = [R3, R3, R3, R4];
 /// Where `throw_to` keeps its catch from the moment when `g0.sched.sp` is back until SP is there.
 pub const CATCH_IN: Register = R2;
 /// Where `sigtramp` has the `ucontext_t` that it was called with.

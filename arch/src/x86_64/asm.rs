@@ -525,7 +525,7 @@ pub unsafe extern "C" fn systemstack(func: SystemFn /* rdi */, arg: *mut c_void 
 ///
 /// `fn` ends by `gogo`, on this g or another. What runs when this g is resumed is the return from `mcall`.
 ///
-/// Runs on a managed stack, of which it uses 64 bytes.
+/// Runs on a managed stack, of which it uses 88 bytes.
 /// Not for signal handlers.
 ///
 /// # Safety
@@ -541,7 +541,7 @@ pub unsafe extern "C" fn mcall(func: McallFn /* rdi */) {
     naked_asm!(
         ".cfi_startproc",
         landing_pad!(),
-        // The SwitchFrame, whose last word the call instruction has written.
+        // The Crosscall2Frame, whose last word the call instruction has written.
         "sub rsp, {pc}",                       ".cfi_adjust_cfa_offset {pc}",
         "mov [rsp + {rbx}], rbx",              ".cfi_rel_offset rbx, {rbx}",
         "mov [rsp + {r12}], r12",              ".cfi_rel_offset r12, {r12}",
@@ -551,41 +551,87 @@ pub unsafe extern "C" fn mcall(func: McallFn /* rdi */) {
         "mov [rsp + {rbp}], rbp",              ".cfi_rel_offset rbp, {rbp}",
         "lea rbp, [rsp + {rbp}]",
 
-        // Where park's return is, is mcall's.
+        "lea rcx, [rip + 2f]",
+        "jmp {light}",
+
+        // On curg, which goes on.
+        "2:",
+        landing_pad!(),
+        "mov rbx, [rsp + {rbx}]",              ".cfi_restore rbx",
+        "mov r12, [rsp + {r12}]",              ".cfi_restore r12",
+        "mov r13, [rsp + {r13}]",              ".cfi_restore r13",
+        "mov r14, [rsp + {r14}]",              ".cfi_restore r14",
+        "mov r15, [rsp + {r15}]",              ".cfi_restore r15",
+        "mov rbp, [rsp + {rbp}]",              ".cfi_restore rbp",
+        "add rsp, {pc}",                       ".cfi_adjust_cfa_offset -{pc}",
+        // Jump and not `ret`: the call was made long ago, perhaps on another CPU.
+        "pop rcx",                             ".cfi_adjust_cfa_offset -8", ".cfi_register rip, rcx",
+        "jmp rcx",
+        ".cfi_endproc",
+        light = sym mcall_light,
+        rbx = const offset_of!(Crosscall2Frame, saved.rbx),
+        r12 = const offset_of!(Crosscall2Frame, saved.r12),
+        r13 = const offset_of!(Crosscall2Frame, saved.r13),
+        r14 = const offset_of!(Crosscall2Frame, saved.r14),
+        r15 = const offset_of!(Crosscall2Frame, saved.r15),
+        rbp = const offset_of!(Crosscall2Frame, saved.rbp),
+        pc = const offset_of!(Crosscall2Frame, pc),
+    )
+}
+
+/// The switch of [`mcall`], for code that has saved its callee-saved registers: it goes on at the address in
+/// `rcx`, with `rbx`, `rbp` and SP as they were.
+///
+/// Runs on a managed stack, of which it uses 32 bytes.
+/// Not for signal handlers.
+///
+/// # Safety
+/// As [`mcall`]; not callable from Rust, since it does not return to its caller.
+///
+/// # Registers
+/// In: `rdi` fn, `rcx` where this g goes on. Clobbered there: all but `rbx` and `rbp`. At `fn`'s entry: `rdi` g.
+#[unsafe(naked)]
+#[unsafe(link_section = "stackgate_text")]
+#[unsafe(export_name = "stackgate_mcall_light")]
+pub(crate) unsafe extern "C" fn mcall_light() {
+    naked_asm!(
+        ".cfi_startproc",
+        // Jumped to: the call instruction would leave a return address that nobody returns to.
+        ".cfi_def_cfa rsp, 0", ".cfi_register rip, rcx",
+        // The SwitchFrame.
+        "sub rsp, {size}",                     ".cfi_adjust_cfa_offset {size}",
+        "mov [rsp + {pc}], rcx",               ".cfi_rel_offset rip, {pc}",
+        "mov [rsp + {rbx}], rbx",              ".cfi_rel_offset rbx, {rbx}",
+        "mov [rsp + {rbp}], rbp",              ".cfi_rel_offset rbp, {rbp}",
+
         g_place!("r10"),
-        concat!("mov rax, ", current_g!("r10")),
-        "mov rcx, [rax + {m_out}]",
-        "mov [rax + {sched_sp}], rsp",
-        "lea rdx, [rip + stackgate_parked]",
-        "mov [rax + {sched_pc}], rdx",
-        "mov [rax + {sched_bp}], rbp",
+        concat!("mov rdx, ", current_g!("r10")),
+        "mov rsi, [rdx + {m_out}]",
+        "mov [rdx + {sched_sp}], rsp",
 
         // g0 is current, nothing runs on this m, and this g has no m.
-        concat!("mov ", current_g!("r10"), ", rcx"),
-        "mov qword ptr [rcx + {curg}], 0",
-        "mov qword ptr [rax + {m_out}], 0",
-        "mov rsp, [rcx + {g0_sp}]",
-        // On g0, at the SwitchFrame of the last `resume`: the same layout, so that nothing changes for who
-        // unwinds. The frame records begin anew: the g may run on another thread in a moment.
+        concat!("mov ", current_g!("r10"), ", rsi"),
+        "mov qword ptr [rsi + {curg}], 0",
+        "mov qword ptr [rdx + {m_out}], 0",
+        "mov rsp, [rsi + {g0_sp}]",
+        // On g0, at the SwitchFrame of the last `resume`: the same layout, so that for who unwinds only the
+        // registers are lost that `resume` does not keep either. The frame records begin anew: the g may run on
+        // another thread in a moment.
+        ".cfi_undefined r12", ".cfi_undefined r13", ".cfi_undefined r14", ".cfi_undefined r15",
         "lea rbp, [rsp + {rbp}]",
-        "mov rdx, rdi",
-        "mov rdi, rax",
-        "call rdx",
+        "mov rax, rdi",
+        "mov rdi, rdx",
+        "call rax",
         "ud2",
         ".cfi_endproc",
         m_out = const offset_of!(G<X86_64>, m_out),
         sched_sp = const offset_of!(G<X86_64>, sched.sp),
-        sched_pc = const offset_of!(G<X86_64>, sched.pc),
-        sched_bp = const offset_of!(G<X86_64>, sched.bp),
         g0_sp = const offset_of!(M<X86_64>, g0.sched.sp),
         curg = const offset_of!(M<X86_64>, curg),
-        rbx = const offset_of!(SwitchFrame, saved.rbx),
-        r12 = const offset_of!(SwitchFrame, saved.r12),
-        r13 = const offset_of!(SwitchFrame, saved.r13),
-        r14 = const offset_of!(SwitchFrame, saved.r14),
-        r15 = const offset_of!(SwitchFrame, saved.r15),
-        rbp = const offset_of!(SwitchFrame, saved.rbp),
+        rbx = const offset_of!(SwitchFrame, rbx),
+        rbp = const offset_of!(SwitchFrame, rbp),
         pc = const offset_of!(SwitchFrame, pc),
+        size = const size_of::<SwitchFrame>(),
     )
 }
 
@@ -619,110 +665,141 @@ pub unsafe extern "C" fn gogo(g: *mut G<X86_64> /* rdi */, value: usize /* rsi *
         "mov [rcx + {curg}], rdi",
 
         "mov rax, rsi",
-        "mov rdx, [rdi + {sched_pc}]",
-        // rbp after SP: the CFA of the caller on the system stack may be counted from it.
-        "mov rsp, [rdi + {sched_sp}]",         ".cfi_def_cfa rsp, 0", ".cfi_register rip, rdx",
-        "mov rbp, [rdi + {sched_bp}]",
+        // On curg, at the SwitchFrame that it has left. rbp after SP: the CFA of the caller on the system stack may
+        // be counted from it.
+        "mov rsp, [rdi + {sched_sp}]",         ".cfi_def_cfa rsp, {size}",
+        ".cfi_rel_offset rip, {pc}", ".cfi_rel_offset rbx, {rbx}", ".cfi_rel_offset rbp, {rbp}",
+        ".cfi_undefined r12", ".cfi_undefined r13", ".cfi_undefined r14", ".cfi_undefined r15",
         concat!("mov ", current_g!("r10"), ", rdi"),
-        "jmp rdx",
+        "mov rbx, [rsp + {rbx}]",              ".cfi_restore rbx",
+        "mov rbp, [rsp + {rbp}]",              ".cfi_restore rbp",
+        "mov rcx, [rsp + {pc}]",               ".cfi_register rip, rcx",
+        "add rsp, {size}",                     ".cfi_adjust_cfa_offset -{size}",
+        "jmp rcx",
         ".cfi_endproc",
         m_out = const offset_of!(G<X86_64>, m_out),
         top = const offset_of!(G<X86_64>, stack) + offset_of!(Stack<X86_64>, top),
         sched_sp = const offset_of!(G<X86_64>, sched.sp),
-        sched_pc = const offset_of!(G<X86_64>, sched.pc),
-        sched_bp = const offset_of!(G<X86_64>, sched.bp),
         g0_sp = const offset_of!(M<X86_64>, g0.sched.sp),
         curg = const offset_of!(M<X86_64>, curg),
         base = const size_of::<BaseFrame>(),
         parent = const offset_of!(BaseFrame, parent),
+        rbx = const offset_of!(SwitchFrame, rbx),
+        rbp = const offset_of!(SwitchFrame, rbp),
+        pc = const offset_of!(SwitchFrame, pc),
+        size = const size_of::<SwitchFrame>(),
     )
 }
 
 /// Runs a parked g on this m until it parks or its function returns. In: the word that its `park` returns;
-/// out: the word that it parks with.
+/// out: the word that it parks with, and the g that has come back: another one where this one has switched to it.
 ///
-/// Runs on a system stack, of which it uses 64 bytes. Go: `execute` and the end of `mcall`, in one.
+/// Inlined where it is used: the compiler keeps what it needs of the callee-saved registers, and only those that
+/// it reserves for itself are saved here. [`resume_full`] is for callers who cannot say so.
+///
+/// Runs on a system stack, of which it uses 32 bytes. Go: `execute` and the end of `mcall`, in one.
 /// Not for signal handlers.
 ///
 /// # Safety
 /// The current g is a g0 whose m runs nothing. `g` is parked, and no other thread runs it.
+#[inline(always)]
+pub unsafe fn resume(g: *mut G<X86_64>, value: usize) -> (usize, *mut G<X86_64>) {
+    let (out, left);
+    // SAFETY: by the caller; what is lost is named. The stack below SP is free for a call.
+    unsafe {
+        asm!(
+            "call {light}",
+            light = sym resume_light,
+            inlateout("rdi") g => _,
+            lateout("rdx") left,
+            inlateout("rax") value => out,
+            lateout("r12") _, lateout("r13") _, lateout("r14") _, lateout("r15") _,
+            clobber_abi("C"),
+        );
+    }
+    (out, left)
+}
+
+/// Parks the current g: the `resume` that runs it returns `value`. Returns what the next `resume` of this g
+/// passes, perhaps on another thread.
+///
+/// Inlined as [`resume`] is; [`park_full`] is for callers who cannot say what is lost.
+///
+/// Runs on a managed stack, of which it uses 32 bytes. Go: `gopark`.
+/// Not for signal handlers.
+///
+/// # Safety
+/// The current g is one that `resume` or `gogo` runs, and is not below C frames of this m.
+#[inline(always)]
+pub unsafe fn park(value: usize) -> usize {
+    let out;
+    // SAFETY: as above. It goes on behind the jump.
+    unsafe {
+        asm!(
+            "lea rcx, [rip + 2f]",
+            "jmp {light}",
+            "2:",
+            landing_pad!(),
+            light = sym park_light,
+            inlateout("rax") value => out,
+            lateout("r12") _, lateout("r13") _, lateout("r14") _, lateout("r15") _,
+            clobber_abi("C"),
+        );
+    }
+    out
+}
+
+/// Parks the current g and runs another on the same m, without going by its system stack: the `resume` that ran this
+/// one runs that one now, and is who it comes back to. Returns what the next `resume` of this g, or the next switch to
+/// it, passes, perhaps on another thread.
+///
+/// What is left is marked as parked as soon as nothing of it is in use any more.
+///
+/// Inlined as [`resume`] is.
+///
+/// Runs on a managed stack, of which it uses 32 bytes.
+/// Not for signal handlers.
+///
+/// # Safety
+/// As [`park`]. `g` is parked, is not the current one, and no other thread runs it.
+#[inline(always)]
+pub unsafe fn switch_to(g: *mut G<X86_64>, value: usize) -> usize {
+    let out;
+    // SAFETY: as above. It goes on behind the jump.
+    unsafe {
+        asm!(
+            "lea rcx, [rip + 2f]",
+            "jmp {light}",
+            "2:",
+            landing_pad!(),
+            light = sym switch_light,
+            inlateout("rdi") g => _,
+            inlateout("rax") value => out,
+            lateout("r12") _, lateout("r13") _, lateout("r14") _, lateout("r15") _,
+            clobber_abi("C"),
+        );
+    }
+    out
+}
+
+/// [`resume`] as a function: what C calls.
+///
+/// Runs on a system stack, of which it uses 96 bytes.
+/// Not for signal handlers.
+///
+/// # Safety
+/// As [`resume`].
 ///
 /// # Registers
 /// In: `rdi` g, `rsi` value. Out: `rax`. Clobbered: what a C call clobbers.
 #[unsafe(naked)]
 #[unsafe(link_section = "stackgate_text")]
 #[unsafe(export_name = "stackgate_resume")]
-pub unsafe extern "C" fn resume(g: *mut G<X86_64> /* rdi */, value: usize /* rsi */) -> usize /* rax */ {
+pub unsafe extern "C" fn resume_full(g: *mut G<X86_64> /* rdi */, value: usize /* rsi */) -> usize /* rax */ {
     naked_asm!(
         ".cfi_startproc",
         landing_pad!(),
-        // The SwitchFrame, whose last word the call instruction has written.
-        "sub rsp, {pc}",                       ".cfi_adjust_cfa_offset {pc}",
-        "mov [rsp + {rbx}], rbx",              ".cfi_rel_offset rbx, {rbx}",
-        "mov [rsp + {r12}], r12",              ".cfi_rel_offset r12, {r12}",
-        "mov [rsp + {r13}], r13",              ".cfi_rel_offset r13, {r13}",
-        "mov [rsp + {r14}], r14",              ".cfi_rel_offset r14, {r14}",
-        "mov [rsp + {r15}], r15",              ".cfi_rel_offset r15, {r15}",
-        "mov [rsp + {rbp}], rbp",              ".cfi_rel_offset rbp, {rbp}",
-
-        // The system stack is used from here on by what this g calls, and unwinders come here from its
-        // first frame.
-        g_place!("r10"),
-        concat!("mov rcx, ", current_g!("r10")),
-        "mov [rcx + {g0_sp}], rsp",
-        "mov rdx, [rdi + {top}]",
-        "mov [rdx - {base} + {parent}], rsp",
-        "mov [rdi + {m_out}], rcx",
-        "mov [rcx + {curg}], rdi",
-
-        // The g's own SP last; it is as if the jump had been made already.
-        "mov rax, rsi",
-        "mov rdx, [rdi + {sched_pc}]",
-        "mov rbp, [rdi + {sched_bp}]",
-        "mov rsp, [rdi + {sched_sp}]",
-        ".cfi_def_cfa rsp, 0", ".cfi_register rip, rdx", ".cfi_same_value rbp", ".cfi_same_value rbx",
-        ".cfi_same_value r12", ".cfi_same_value r13", ".cfi_same_value r14", ".cfi_same_value r15",
-        concat!("mov ", current_g!("r10"), ", rdi"),
-        "jmp rdx",
-        ".cfi_endproc",
-        m_out = const offset_of!(G<X86_64>, m_out),
-        top = const offset_of!(G<X86_64>, stack) + offset_of!(Stack<X86_64>, top),
-        sched_sp = const offset_of!(G<X86_64>, sched.sp),
-        sched_pc = const offset_of!(G<X86_64>, sched.pc),
-        sched_bp = const offset_of!(G<X86_64>, sched.bp),
-        g0_sp = const offset_of!(M<X86_64>, g0.sched.sp),
-        curg = const offset_of!(M<X86_64>, curg),
-        base = const size_of::<BaseFrame>(),
-        parent = const offset_of!(BaseFrame, parent),
-        rbx = const offset_of!(SwitchFrame, saved.rbx),
-        r12 = const offset_of!(SwitchFrame, saved.r12),
-        r13 = const offset_of!(SwitchFrame, saved.r13),
-        r14 = const offset_of!(SwitchFrame, saved.r14),
-        r15 = const offset_of!(SwitchFrame, saved.r15),
-        rbp = const offset_of!(SwitchFrame, saved.rbp),
-        pc = const offset_of!(SwitchFrame, pc),
-    )
-}
-
-/// Parks the current g: the `resume` that runs it returns `value`. Returns what the next `resume` of this g
-/// passes, perhaps on another thread.
-///
-/// Runs on a managed stack, of which it uses 64 bytes. Go: `gopark`.
-/// Not for signal handlers.
-///
-/// # Safety
-/// The current g is one that `resume` or `gogo` runs, and is not below C frames of this m.
-///
-/// # Registers
-/// In: `rdi` value. Out: `rax`. Clobbered: what a C call clobbers.
-#[unsafe(naked)]
-#[unsafe(link_section = "stackgate_text")]
-#[unsafe(export_name = "stackgate_park")]
-pub unsafe extern "C" fn park(value: usize /* rdi */) -> usize /* rax */ {
-    naked_asm!(
-        ".cfi_startproc",
-        landing_pad!(),
-        // The SwitchFrame, whose last word the call instruction has written.
+        // The Crosscall2Frame, whose last word the call instruction has written.
         "sub rsp, {pc}",                       ".cfi_adjust_cfa_offset {pc}",
         "mov [rsp + {rbx}], rbx",              ".cfi_rel_offset rbx, {rbx}",
         "mov [rsp + {r12}], r12",              ".cfi_rel_offset r12, {r12}",
@@ -732,22 +809,9 @@ pub unsafe extern "C" fn park(value: usize /* rdi */) -> usize /* rax */ {
         "mov [rsp + {rbp}], rbp",              ".cfi_rel_offset rbp, {rbp}",
         "lea rbp, [rsp + {rbp}]",
 
-        g_place!("r10"),
-        concat!("mov rax, ", current_g!("r10")),
-        "mov rcx, [rax + {m_out}]",
-        "mov [rax + {sched_sp}], rsp",
-        "lea rdx, [rip + stackgate_parked]",
-        "mov [rax + {sched_pc}], rdx",
-        "mov [rax + {sched_bp}], rbp",
+        "mov rax, rsi",
+        "call {light}",
 
-        // g0 is current, nothing runs on this m, and this g has no m.
-        concat!("mov ", current_g!("r10"), ", rcx"),
-        "mov qword ptr [rcx + {curg}], 0",
-        "mov qword ptr [rax + {m_out}], 0",
-        "mov rsp, [rcx + {g0_sp}]",
-
-        // On g0, in resume's SwitchFrame: the same layout, so the rules above describe it as well.
-        "mov rax, rdi",
         "mov rbx, [rsp + {rbx}]",              ".cfi_restore rbx",
         "mov r12, [rsp + {r12}]",              ".cfi_restore r12",
         "mov r13, [rsp + {r13}]",              ".cfi_restore r13",
@@ -757,42 +821,50 @@ pub unsafe extern "C" fn park(value: usize /* rdi */) -> usize /* rax */ {
         "add rsp, {pc}",                       ".cfi_adjust_cfa_offset -{pc}",
         "ret",
         ".cfi_endproc",
-        m_out = const offset_of!(G<X86_64>, m_out),
-        sched_sp = const offset_of!(G<X86_64>, sched.sp),
-        sched_pc = const offset_of!(G<X86_64>, sched.pc),
-        sched_bp = const offset_of!(G<X86_64>, sched.bp),
-        g0_sp = const offset_of!(M<X86_64>, g0.sched.sp),
-        curg = const offset_of!(M<X86_64>, curg),
-        rbx = const offset_of!(SwitchFrame, saved.rbx),
-        r12 = const offset_of!(SwitchFrame, saved.r12),
-        r13 = const offset_of!(SwitchFrame, saved.r13),
-        r14 = const offset_of!(SwitchFrame, saved.r14),
-        r15 = const offset_of!(SwitchFrame, saved.r15),
-        rbp = const offset_of!(SwitchFrame, saved.rbp),
-        pc = const offset_of!(SwitchFrame, pc),
+        light = sym resume_light,
+        rbx = const offset_of!(Crosscall2Frame, saved.rbx),
+        r12 = const offset_of!(Crosscall2Frame, saved.r12),
+        r13 = const offset_of!(Crosscall2Frame, saved.r13),
+        r14 = const offset_of!(Crosscall2Frame, saved.r14),
+        r15 = const offset_of!(Crosscall2Frame, saved.r15),
+        rbp = const offset_of!(Crosscall2Frame, saved.rbp),
+        pc = const offset_of!(Crosscall2Frame, pc),
     )
 }
 
-/// Where a g that `park` or `mcall` left goes on: it returns from them.
+/// [`park`] as a function: what C calls.
 ///
-/// Not a function: `resume` and `gogo` jump here, on the g's stack, with SP at its [`SwitchFrame`] and the
-/// word for it in `rax`.
+/// Runs on a managed stack, of which it uses 88 bytes.
+/// Not for signal handlers.
 ///
 /// # Safety
-/// Only the address is used.
+/// As [`park`].
+///
+/// # Registers
+/// In: `rdi` value. Out: `rax`. Clobbered: what a C call clobbers.
 #[unsafe(naked)]
 #[unsafe(link_section = "stackgate_text")]
-#[unsafe(export_name = "stackgate_park_return")]
-pub(crate) unsafe extern "C" fn park_return() {
+#[unsafe(export_name = "stackgate_park")]
+pub unsafe extern "C" fn park_full(value: usize /* rdi */) -> usize /* rax */ {
     naked_asm!(
         ".cfi_startproc",
-        ".cfi_def_cfa rsp, {size}",
-        ".cfi_rel_offset rbx, {rbx}", ".cfi_rel_offset r12, {r12}", ".cfi_rel_offset r13, {r13}",
-        ".cfi_rel_offset r14, {r14}", ".cfi_rel_offset r15, {r15}", ".cfi_rel_offset rbp, {rbp}",
-        // An unwinder looks one byte before the address that `resume` jumps to.
-        "nop",
-        ".globl stackgate_parked", ".hidden stackgate_parked",
-        "stackgate_parked:",
+        landing_pad!(),
+        // The Crosscall2Frame, whose last word the call instruction has written.
+        "sub rsp, {pc}",                       ".cfi_adjust_cfa_offset {pc}",
+        "mov [rsp + {rbx}], rbx",              ".cfi_rel_offset rbx, {rbx}",
+        "mov [rsp + {r12}], r12",              ".cfi_rel_offset r12, {r12}",
+        "mov [rsp + {r13}], r13",              ".cfi_rel_offset r13, {r13}",
+        "mov [rsp + {r14}], r14",              ".cfi_rel_offset r14, {r14}",
+        "mov [rsp + {r15}], r15",              ".cfi_rel_offset r15, {r15}",
+        "mov [rsp + {rbp}], rbp",              ".cfi_rel_offset rbp, {rbp}",
+        "lea rbp, [rsp + {rbp}]",
+
+        "mov rax, rdi",
+        "lea rcx, [rip + 2f]",
+        "jmp {light}",
+
+        // On curg, which goes on; rax is the word for it.
+        "2:",
         landing_pad!(),
         "mov rbx, [rsp + {rbx}]",              ".cfi_restore rbx",
         "mov r12, [rsp + {r12}]",              ".cfi_restore r12",
@@ -805,12 +877,193 @@ pub(crate) unsafe extern "C" fn park_return() {
         "pop rcx",                             ".cfi_adjust_cfa_offset -8", ".cfi_register rip, rcx",
         "jmp rcx",
         ".cfi_endproc",
-        rbx = const offset_of!(SwitchFrame, saved.rbx),
-        r12 = const offset_of!(SwitchFrame, saved.r12),
-        r13 = const offset_of!(SwitchFrame, saved.r13),
-        r14 = const offset_of!(SwitchFrame, saved.r14),
-        r15 = const offset_of!(SwitchFrame, saved.r15),
-        rbp = const offset_of!(SwitchFrame, saved.rbp),
+        light = sym park_light,
+        rbx = const offset_of!(Crosscall2Frame, saved.rbx),
+        r12 = const offset_of!(Crosscall2Frame, saved.r12),
+        r13 = const offset_of!(Crosscall2Frame, saved.r13),
+        r14 = const offset_of!(Crosscall2Frame, saved.r14),
+        r15 = const offset_of!(Crosscall2Frame, saved.r15),
+        rbp = const offset_of!(Crosscall2Frame, saved.rbp),
+        pc = const offset_of!(Crosscall2Frame, pc),
+    )
+}
+
+/// The switch of [`resume`]: saves what no list of clobbers may name, and returns when the g has parked or ended.
+///
+/// Both stacks have a [`SwitchFrame`] at the place where they are left, so that one description of the frame is
+/// right before SP moves and after. It is called, and `park` returns to its caller: the return predictor is right.
+///
+/// Runs on a system stack, of which it uses 32 bytes.
+/// Not for signal handlers.
+///
+/// # Safety
+/// As [`resume`]; not callable from Rust, since it keeps too little.
+///
+/// # Registers
+/// In: `rdi` g, `rax` value. Out: `rax`. Clobbered: all but `rbx` and `rbp`.
+#[unsafe(naked)]
+#[unsafe(link_section = "stackgate_text")]
+#[unsafe(export_name = "stackgate_resume_light")]
+pub(crate) unsafe extern "C" fn resume_light() {
+    naked_asm!(
+        ".cfi_startproc",
+        // The SwitchFrame, whose last word the call instruction has written.
+        "sub rsp, {pc}",                       ".cfi_adjust_cfa_offset {pc}",
+        "mov [rsp + {rbx}], rbx",              ".cfi_rel_offset rbx, {rbx}",
+        "mov [rsp + {rbp}], rbp",              ".cfi_rel_offset rbp, {rbp}",
+
+        // The system stack is used from here on by what this g calls, and unwinders come here from its
+        // first frame.
+        g_place!("r10"),
+        concat!("mov rcx, ", current_g!("r10")),
+        "mov [rcx + {g0_sp}], rsp",
+        "mov rdx, [rdi + {top}]",
+        "mov [rdx - {base} + {parent}], rsp",
+        "mov [rdi + {m_out}], rcx",
+        "mov [rcx + {curg}], rdi",
+
+        // The g's own SP, then the g. On curg, at the SwitchFrame that it has left: the rules above describe
+        // that as well, but for what it has not kept.
+        "mov rsp, [rdi + {sched_sp}]",
+        ".cfi_undefined r12", ".cfi_undefined r13", ".cfi_undefined r14", ".cfi_undefined r15",
+        concat!("mov ", current_g!("r10"), ", rdi"),
+        "mov rbx, [rsp + {rbx}]",              ".cfi_restore rbx",
+        "mov rbp, [rsp + {rbp}]",              ".cfi_restore rbp",
+        "mov rcx, [rsp + {pc}]",               ".cfi_register rip, rcx",
+        "add rsp, {size}",                     ".cfi_adjust_cfa_offset -{size}",
+        "jmp rcx",
+        ".cfi_endproc",
+        m_out = const offset_of!(G<X86_64>, m_out),
+        top = const offset_of!(G<X86_64>, stack) + offset_of!(Stack<X86_64>, top),
+        sched_sp = const offset_of!(G<X86_64>, sched.sp),
+        g0_sp = const offset_of!(M<X86_64>, g0.sched.sp),
+        curg = const offset_of!(M<X86_64>, curg),
+        base = const size_of::<BaseFrame>(),
+        parent = const offset_of!(BaseFrame, parent),
+        rbx = const offset_of!(SwitchFrame, rbx),
+        rbp = const offset_of!(SwitchFrame, rbp),
+        pc = const offset_of!(SwitchFrame, pc),
+        size = const size_of::<SwitchFrame>(),
+    )
+}
+
+/// The switch of [`park`]: goes on at the address in `rcx` when the g is resumed, with `rbx`, `rbp` and SP as they
+/// were.
+///
+/// Runs on a managed stack, of which it uses 32 bytes.
+/// Not for signal handlers.
+///
+/// # Safety
+/// As [`park`]; not callable from Rust, since it does not return to its caller.
+///
+/// # Registers
+/// In: `rax` value, `rcx` where this g goes on. Out, there: `rax`. Clobbered there: all but `rbx` and `rbp`.
+#[unsafe(naked)]
+#[unsafe(link_section = "stackgate_text")]
+#[unsafe(export_name = "stackgate_park_light")]
+pub(crate) unsafe extern "C" fn park_light() {
+    naked_asm!(
+        ".cfi_startproc",
+        // Jumped to: the call instruction would leave a return address that nobody returns to.
+        ".cfi_def_cfa rsp, 0", ".cfi_register rip, rcx",
+        // The SwitchFrame.
+        "sub rsp, {size}",                     ".cfi_adjust_cfa_offset {size}",
+        "mov [rsp + {pc}], rcx",               ".cfi_rel_offset rip, {pc}",
+        "mov [rsp + {rbx}], rbx",              ".cfi_rel_offset rbx, {rbx}",
+        "mov [rsp + {rbp}], rbp",              ".cfi_rel_offset rbp, {rbp}",
+
+        g_place!("r10"),
+        concat!("mov rdx, ", current_g!("r10")),
+        "mov rsi, [rdx + {m_out}]",
+        "mov [rdx + {sched_sp}], rsp",
+
+        // g0 is current, nothing runs on this m, and this g has no m.
+        concat!("mov ", current_g!("r10"), ", rsi"),
+        "mov qword ptr [rsi + {curg}], 0",
+        "mov qword ptr [rdx + {m_out}], 0",
+        "mov rsp, [rsi + {g0_sp}]",
+
+        // On g0, in resume's SwitchFrame: the same layout, so the rules above describe it as well.
+        ".cfi_undefined r12", ".cfi_undefined r13", ".cfi_undefined r14", ".cfi_undefined r15",
+        "mov rbx, [rsp + {rbx}]",              ".cfi_restore rbx",
+        "mov rbp, [rsp + {rbp}]",              ".cfi_restore rbp",
+        "add rsp, {pc}",                       ".cfi_adjust_cfa_offset -{pc}",
+        "ret",
+        ".cfi_endproc",
+        m_out = const offset_of!(G<X86_64>, m_out),
+        sched_sp = const offset_of!(G<X86_64>, sched.sp),
+        g0_sp = const offset_of!(M<X86_64>, g0.sched.sp),
+        curg = const offset_of!(M<X86_64>, curg),
+        rbx = const offset_of!(SwitchFrame, rbx),
+        rbp = const offset_of!(SwitchFrame, rbp),
+        pc = const offset_of!(SwitchFrame, pc),
+        size = const size_of::<SwitchFrame>(),
+    )
+}
+
+/// The switch of [`switch_to`]: goes on at the address in `rcx` when the g is resumed, with `rbx`, `rbp` and SP as they
+/// were.
+///
+/// Runs on a managed stack, of which it uses 32 bytes.
+/// Not for signal handlers.
+///
+/// # Safety
+/// As [`switch_to`]; not callable from Rust, since it does not return to its caller.
+///
+/// # Registers
+/// In: `rdi` g, `rax` value, `rcx` where the current g goes on. Out, there: `rax`. Clobbered there: all but `rbx` and `rbp`.
+#[unsafe(naked)]
+#[unsafe(link_section = "stackgate_text")]
+#[unsafe(export_name = "stackgate_switch_light")]
+pub(crate) unsafe extern "C" fn switch_light() {
+    naked_asm!(
+        ".cfi_startproc",
+        // Jumped to: the call instruction would leave a return address that nobody returns to.
+        ".cfi_def_cfa rsp, 0", ".cfi_register rip, rcx",
+        // The SwitchFrame.
+        "sub rsp, {size}",                     ".cfi_adjust_cfa_offset {size}",
+        "mov [rsp + {pc}], rcx",               ".cfi_rel_offset rip, {pc}",
+        "mov [rsp + {rbx}], rbx",              ".cfi_rel_offset rbx, {rbx}",
+        "mov [rsp + {rbp}], rbp",              ".cfi_rel_offset rbp, {rbp}",
+
+        g_place!("r10"),
+        concat!("mov rdx, ", current_g!("r10")),
+        "mov rsi, [rdx + {m_out}]",
+        "mov [rdx + {sched_sp}], rsp",
+
+        // What unwinders follow from the other g's first frame; then g0 is current, that one is curg, and this one has
+        // no m.
+        "mov r8, [rdi + {top}]",
+        "mov r9, [rsi + {g0_sp}]",
+        "mov [r8 - {base} + {parent}], r9",
+        "mov [rdi + {m_out}], rsi",
+        concat!("mov ", current_g!("r10"), ", rsi"),
+        "mov [rsi + {curg}], rdi",
+        "mov qword ptr [rdx + {m_out}], 0",
+
+        // On the other g, at the SwitchFrame that it has left: the rules above describe that as well, but for what
+        // it has not kept. Nothing of this one is in use any more.
+        "mov rsp, [rdi + {sched_sp}]",
+        ".cfi_undefined r12", ".cfi_undefined r13", ".cfi_undefined r14", ".cfi_undefined r15",
+        concat!("mov ", current_g!("r10"), ", rdi"),
+        "mov qword ptr [rdx + {state}], {parked}",
+        "mov rbx, [rsp + {rbx}]",              ".cfi_restore rbx",
+        "mov rbp, [rsp + {rbp}]",              ".cfi_restore rbp",
+        "mov rcx, [rsp + {pc}]",               ".cfi_register rip, rcx",
+        "add rsp, {size}",                     ".cfi_adjust_cfa_offset -{size}",
+        "jmp rcx",
+        ".cfi_endproc",
+        m_out = const offset_of!(G<X86_64>, m_out),
+        top = const offset_of!(G<X86_64>, stack) + offset_of!(Stack<X86_64>, top),
+        state = const offset_of!(G<X86_64>, state),
+        parked = const crate::GState::Parked as usize,
+        sched_sp = const offset_of!(G<X86_64>, sched.sp),
+        g0_sp = const offset_of!(M<X86_64>, g0.sched.sp),
+        curg = const offset_of!(M<X86_64>, curg),
+        base = const size_of::<BaseFrame>(),
+        parent = const offset_of!(BaseFrame, parent),
+        rbx = const offset_of!(SwitchFrame, rbx),
+        rbp = const offset_of!(SwitchFrame, rbp),
         pc = const offset_of!(SwitchFrame, pc),
         size = const size_of::<SwitchFrame>(),
     )
@@ -830,8 +1083,9 @@ pub unsafe extern "C" fn g_start() {
     naked_asm!(
         ".cfi_startproc",
         ".cfi_escape {cfa_is}, {cfa_len}, {breg_rsp}, {parent_lo}, {parent_hi}, {deref}, {plus}, {size_lo}, {size_hi}",
-        ".cfi_offset rbx, {rbx} - {size}", ".cfi_offset r12, {r12} - {size}", ".cfi_offset r13, {r13} - {size}",
-        ".cfi_offset r14, {r14} - {size}", ".cfi_offset r15, {r15} - {size}", ".cfi_offset rbp, {rbp} - {size}",
+        ".cfi_offset rbx, {rbx} - {size}", ".cfi_offset rbp, {rbp} - {size}",
+        // Not kept: the resume that runs this has lost them.
+        ".cfi_undefined r12", ".cfi_undefined r13", ".cfi_undefined r14", ".cfi_undefined r15",
         // An unwinder looks one byte before the address that `resume` jumps to.
         "nop",
         ".globl stackgate_g_begin", ".hidden stackgate_g_begin",
@@ -839,24 +1093,18 @@ pub unsafe extern "C" fn g_start() {
         landing_pad!(),
         "mov rdi, rax",
         "call [rsp + {entry}]",
-        "mov rdi, rax",
 
-        // On curg, which ends. From here on this is park, and nobody comes back.
+        // On curg, which ends; rax is its word. From here on this is park, and nobody comes back.
         g_place!("r10"),
-        concat!("mov rax, ", current_g!("r10")),
-        "mov rcx, [rax + {m_out}]",
-        "mov qword ptr [rax + {state}], {finished}",
-        concat!("mov ", current_g!("r10"), ", rcx"),
-        "mov qword ptr [rcx + {curg}], 0",
-        "mov qword ptr [rax + {m_out}], 0",
+        concat!("mov rdx, ", current_g!("r10")),
+        "mov rsi, [rdx + {m_out}]",
+        "mov qword ptr [rdx + {state}], {finished}",
+        concat!("mov ", current_g!("r10"), ", rsi"),
+        "mov qword ptr [rsi + {curg}], 0",
+        "mov qword ptr [rdx + {m_out}], 0",
         // Where `resume` stands, whatever C has left of callbacks by longjmp.
         "mov rsp, [rsp + {parent}]",           ".cfi_def_cfa rsp, {size}",
-        "mov rax, rdi",
         "mov rbx, [rsp + {rbx}]",              ".cfi_restore rbx",
-        "mov r12, [rsp + {r12}]",              ".cfi_restore r12",
-        "mov r13, [rsp + {r13}]",              ".cfi_restore r13",
-        "mov r14, [rsp + {r14}]",              ".cfi_restore r14",
-        "mov r15, [rsp + {r15}]",              ".cfi_restore r15",
         "mov rbp, [rsp + {rbp}]",              ".cfi_restore rbp",
         "add rsp, {pc}",                       ".cfi_adjust_cfa_offset -{pc}",
         "ret",
@@ -867,12 +1115,8 @@ pub unsafe extern "C" fn g_start() {
         finished = const crate::GState::Finished as usize,
         parent = const offset_of!(BaseFrame, parent),
         curg = const offset_of!(M<X86_64>, curg),
-        rbx = const offset_of!(SwitchFrame, saved.rbx),
-        r12 = const offset_of!(SwitchFrame, saved.r12),
-        r13 = const offset_of!(SwitchFrame, saved.r13),
-        r14 = const offset_of!(SwitchFrame, saved.r14),
-        r15 = const offset_of!(SwitchFrame, saved.r15),
-        rbp = const offset_of!(SwitchFrame, saved.rbp),
+        rbx = const offset_of!(SwitchFrame, rbx),
+        rbp = const offset_of!(SwitchFrame, rbp),
         pc = const offset_of!(SwitchFrame, pc),
         size = const size_of::<SwitchFrame>(),
         cfa_is = const DW_CFA_DEF_CFA_EXPRESSION, cfa_len = const CFA_DEREF_LEN,

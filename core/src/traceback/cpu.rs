@@ -66,11 +66,6 @@ pub(super) fn sched_sp(gobuf: &Gobuf) -> usize {
     gobuf.sp.get() as usize
 }
 
-/// The PC where a g that is not running resumes.
-pub(super) fn sched_pc(gobuf: &Gobuf) -> usize {
-    gobuf.pc.get() as usize
-}
-
 /// A frame of managed code right after its call instruction, as far as its callers can be found from it.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Frame {
@@ -134,34 +129,41 @@ impl Frame {
 /// lies outside the stack.
 pub(super) fn parked(at: usize, memory: &Memory) -> Option<Frame> {
     let pc = const { find(&SwitchFrame::LAYOUT, "pc") };
-    left(pc, size_of::<SwitchFrame>(), offset_of!(SwitchFrame, saved), at, memory)
+    left(pc, size_of::<SwitchFrame>(), &SwitchFrame::LAYOUT, 0, at, memory)
 }
 
 /// The caller of `asmcgocall_catch`, from the `CatchFrame` at `at`; `None` where that lies outside the stack.
 pub(super) fn caught(at: usize, memory: &Memory) -> Option<Frame> {
     let pc = const { find(&CatchFrame::LAYOUT, "pc") };
-    left(pc, size_of::<CatchFrame>(), offset_of!(CatchFrame, saved), at, memory)
+    left(pc, size_of::<CatchFrame>(), &CalleeSaved::LAYOUT, offset_of!(CatchFrame, saved), at, memory)
 }
 
-/// The caller of a function whose frame of `size` bytes at `at` has its `CalleeSaved` at the offset `saved`, and its
-/// return address in `pc` if it has that.
-fn left(pc: Option<&Field>, size: usize, saved: usize, at: usize, memory: &Memory) -> Option<Frame> {
+/// The caller of a function whose frame of `size` bytes at `at` has `registers` at the offset `saved`, and its return
+/// address in `pc` if it has that.
+fn left(
+    pc: Option<&Field>,
+    size: usize,
+    registers: &Layout,
+    saved: usize,
+    at: usize,
+    memory: &Memory,
+) -> Option<Frame> {
     if !memory.holds(at, size) {
         return None;
     }
     let read = |offset| memory.read(at.wrapping_add(offset));
-    let frame = if let Some(pc) = pc {
-        // The frame is complete in itself; the caller's begins above it.
-        Frame { pc: read(pc.offset)?, sp: at + size, ..Frame::default() }
-    } else if SAVED_IN_CALLERS_FRAME {
+    let frame = if SAVED_IN_CALLERS_FRAME {
         // Which begins where the registers are saved.
         Frame { pc: read(saved + RECORD.pc)?, sp: at + saved, ..Frame::default() }
+    } else if let Some(pc) = pc {
+        // The frame is complete in itself; the caller's begins above it.
+        Frame { pc: read(pc.offset)?, sp: at + size, ..Frame::default() }
     } else {
         let sp = read(RECORD.link)?;
         Frame { pc: memory.read(sp.wrapping_add(RECORD.pc))?, sp, ..Frame::default() }
     };
     // SAFETY: the frame lies in the stack.
-    Some(unsafe { frame.with(&CalleeSaved::LAYOUT, at + saved) })
+    Some(unsafe { frame.with(registers, at + saved) })
 }
 
 /// The managed caller of the call into C whose frame is at `call`.

@@ -1,9 +1,9 @@
 //! The logical chain: managed frames, with C's between them.
 
-use super::cpu::{CFA_ABOVE_SP, Frame, RECORD_ENDS_FRAME, RECORD_IS_SP, sched_pc, sched_sp};
+use super::cpu::{CFA_ABOVE_SP, Frame, RECORD_ENDS_FRAME, RECORD_IS_SP, sched_sp};
 use super::stack::{Memory, WORD};
 use super::{cpu, records, set, symbols, tables};
-use crate::task::{call_below, current_g, current_m, is, value};
+use crate::task::{call_below, current_g, current_m, has_begun, is, value};
 use crate::{G, Interrupted, M};
 use core::ffi::c_void;
 use core::fmt;
@@ -12,8 +12,8 @@ use core::mem::offset_of;
 use core::ptr::{null, null_mut, with_exposed_provenance, with_exposed_provenance_mut};
 use stackgate_arch::unwind::{Crossing, Registers, crossing_at, in_crossing};
 use stackgate_arch::{
-    self as arch, AsmcgocallFrame, BaseFrame, CallbackEntry, CallbackFrame, CatchFrame, ENTRY_RECORD, GState,
-    SwitchFrame,
+    self as arch, AsmcgocallFrame, BaseFrame, CallbackEntry, CallbackFrame, CatchFrame, Crosscall2Frame,
+    ENTRY_RECORD, GState, SwitchFrame,
 };
 
 /// How many PCs of C one boundary has at most; what lies beyond is cut off, and the last one says so.
@@ -274,7 +274,7 @@ impl Traceback {
             }
             trace.enter_g(g);
             let sched = &(*g).sched;
-            if sched_pc(sched) == (&raw const arch::g_begin).addr() {
+            if !has_begun(g) {
                 return trace.ended(Stop::NoTask);
             }
             match cpu::parked(sched_sp(sched), &trace.memory) {
@@ -635,10 +635,10 @@ impl Traceback {
         let sp = registers.sp();
         match crossing {
             // The g that they run is curg before SP goes to its stack. Until then nobody has been left.
-            Crossing::Resume | Crossing::Gogo if !self.on_curg(sp) => self.leave_curg(),
+            Crossing::ResumeLight | Crossing::Gogo if !self.on_curg(sp) => self.leave_curg(),
             // The g that they leave is no longer curg when SP still is on its stack. From there SP goes to
             // the SwitchFrame that `g0.sched.sp` designates, and up over it.
-            Crossing::Park | Crossing::Mcall | Crossing::GStart if self.g.is_null() => {
+            Crossing::ParkLight | Crossing::McallLight | Crossing::GStart if self.g.is_null() => {
                 let above = sp.wrapping_sub(self.g0_sp.wrapping_sub(BELOW));
                 let Some(g) = registers.left_g(crossing) else { return };
                 if above > BELOW + size_of::<SwitchFrame>() && g != 0 && g.is_multiple_of(WORD) {
@@ -648,6 +648,12 @@ impl Traceback {
                         self.leave_curg();
                     }
                 }
+            }
+            // The g that it runs is curg before SP goes to its stack.
+            Crossing::SwitchLight if !self.on_curg(sp) => {
+                let Some(g) = registers.left_g(crossing) else { return };
+                // SAFETY: at these instructions that register holds the g that it leaves.
+                unsafe { self.enter_curg(with_exposed_provenance(g)) };
             }
             _ => {}
         }
@@ -717,8 +723,9 @@ impl Traceback {
             return self.begin_in_c(ucontext, 0);
         }
         // The bounds of the system stack may not be known. From SP up to `g0.sched.sp`, and the frame there,
-        // is its part in any case.
-        let high = self.g0_sp.wrapping_add(size_of::<SwitchFrame>() + CFA_ABOVE_SP);
+        // is its part in any case, with what `resume_full` keeps above it.
+        const KEPT: usize = size_of::<SwitchFrame>() + size_of::<Crosscall2Frame>() + CFA_ABOVE_SP;
+        let high = self.g0_sp.wrapping_add(KEPT);
         let near = if self.g0_sp != 0 && high.wrapping_sub(sp) < 4096 {
             Memory::new(sp, high)
         } else {
@@ -753,10 +760,6 @@ impl Traceback {
 
     /// Takes the caller of an interrupted crossing, which lies on curg's stack.
     fn arrive_on_curg(&mut self, caller: Frame) {
-        // A g that goes on: the SwitchFrame at SP is not opened by a call, and may lie in its caller's frame.
-        let goes_on = crossing_at(cpu::before(caller.pc)) == Some(Crossing::ParkReturn);
-        let parked = if goes_on { cpu::parked(caller.sp, &self.memory) } else { Some(caller) };
-        let Some(caller) = parked else { return self.end(Stop::BadMemory) };
         if caller.sp >= self.base {
             self.end(Stop::End);
         } else if caller.sp < self.memory.low {

@@ -57,6 +57,21 @@ unsafe extern "C" fn parks(_: usize) -> usize {
     }
 }
 
+/// Parks, and then switches to another task as often as it is told to, both of them together.
+unsafe extern "C" fn switches(other: usize) -> usize {
+    let other = core::ptr::with_exposed_provenance_mut(other);
+    // SAFETY: in a task, not below C; the other one is parked.
+    unsafe {
+        let mut left = arch::park(0);
+        while left > 0 {
+            left = arch::switch_to(other, left - 1);
+        }
+        loop {
+            arch::park(0);
+        }
+    }
+}
+
 /// Calls C that calls back, `levels` deep.
 fn nested(levels: usize) {
     unsafe extern "C" fn c(levels: *mut c_void) -> c_int {
@@ -108,6 +123,19 @@ const OPERATIONS: &[Operation] = &[
             for _ in 0..n {
                 // SAFETY: parked, and nobody else has it.
                 unsafe { arch::resume(&raw mut *task.g, 0) };
+            }
+        });
+    }),
+    ("switch to a task", |n| {
+        adopted(|_| {
+            let mut tasks = [Task::new(16 << 10, switches), Task::new(16 << 10, switches)];
+            let [one, other] = tasks.each_mut().map(Task::at);
+            // SAFETY: parked, and nobody else has them.
+            unsafe {
+                arch::resume(one, other.expose_provenance());
+                arch::resume(other, one.expose_provenance());
+                // The other way round it comes back: each switch is one task's.
+                arch::resume(one, n);
             }
         });
     }),

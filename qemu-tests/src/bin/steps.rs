@@ -81,7 +81,9 @@ fn broken_rule(sp: usize) -> Option<&'static str> {
         };
         let current = arch::getg();
         let on_system = within(&(*m).g0.stack);
-        let on_managed = !g.is_null() && within(&(*g).stack);
+        let spare = SPARE.load(Ordering::Relaxed).addr();
+        let on_spare = (spare..=spare + SPARE_SIZE.load(Ordering::Relaxed)).contains(&sp);
+        let on_managed = !g.is_null() && within(&(*g).stack) || on_spare;
         // The trampoline, before gsignal is current or after.
         if within(&(*m).gsignal.stack) {
             return None;
@@ -392,12 +394,16 @@ extern "C" fn main(_: c_int, arguments: *const *const u8) -> c_int {
     0
 }
 
-/// The stack that a scenario moves to: always the same memory.
+/// The second stack of a scenario, and how large it is.
+static SPARE: AtomicPtr<u8> = AtomicPtr::new(core::ptr::null_mut());
+static SPARE_SIZE: AtomicUsize = AtomicUsize::new(0);
+
+/// The stack that a scenario moves to, or its other task's: always the same memory.
 fn spare(size: usize) -> *mut u8 {
-    static SPARE: AtomicPtr<u8> = AtomicPtr::new(core::ptr::null_mut());
     let mut spare = SPARE.load(Ordering::Relaxed);
     if spare.is_null() {
         spare = Box::leak(vec![0u128; size / 16].into_boxed_slice()).as_mut_ptr().cast();
+        SPARE_SIZE.store(size, Ordering::Relaxed);
         SPARE.store(spare, Ordering::Relaxed);
     }
     spare

@@ -23,6 +23,7 @@ cases! {
     "mcall" => || fits("mcall");
     "park, the crossing" => || fits("park, the crossing");
     "park" => || fits("park");
+    "switch_to" => || fits("switch_to");
     "cgocall" => || fits("cgocall");
     "on_system_stack" => || fits("on_system_stack");
     "callback" => || fits("callback");

@@ -122,7 +122,7 @@ fn throw_to() {
 /// A task that parks with a pattern in its registers.
 unsafe extern "C" fn parks(_: usize) -> usize {
     for i in 0..3 {
-        check_eq!(keeps("park", arch::park as *const () as usize, [i, 0, 0, 0], 20 + i as u64), i + 100);
+        check_eq!(keeps("park", arch::park_full as *const () as usize, [i, 0, 0, 0], 20 + i as u64), i + 100);
     }
     3
 }
@@ -132,8 +132,12 @@ fn park_and_resume() {
         let mut task = Task::new(64 << 10, parks);
         let g = task.at().expose_provenance();
         for i in 0..4 {
-            let out =
-                keeps("resume", arch::resume as *const () as usize, [g, (i + 99) as usize, 0, 0], 30 + i);
+            let out = keeps(
+                "resume",
+                arch::resume_full as *const () as usize,
+                [g, (i + 99) as usize, 0, 0],
+                30 + i,
+            );
             check_eq!(out, i as usize);
         }
     });

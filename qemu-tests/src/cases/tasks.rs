@@ -6,8 +6,9 @@ use core::ffi::c_void;
 use core::sync::atomic::{AtomicUsize, Ordering};
 use stackgate::traceback::{Stop, Traceback};
 use stackgate::{
-    G, GState, ResumeError, Resumed, arch, current_g, finish, g_init, m_adopt, m_release,
-    notify_runtime_init_done, park, resume, runtime_init_begin, wait_runtime_init_done,
+    G, GState, ResumeError, Resumed, SwitchError, arch, current_g, finish, g_init, m_adopt, m_release,
+    notify_runtime_init_done, park, resume, resume_any, runtime_init_begin, switch_to,
+    wait_runtime_init_done,
 };
 
 unsafe extern "C" fn echoes(mut word: usize) -> usize {
@@ -171,6 +172,139 @@ fn a_task_moves_between_threads() {
     check_eq!(arch::frame::Word::get(task.g.state), GState::Finished as u64);
 }
 
+/// What tasks that switch to each other share: the next one of each, and how often they go round.
+struct Ring {
+    next: [AtomicUsize; 3],
+    rounds: AtomicUsize,
+}
+
+static RING: Ring = Ring { next: [const { AtomicUsize::new(0) }; 3], rounds: AtomicUsize::new(0) };
+
+/// Goes round with the others; in between C calls back.
+#[inline(never)]
+unsafe extern "C" fn goes_round(me: usize) -> usize {
+    let next = || core::ptr::with_exposed_provenance_mut::<G>(RING.next[me].load(Ordering::Relaxed));
+    let mut word = park(me).expect("a task parks");
+    while RING.rounds.load(Ordering::Relaxed) > 0 {
+        let mut seen = 0;
+        in_c(|| in_callback(|| seen = RING.rounds.fetch_sub(1, Ordering::Relaxed)));
+        check_eq!(seen, word, "one turn after the other");
+        // SAFETY: parked, since nobody but this ring runs it.
+        word = unsafe { switch_to(next(), word - 1) }.expect("a task switches");
+    }
+    word + 1000 * (me + 1)
+}
+
+fn tasks_switch_to_each_other() {
+    adopted(|m| {
+        let mut tasks: Vec<Task> = (0..3).map(|_| Task::new(16 << 10, goes_round)).collect();
+        for i in 0..3 {
+            RING.next[i].store(tasks[(i + 1) % 3].at().expose_provenance(), Ordering::Relaxed);
+            check_eq!(tasks[i].resume(i), Resumed::Parked(i));
+        }
+        // SAFETY: this thread's m.
+        let sp = || unsafe { arch::frame::Word::get((*m).g0.sched.sp) };
+        let mut first = None;
+        for rounds in [1, 2, 3, 1000] {
+            RING.rounds.store(rounds, Ordering::Relaxed);
+            // SAFETY: parked, and this thread's.
+            let (back, how) = unsafe { resume_any(tasks[0].at(), rounds) }.expect("a parked task");
+            let last = rounds % 3;
+            check_eq!((back, how), (tasks[last].at(), Resumed::Finished(1000 * (last + 1))));
+            check_eq!(sp(), *first.get_or_insert(sp()), "the system stack");
+            // SAFETY: this thread's m.
+            check!(unsafe { (*m).curg.get().is_null() }, "nothing runs");
+            for i in 0..3 {
+                let what = if i == last { GState::Finished } else { GState::Parked };
+                check_eq!(arch::frame::Word::get(tasks[i].g.state), what as u64, "task {i} after {rounds}");
+                check!(tasks[i].g.m_out.get().is_null(), "task {i} has no m");
+            }
+            // The one that has ended begins again; the others are where they were.
+            let task = core::mem::replace(&mut tasks[last], Task::new(16 << 10, goes_round));
+            drop(task);
+            RING.next[(last + 2) % 3].store(tasks[last].at().expose_provenance(), Ordering::Relaxed);
+            check_eq!(tasks[last].resume(last), Resumed::Parked(last));
+            for i in (0..3).filter(|&i| i != last && rounds > i) {
+                // These stand in `switch_to`, and go round as the others do, from their next turn on.
+                RING.rounds.store(0, Ordering::Relaxed);
+                check_eq!(tasks[i].resume(7), Resumed::Finished(7 + 1000 * (i + 1)));
+                tasks[i] = Task::new(16 << 10, goes_round);
+                RING.next[(i + 2) % 3].store(tasks[i].at().expose_provenance(), Ordering::Relaxed);
+                check_eq!(tasks[i].resume(i), Resumed::Parked(i));
+            }
+        }
+    });
+}
+
+/// Switches to the other task, which says where it has been left.
+unsafe extern "C" fn hands_over(other: usize) -> usize {
+    // SAFETY: the other one is parked.
+    unsafe { switch_to(core::ptr::with_exposed_provenance_mut(other), current_g().expect("a task").addr()) }
+        .expect("a task switches")
+}
+
+unsafe extern "C" fn takes_over(former: usize) -> usize {
+    let former: *mut G = core::ptr::with_exposed_provenance_mut(former);
+    // SAFETY: the task that has switched here, which nobody runs.
+    check!(unsafe { Traceback::of(&*former) }.count() > 0, "it has been left");
+    park(former.addr()).expect("a task parks")
+}
+
+fn a_switch_may_be_resumed_elsewhere() {
+    adopted(|_| {
+        let (mut one, mut other) = (Task::new(64 << 10, hands_over), Task::new(64 << 10, takes_over));
+        let (former, latter) = (one.at(), other.at());
+        // SAFETY: both are this thread's.
+        let back = unsafe { resume_any(former, latter.expose_provenance()) };
+        check_eq!(back, Ok((latter, Resumed::Parked(former.addr()))));
+        // SAFETY: parked, and nobody runs them.
+        let frames = |g: *mut G| unsafe { Traceback::of(&*g) }.count();
+        check!(frames(former) > 0 && frames(latter) > 0, "both have been left");
+        let (former, latter) = (Moved(former), Moved(latter));
+        std::thread::spawn(move || {
+            let (former, latter) = (former, latter);
+            adopted(|_| {
+                // SAFETY: this thread has them now.
+                unsafe {
+                    check_eq!(resume(former.0, 5), Ok(Resumed::Finished(5)));
+                    check_eq!(resume(latter.0, 6), Ok(Resumed::Finished(6)));
+                }
+            });
+        })
+        .join()
+        .expect("the thread");
+    });
+}
+
+fn a_switch_is_refused() {
+    unsafe extern "C" fn tries(other: usize) -> usize {
+        let other: *mut G = core::ptr::with_exposed_provenance_mut(other);
+        let (this, mut none) = (current_g().expect("a task"), G::default());
+        // SAFETY: refused, and then parked.
+        unsafe {
+            check_eq!(switch_to(this, 0), Err(SwitchError::NotParked), "itself");
+            check_eq!(switch_to(&raw mut none, 0), Err(SwitchError::NotParked), "none");
+            in_c(|| in_callback(|| check_eq!(switch_to(other, 0), Err(SwitchError::BelowC))));
+            check_eq!(arch::frame::Word::get((*other).state), GState::Parked as u64, "as it was");
+            switch_to(other, 0).expect("a parked one")
+        }
+    }
+    adopted(|_| {
+        let (mut one, mut other) = (Task::new(64 << 10, tries), Task::new(64 << 10, echoes));
+        // SAFETY: refused.
+        check_eq!(unsafe { switch_to(other.at(), 0) }, Err(SwitchError::NotATask), "from g0");
+        // SAFETY: this thread's.
+        let back = unsafe { resume_any(one.at(), other.at().expose_provenance()) };
+        check_eq!(back, Ok((other.at(), Resumed::Finished(99))), "the other one's function has returned");
+        check_eq!(one.resume(3), Resumed::Finished(3));
+        // SAFETY: both have finished.
+        check_eq!(unsafe { resume(other.at(), 0) }, Err(ResumeError::NotParked));
+    });
+    let mut other = Task::new(16 << 10, echoes);
+    // SAFETY: refused.
+    check_eq!(unsafe { switch_to(other.at(), 0) }, Err(SwitchError::NotATask), "on a thread without an m");
+}
+
 fn adopting_twice_in_sequence() {
     for _ in 0..1000 {
         let mut m: Box<stackgate::M> = Box::default();
@@ -310,6 +444,9 @@ cases! {
     "turns" => tasks_take_turns_between_their_calls;
     "ten thousand" => ten_thousand_tasks;
     "other threads" => a_task_moves_between_threads;
+    "switch" => tasks_switch_to_each_other;
+    "switch, and on another thread" => a_switch_may_be_resumed_elsewhere;
+    "switch refused" => a_switch_is_refused;
     "adopt and release" => adopting_twice_in_sequence;
     "throw" => a_throw_leaves_no_trace;
     "throw through ten levels" => a_throw_through_ten_levels;

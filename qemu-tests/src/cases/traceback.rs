@@ -832,7 +832,7 @@ fn random_stacks() {
         g1 as CallbackFn as usize + 12,
         (&raw const arch::callback_return).addr(),
         random_stacks as fn() as usize + 40,
-        arch::resume as *const () as usize + 9,
+        arch::resume_full as *const () as usize + 9,
         arch::cgocallback as *const () as usize + 20,
     ];
     let mut stops = std::collections::BTreeMap::new();
@@ -859,7 +859,7 @@ fn random_stacks() {
             )
             .expect("a good stack");
             let at = (low + random() % (WORDS * WORD / 2)) & !(WORD - 1);
-            g.sched = arch::gobuf(at, arch::park as *const () as usize);
+            g.sched = arch::gobuf(at);
             for walker in WALKERS {
                 let mut trace = Traceback::of_by(walker, &g);
                 check!(trace.by_ref().count() <= WORDS, "round {round}");

@@ -10,6 +10,9 @@ use super::object::{Function, Insn, Program};
 /// A state that has changed so often at one instruction does not settle.
 const MOST_VISITS: u32 = 64;
 
+/// Crossings that are jumped to, and that go on behind the jump with SP where it was.
+const COMES_BACK: [&str; 3] = ["stackgate_park_light", "stackgate_switch_light", "stackgate_mcall_light"];
+
 /// How a function is left towards another.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Way {
@@ -219,7 +222,12 @@ impl Walk<'_> {
                 self.goes(at, to, &state)?;
                 self.arrive(Some(at), next, state)?;
             }
-            Flow::Jump(to) => self.goes(at, to, &state)?,
+            Flow::Jump(to) => {
+                self.goes(at, to, &state)?;
+                if self.program.function_at(to).is_some_and(|f| COMES_BACK.contains(&f.name.as_str())) {
+                    self.arrive(Some(at), next, state)?;
+                }
+            }
             Flow::Call(_) | Flow::CallIndirect => {
                 let way = match flow {
                     Flow::Call(to) => Way::To(self.program.entry(to)),

@@ -57,6 +57,7 @@ const SYSTEM_STACK: &[&str] = &[
     "stackgate_m_adopt",
     "stackgate_m_release",
     "stackgate_run",
+    "stackgate_run_any",
     "stackgate_enter",
     "stackgate_stack_moved",
     "stackgate_runtime_init_begin",

@@ -121,6 +121,7 @@ pub fn answers(cpu: &Described, register: Register) -> Vec<Answer> {
     }
 
     const IN_C: &str = "while C runs";
+    const PARKED: &str = "while the task is parked";
     if let Some((name, flat, size)) = find("AsmcgocallFrame") {
         let how = format!("the task's value, at g0.sched.sp - {}", size - flat.offset);
         all.push(Answer { situation: IN_C, place: Some((name, flat)), how });
@@ -138,7 +139,10 @@ pub fn answers(cpu: &Described, register: Register) -> Vec<Answer> {
 
     if let Some((name, flat, _)) = find("SwitchFrame") {
         let how = format!("the task's value, at g.sched.sp + {}", flat.offset);
-        all.push(Answer { situation: "while the task is parked", place: Some((name, flat)), how });
+        all.push(Answer { situation: PARKED, place: Some((name, flat)), how });
+    } else if callee {
+        let how = "where the compiler has put it in the task's frames, as their unwind tables say".to_owned();
+        all.push(Answer { situation: PARKED, place: None, how });
     }
     all
 }

@@ -275,20 +275,20 @@ pub const STORIES: &[Story] = &[
     },
     Story {
         name: "Running a task, and leaving it",
-        covers: &["resume", "park", "gogo", "mcall"],
+        covers: &["resume", "park", "switch_to", "gogo", "mcall"],
         only: None,
         panels: [
             Panel {
                 title: "before",
                 g: "g0",
-                says: "The scheduler runs on the system stack. A task that has parked before has a SwitchFrame at the lower end of its stack; a new one has a BaseFrame alone.",
+                says: "The scheduler runs on the system stack. A task that has parked before has a SwitchFrame at the lower end of its stack; a new one has that above its BaseFrame.",
                 managed: &[BASE, code("the task"), frame("SwitchFrame").at(&["g.sched.sp"])],
                 system: &[code("main, scheduler").at(SP)],
             },
             Panel {
                 title: "running",
                 g: "curg",
-                says: "resume has left the m's registers in a SwitchFrame, and has given the task its own back. gogo leaves nothing: it does not come back.",
+                says: "resume has left in a SwitchFrame what the compiler reserves for itself, and has given the task its own back; the compiler has kept the rest where it needs it. gogo leaves nothing: it does not come back.",
                 managed: &[BASE.to("parent", 1), code("the task").at(SP)],
                 system: &[code("main, scheduler"), frame("SwitchFrame").at(G0_SP)],
             },
@@ -306,7 +306,7 @@ pub const STORIES: &[Story] = &[
             Panel {
                 title: "after, parked",
                 g: "g0",
-                says: "park has left the task's registers in a SwitchFrame and returned from resume.",
+                says: "park has left such a SwitchFrame on the task's stack, and returned from resume. switch_to leaves one too, and goes to the one of another task instead.",
                 managed: &[BASE, code("the task"), frame("SwitchFrame").at(&["g.sched.sp"])],
                 system: &[code("main, scheduler").at(SP)],
             },

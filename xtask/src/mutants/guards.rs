@@ -118,14 +118,17 @@ impl Guards {
     }
 
     fn order(&self, mutant: &Mutant) -> Vec<Guard<'_>> {
+        // C's name of it is what cases and scenarios have.
         let function = mutant.function.as_str();
+        let function = function.strip_suffix("_full").unwrap_or(function);
         let scenarios = self.with(function);
         let (few, more) = scenarios.split_at(FEW.min(scenarios.len()));
         let words = |name: &str| name.split([' ', '/', ',']).any(|word| word == function);
-        // `park_return` and `g_start` have no cases of their name, the functions that lead there have.
+        // The switches and `g_start` have no cases of their name, the functions that lead there have.
         let near = match function {
-            "park_return" => &["park", "gogo"][..],
-            "g_start" | "gogo" | "mcall" | "resume" | "park" => &["tasks", "resume"],
+            "mcall_light" => &["mcall", "gogo"][..],
+            "resume_light" | "park_light" | "switch_light" | "g_start" | "gogo" | "mcall" | "resume"
+            | "park" => &["tasks", "resume"],
             _ => &[],
         };
         let is_near = |name: &str| words(name) || near.iter().any(|part| name.contains(part));
