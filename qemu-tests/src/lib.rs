@@ -5,6 +5,7 @@ pub mod cases;
 pub mod child;
 pub mod depth;
 pub mod fake;
+pub mod fuzz;
 pub mod harness;
 pub mod movable;
 pub mod scenarios;
