@@ -15,7 +15,7 @@ use crate::{
     debug::debug,
     depth::{self, stack_depth},
     frames::{Do, frames},
-    machines, mutants,
+    fuzz, machines, mutants,
     run::{run, run_examples, run_odd},
     setup::setup,
     step::{STORM, step},
@@ -47,6 +47,7 @@ const STAGES: &[Stage] = &[
         counts_cases: false,
     },
     Stage { name: "step", work: |context| step(context, STORM), counts_cases: false },
+    Stage { name: "fuzz", work: fuzzed, counts_cases: false },
     Stage { name: "debug", work: debug, counts_cases: false },
     Stage { name: "frames", work: framed, counts_cases: false },
     Stage { name: "test --machine", work: machines::test, counts_cases: true },
@@ -57,6 +58,9 @@ const STAGES: &[Stage] = &[
 /// How long signals storm in `ci --long`.
 const LONG_STORM: Duration = Duration::from_secs(60);
 
+/// How long sequences are run in `ci --long`.
+const LONG_FUZZ: Duration = Duration::from_secs(10 * 60);
+
 /// So many mutants are tried, the same ones every time.
 const MUTANTS: usize = 30;
 
@@ -65,6 +69,12 @@ const LONG_STAGES: &[Stage] = &[
     Stage { name: "run, large file", work: run_large, counts_cases: false },
     Stage { name: "frames, browser", work: browsed, counts_cases: false },
     Stage { name: "step, long storm", work: |context| step(context, LONG_STORM), counts_cases: false },
+    Stage { name: "fuzz, any seed", work: fuzzed_long, counts_cases: false },
+    Stage {
+        name: "fuzz, planted bugs",
+        work: |context| fuzz::planted(context, fuzz::SEED),
+        counts_cases: false,
+    },
     Stage { name: "mutants", work: broken, counts_cases: false },
 ];
 
@@ -84,6 +94,20 @@ fn set_up(context: &Context) -> Result<Tally> {
 
 fn counted(context: &Context) -> Result<Tally> {
     count(context, &count::Options { check: true, write: false, profile: false, op: None })
+}
+
+fn fuzzed(context: &Context) -> Result<Tally> {
+    let options = fuzz::Options { seed: fuzz::SEED, seconds: fuzz::SECONDS, keep: None, sequences: None };
+    fuzz::fuzz(context, &options)
+}
+
+/// From a seed that is another one each time, on x86_64.
+fn fuzzed_long(context: &Context) -> Result<Tally> {
+    let targets = context.targets.iter().copied().filter(|target| target.name == "x86_64").collect();
+    let context = Context { targets, root: context.root.clone(), origin: context.origin.clone(), ..*context };
+    let options =
+        fuzz::Options { seed: fuzz::any_seed(), seconds: LONG_FUZZ.as_secs(), keep: None, sequences: None };
+    fuzz::fuzz(&context, &options)
 }
 
 fn broken(context: &Context) -> Result<Tally> {

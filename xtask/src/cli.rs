@@ -212,6 +212,38 @@ pub enum Command {
         #[arg(long, conflicts_with = "write")]
         list: bool,
     },
+
+    /// Run random sequences of crossings on every CPU, against a model of what both stacks must hold
+    ///
+    /// Calls into C, callbacks, throws, tasks that park and go on elsewhere, signals, threads that begin and end, and
+    /// misuse, which must be refused. After each operation the program `fuzz` compares with its model: the current g,
+    /// both stacks, registers, words in every frame, counters, contexts, hooks, the signal mask, and tracebacks. What
+    /// it finds it makes smaller and prints, with the command that shows it again. The CPUs run side by side, the
+    /// host's own natively. A kind of operation that never came is a failure too.
+    Fuzz {
+        /// Where the sequences begin; the same number, the same sequences (default: 1)
+        #[arg(long, value_name = "S")]
+        seed: Option<u64>,
+
+        /// How long each CPU runs, in seconds
+        #[arg(long, value_name = "SECONDS", default_value_t = crate::fuzz::SECONDS, value_parser = clap::value_parser!(u64).range(1..))]
+        seconds: u64,
+
+        /// Run so many sequences in one process, and not for a time
+        #[arg(long, value_name = "N", conflicts_with_all = ["seconds", "planted"])]
+        sequences: Option<u64>,
+
+        /// Run one sequence, of which these words are used alone
+        #[arg(long, value_name = "N,N,...", conflicts_with_all = ["seconds", "sequences", "planted"])]
+        keep: Option<String>,
+
+        /// Break the sources in known ways, in a copy below target/planted, and say how soon each is found
+        ///
+        /// On x86_64, natively. What is not found within a minute is a failure.
+        #[arg(long, conflicts_with = "seconds")]
+        planted: bool,
+    },
+
     /// Print how many bytes stackgate takes on machines without an operating system
     ///
     /// With the current g in a CPU's slot and in one plain word. And that the archives of stackgate and
@@ -228,13 +260,14 @@ pub enum Command {
         filter: Option<String>,
     },
 
-    /// Run every stage: check, test, run, count, step, stack-depth, debug, frames, and those of the
-    /// machines
+    /// Run every stage: check, test, run, count, step, stack-depth, fuzz, debug, frames, and those of
+    /// the machines
     ///
     /// Ends with a table of where the time went and the line `N passed, N failed`: the cases of
     /// `test`, and one for each other stage.
     Ci {
-        /// Also what takes too long for every change: mutants, a browser, a large file, a storm of a minute
+        /// Also what takes too long for every change: mutants, planted bugs, a browser, a large file, a storm of a
+        /// minute, sequences of crossings for ten
         #[arg(long)]
         long: bool,
     },

@@ -14,6 +14,7 @@ mod depth;
 mod exceptions;
 mod figures;
 mod frames;
+mod fuzz;
 mod gdb;
 mod guest;
 mod header;
@@ -103,6 +104,13 @@ fn dispatch(cli: Cli) -> Result<bool> {
         Command::Mutants { sample, seed, only, write, list } => {
             let options = mutants::Options { sample, seed, only: only.as_deref(), write, list };
             mutants::mutants(&context, &options).map(Tally::good)
+        }
+        Command::Fuzz { planted: true, seed, .. } => {
+            fuzz::planted(&context, seed.unwrap_or(fuzz::SEED)).map(Tally::good)
+        }
+        Command::Fuzz { seed, seconds, sequences, keep, .. } => {
+            let options = fuzz::Options { seed: seed.unwrap_or(fuzz::SEED), seconds, keep, sequences };
+            fuzz::fuzz(&context, &options).map(Tally::good)
         }
         Command::Check { filter } => check::check(&context, filter.as_deref()).map(Tally::good),
         Command::Ci { long } => ci::ci(&context, long).map(Tally::good),

@@ -2,7 +2,8 @@
 //!
 //! `fuzz --seed S --seconds N`, or `--sequences N` for a number of them from this seed on in one process;
 //! `--keep 0,3,7` takes of a single sequence these words alone. On standard output: a line `kind: COUNT NAME` for each
-//! kind of operation, `note: ` lines for people, and at the end `ok SEQUENCES`, unless something was found.
+//! kind of operation, `note: ` lines for people, and at the end `ok SEQUENCES`; where something was
+//! found `found: WHAT`, `after: TIME`, the sequence, and `replay: OPTIONS`.
 
 use core::ffi::c_int;
 use core::sync::atomic::Ordering;
@@ -13,7 +14,7 @@ use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
 /// Sequences in one process, which is quicker than a process for each.
-const BATCH: u64 = 20;
+const BATCH: u64 = 10;
 /// Nothing has happened for so long: it hangs.
 const HANGS: Duration = Duration::from_secs(30);
 /// The same where a sequence is made smaller.
@@ -38,7 +39,8 @@ fn options() -> Option<Options> {
             "--seconds" => options.seconds = Some(value.parse().ok()?),
             "--sequences" => options.sequences = value.parse().ok()?,
             "--keep" => {
-                let words: Result<_, _> = value.split(',').filter(|word| !word.is_empty()).map(str::parse).collect();
+                let words: Result<_, _> =
+                    value.split(',').filter(|word| !word.is_empty()).map(str::parse).collect();
                 options.keep = Some(words.ok()?);
             }
             _ => return None,
@@ -48,6 +50,7 @@ fn options() -> Option<Options> {
 }
 
 fn main() -> ExitCode {
+    let start = Instant::now();
     let Some(options) = options() else {
         eprintln!("usage: fuzz [--seed S] [--seconds N | --sequences N [--keep N,N,...]]");
         return 2.into();
@@ -67,14 +70,18 @@ fn main() -> ExitCode {
         println!("kind: {} {name}", report().counts[*op as usize].load(Ordering::Relaxed));
     }
     let [sequences, steps, checks, short] =
-        [&report().sequences, &report().steps, &report().checks, &report().short].map(|n| n.load(Ordering::Relaxed));
-    println!("note: {sequences} sequences  {steps} operations  {checks} comparisons  {short} short traces in handlers");
+        [&report().sequences, &report().steps, &report().checks, &report().short]
+            .map(|n| n.load(Ordering::Relaxed));
+    println!(
+        "note: {sequences} sequences  {steps} operations  {checks} comparisons  {short} short traces in handlers"
+    );
     match found {
         None => {
             println!("ok {sequences}");
             ExitCode::SUCCESS
         }
         Some((first, ending)) => {
+            println!("after: {:.1} s", start.elapsed().as_secs_f64());
             tell(&options, first, &ending);
             ExitCode::FAILURE
         }
@@ -97,7 +104,13 @@ fn for_seconds(seed: u64, time: Duration) -> Option<(u64, String)> {
 }
 
 /// Runs sequences in a child process. `None` if nothing was found, otherwise how it has ended.
-fn child(seed: u64, sequences: u64, keep: Option<&[usize]>, until: Option<Instant>, hangs: Duration) -> Option<String> {
+fn child(
+    seed: u64,
+    sequences: u64,
+    keep: Option<&[usize]>,
+    until: Option<Instant>,
+    hangs: Duration,
+) -> Option<String> {
     // SAFETY: this process has one thread; the child ends here.
     let child = unsafe { libc::fork() };
     if child == 0 {

@@ -19,7 +19,7 @@ pub mod moves;
 pub mod report;
 
 use core::sync::atomic::{AtomicBool, Ordering};
-use model::{ANYWHERE, CLASSES, Class, HOLDER, KNOWN, Kind, State, Thread, World, number, set_world, with};
+use model::{ANYWHERE, CLASSES, Class, KNOWN, Kind, State, Thread, World, number, set_world, with};
 use moves::{g0_level, others, resume_one, with_signal_stack};
 use report::{Op, Random, report};
 use std::time::{Duration, Instant};
@@ -56,7 +56,7 @@ pub fn run(seed: u64, sequences: u64, keep: Option<&[usize]>, until: Option<Inst
         stackgate_libc::handle_signal(KNOWN, model::at_known_place).expect("a signal");
         stackgate_libc::handle_signal(ANYWHERE, model::anywhere).expect("a signal");
     }
-    HOLDER.store(number(), Ordering::SeqCst);
+    model::hold(number());
     static STOP: AtomicBool = AtomicBool::new(false);
     let interrupts = class.interrupts().then(|| std::thread::spawn(|| interrupt(&STOP)));
     let mut extra = 0;
@@ -86,7 +86,7 @@ fn interrupt(stop: &AtomicBool) {
     while !stop.load(Ordering::Relaxed) {
         std::thread::sleep(Duration::from_micros(300));
         // SAFETY: at worst the thread has ended, and nobody gets it.
-        unsafe { libc::syscall(libc::SYS_tgkill, libc::getpid(), HOLDER.load(Ordering::SeqCst), ANYWHERE) };
+        unsafe { libc::syscall(libc::SYS_tgkill, libc::getpid(), model::holder(), ANYWHERE) };
     }
 }
 
@@ -128,7 +128,9 @@ fn one(words: Vec<(usize, u64)>, class: Class, extra: usize, mask: u64) -> usize
     unsafe {
         let mut set = core::mem::zeroed();
         libc::sigemptyset(&mut set);
-        (1..=31).filter(|signal| blocked >> (signal - 1) & 1 != 0).for_each(|signal| _ = libc::sigaddset(&mut set, signal));
+        (1..=31)
+            .filter(|signal| blocked >> (signal - 1) & 1 != 0)
+            .for_each(|signal| _ = libc::sigaddset(&mut set, signal));
         libc::pthread_sigmask(libc::SIG_UNBLOCK, &set, core::ptr::null_mut());
     }
     set_world(None);

@@ -6,7 +6,7 @@ use core::cell::UnsafeCell;
 use core::ffi::{c_int, c_void};
 use core::fmt::Debug;
 use core::hint::black_box;
-use core::sync::atomic::{AtomicBool, AtomicI32, AtomicUsize, Ordering};
+use core::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use stackgate::arch::frame::Word;
 use stackgate::arch::unwind::Registers;
 use stackgate::traceback::{ContextArg, Stop, Traceback, TracebackArg, Walker};
@@ -526,7 +526,9 @@ pub fn trace_parked(t: usize) {
             let by_records = Seen::of(of(Walker::Records));
             compare("a traceback of a parked task by records", &by_records, &wanted, !opaque);
         }
-        State::Running => same!(of(Walker::Auto).stop(), Some(Stop::Running), "a traceback of a running task"),
+        State::Running => {
+            same!(of(Walker::Auto).stop(), Some(Stop::Running), "a traceback of a running task")
+        }
         _ => same!(of(Walker::Auto).stop(), Some(Stop::NoTask), "a traceback of a task without frames"),
     }
 }
@@ -538,10 +540,9 @@ pub const KNOWN: c_int = libc::SIGUSR1;
 /// Anywhere.
 pub const ANYWHERE: c_int = libc::SIGUSR2;
 
-/// The thread that works.
-pub static HOLDER: AtomicI32 = AtomicI32::new(0);
-/// So many functions of managed code have names in every trace of that thread now.
-static LEAST: AtomicUsize = AtomicUsize::new(0);
+/// The thread that works, and how many functions of managed code have names in every trace of it now: one word, for a
+/// handler to find both as they were at one time.
+static HOLDER: AtomicU64 = AtomicU64::new(0);
 
 /// This thread's number.
 pub fn number() -> c_int {
@@ -549,9 +550,20 @@ pub fn number() -> c_int {
     unsafe { libc::syscall(libc::SYS_gettid) as c_int }
 }
 
-/// Says how many functions of managed code a handler finds from now on.
+/// Says how many functions of managed code a handler finds from now on. By the thread that works.
 pub fn publish(least: usize) {
-    LEAST.store(least, Ordering::SeqCst);
+    let holder = HOLDER.load(Ordering::SeqCst) >> 32;
+    HOLDER.store(holder << 32 | least as u64, Ordering::SeqCst);
+}
+
+/// Says which thread works from now on.
+pub fn hold(number: c_int) {
+    HOLDER.store((number as u64) << 32, Ordering::SeqCst);
+}
+
+/// The thread that works.
+pub fn holder() -> c_int {
+    (HOLDER.load(Ordering::SeqCst) >> 32) as c_int
 }
 
 /// What a handler has found.
@@ -559,6 +571,13 @@ struct Found(UnsafeCell<(usize, usize, usize, Seen)>);
 // SAFETY: written by the handler of the thread that works, and read by that thread.
 unsafe impl Sync for Found {}
 static FOUND: Found = Found(UnsafeCell::new((0, 0, 0, Seen::EMPTY)));
+
+/// Whether `pc` lies in a function of the program, and not in code that the linker has made. Its symbols have been read.
+fn is_known(pc: usize) -> bool {
+    let functions = crate::symbols::functions();
+    let behind = functions.partition_point(|f| f.entry <= pc);
+    functions[..behind].last().is_some_and(|f| pc < f.end)
+}
 
 /// # Safety
 /// As a handler.
@@ -578,19 +597,25 @@ pub unsafe extern "C" fn at_known_place(_: c_int, _: *mut c_void, ucontext: *mut
 /// # Safety
 /// As a handler.
 pub unsafe extern "C" fn anywhere(_: c_int, _: *mut c_void, ucontext: *mut c_void) -> Verdict {
-    let least = LEAST.load(Ordering::SeqCst);
+    let holder = HOLDER.load(Ordering::SeqCst);
+    let least = holder as u32 as usize;
     // SAFETY: the handler's third argument.
     let seen = Seen::of(unsafe { Traceback::from_ucontext(ucontext) });
-    if number() == HOLDER.load(Ordering::SeqCst) {
+    if number() == (holder >> 32) as c_int {
         report().counts[Op::Interrupt as usize].fetch_add(1, Ordering::Relaxed);
+        // SAFETY: the handler's third argument; the current g is valid.
+        let (pc, in_handler) = unsafe {
+            let registers = Registers::from_ucontext(ucontext);
+            let stack = current_g().map(|gsignal| (*gsignal).stack);
+            let on = |stack: stackgate::arch::Stack<_>| {
+                (value(stack.limit)..value(stack.top)).contains(&registers.sp())
+            };
+            (registers.pc(), stack.is_some_and(on))
+        };
         // A handler that has just begun, or is about to end, does not know what it has interrupted.
-        let gsignal = current_g();
-        let in_handler = gsignal.is_some() && stackgate::interrupted_g() == gsignal;
         if seen.stop == Some(Stop::End) && !in_handler {
             let found = seen.managed();
             if found < least {
-                // SAFETY: the handler's third argument.
-                let pc = unsafe { Registers::from_ucontext(ucontext) }.pc();
                 report().fail(format_args!(
                     "a traceback from a handler, anywhere, at {pc:#x}: expected {least} functions of managed code, \
                      found {:x?}",
@@ -598,6 +623,13 @@ pub unsafe extern "C" fn anywhere(_: c_int, _: *mut c_void, ucontext: *mut c_voi
                 ));
             }
         } else if seen.stop != Some(Stop::NoTask) {
+            if EXACT && !in_handler && is_known(pc) {
+                report().fail(format_args!(
+                    "a traceback from a handler, anywhere, at {pc:#x}: stops at {:?}, having shown {:x?}",
+                    seen.stop,
+                    seen.words()
+                ));
+            }
             report().short.fetch_add(1, Ordering::Relaxed);
         }
     }
@@ -660,7 +692,8 @@ fn of_m(m: *mut M) -> Option<[usize; 5]> {
 /// What holds on every thread, wherever it is.
 fn settle() {
     let (mask, hooks, contexts, callbacks, extra, attached, made) = with(|w| {
-        let running = || w.tasks.iter().filter(|task| task.state == State::Running).flat_map(|task| &task.levels);
+        let running =
+            || w.tasks.iter().filter(|task| task.state == State::Running).flat_map(|task| &task.levels);
         let hooks = running().filter(|level| level.c && level.hooked).count();
         let callbacks = running().filter(|level| level.back.is_some() && level.hooked).count();
         let contexts = running().filter(|level| level.back.is_some_and(|context| context != 0)).count();
@@ -673,7 +706,11 @@ fn settle() {
     same!(CONTEXTS.len(), contexts, "contexts that are not released");
     same!(IN_C.len(), hooks, "calls whose hook has not run at the end");
     same!(IN_MANAGED.len(), callbacks, "callbacks whose hook has not run at the end");
-    same!((extra.made, extra.made - extra.ready), (made, attached), "m's made for threads of C's, and in use");
+    same!(
+        (extra.made, extra.made - extra.ready),
+        (made, attached),
+        "m's made for threads of C's, and in use"
+    );
 }
 
 /// What holds where task `t` runs, on its own stack or in C.
@@ -720,12 +757,21 @@ pub const BOTTOM: u128 = 0x0b07_70aa_0b07_70aa_1122_3344_5566_7788;
 pub fn settle_on_g0() {
     settle();
     let (m, calls, idle) = with(|w| {
-        let idle: Vec<_> = w.tasks.iter().filter(|task| task.own.is_some() && task.state != State::Running).map(|task| (task.g, task.state)).collect();
+        let idle: Vec<_> = w
+            .tasks
+            .iter()
+            .filter(|task| task.own.is_some() && task.state != State::Running)
+            .map(|task| (task.g, task.state))
+            .collect();
         (w.thread().m, w.thread().calls, idle)
     });
     same!(current_g(), Some(m.cast::<G>()), "the current g");
     same!(current_m(), Some(m), "the m of this thread");
-    same!(of_m(m).map(|[curg, _, under_way, made, m_in]| [curg, under_way, made, m_in]), Some([0, 0, calls, m.addr()]), "curg, ncgo, ncgocall, g0.m_in");
+    same!(
+        of_m(m).map(|[curg, _, under_way, made, m_in]| [curg, under_way, made, m_in]),
+        Some([0, 0, calls, m.addr()]),
+        "curg, ncgo, ncgocall, g0.m_in"
+    );
     same!(topofstack(), 0, "topofstack");
     for (g, state) in idle {
         let wanted = if state == State::Finished { GState::Finished } else { GState::Parked };
@@ -748,7 +794,11 @@ pub fn settle_bare() {
     let g = with(|w| w.tasks[t].g);
     same!(current_g(), Some(m.cast::<G>()), "the current g");
     let calls = with(|w| w.thread().calls);
-    same!(of_m(m).map(|[curg, _, under_way, made, m_in]| [curg, under_way, made, m_in]), Some([g.addr(), 0, calls, m.addr()]), "curg, ncgo, ncgocall, g0.m_in");
+    same!(
+        of_m(m).map(|[curg, _, under_way, made, m_in]| [curg, under_way, made, m_in]),
+        Some([g.addr(), 0, calls, m.addr()]),
+        "curg, ncgo, ncgocall, g0.m_in"
+    );
 }
 
 /// A panic that nobody expects.

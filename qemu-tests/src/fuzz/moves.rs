@@ -1,7 +1,7 @@
 //! The interpreter: each level takes words of the sequence, does what they say, and compares.
 
 use super::model::{
-    ANYWHERE, BOTTOM, Canary, Command, HOLDER, KNOWN, Kind, Level, MARKERS, State, Task, Thread, World,
+    ANYWHERE, BOTTOM, Canary, Command, KNOWN, Kind, Level, MARKERS, State, Task, Thread, World, hold,
     keeping, last_context, next_word, note, number, publish, raise, refused, settle_bare, settle_in_task,
     settle_on_g0, trace_here, trace_parked, with,
 };
@@ -296,7 +296,9 @@ fn calls(t: usize, op: Op, random: &mut Random) {
                 keeping("asmcgocall", address!(arch::asmcgocall), [address!(c), at, 0, 0], random)
             }
             Op::Asmcgocall => arch::asmcgocall(c, arg) as usize,
-            Op::Ccall if opaque => keeping("ccall", address!(cpu::ccall_one), [address!(c), at, 0, 0], random),
+            Op::Ccall if opaque => {
+                keeping("ccall", address!(cpu::ccall_one), [address!(c), at, 0, 0], random)
+            }
             Op::Ccall => cpu::ccall_one(c, arg) as usize,
             Op::Systemstack if closure => by(ways::by_system_stack, random, "on_system_stack"),
             Op::Systemstack => {
@@ -316,7 +318,9 @@ fn calls(t: usize, op: Op, random: &mut Random) {
     let wanted = thrown().take();
     match (call.thrown, wanted) {
         (None, None) => same!(result as c_int, call.result, "what C returns through {op:?}"),
-        (Some(thrown), Some(Thrown::Word(word))) => same!(thrown.word().get(), word, "the word that is thrown"),
+        (Some(thrown), Some(Thrown::Word(word))) => {
+            same!(thrown.word().get(), word, "the word that is thrown")
+        }
         (Some(thrown), Some(Thrown::Panic(word))) => {
             let again = std::panic::catch_unwind(|| _ = thrown.resume_panic());
             let payload = again.err().and_then(|payload| payload.downcast_ref::<usize>().copied());
@@ -546,12 +550,7 @@ fn calls_back(t: usize, op: Op, random: &mut Random) {
     let hooked = matches!(op, Op::Enter | Op::Export);
     let mut back = Back {
         t,
-        level: Level {
-            marker: random.below(MARKERS),
-            export: op == Op::Export,
-            hooked,
-            ..Level::default()
-        },
+        level: Level { marker: random.below(MARKERS), export: op == Op::Export, hooked, ..Level::default() },
         n: size as isize as usize,
         ctxt: None,
         ran: 0,
@@ -606,7 +605,11 @@ fn keeps_nothing(random: &mut Random) {
     let args =
         [address!(cpu::clobber_everything), (&raw mut words).expose_provenance(), n as u32 as usize, ctxt];
     keeping("crosscall2 of what keeps nothing", address!(arch::crosscall2), args, random);
-    same!(black_box(words), [n as isize as usize, ctxt], "n and the context of a callback that keeps nothing");
+    same!(
+        black_box(words),
+        [n as isize as usize, ctxt],
+        "n and the context of a callback that keeps nothing"
+    );
 }
 
 fn panics_in_c(t: usize) {
@@ -624,7 +627,12 @@ fn calls_in_c(t: usize, random: &mut Random) {
     let mut call = Call { t, level, result: random.next() as c_int, thrown: None };
     let arg = (&raw mut call).cast::<c_void>();
     let result = if opaque {
-        keeping("asmcgocall on g0", address!(arch::asmcgocall), [address!(c), arg.expose_provenance(), 0, 0], random) as c_int
+        keeping(
+            "asmcgocall on g0",
+            address!(arch::asmcgocall),
+            [address!(c), arg.expose_provenance(), 0, 0],
+            random,
+        ) as c_int
     } else {
         // SAFETY: `c` takes a Call.
         unsafe { cgocall(c, arg) }
@@ -663,7 +671,11 @@ fn misuse_in_c(t: usize) {
     // SAFETY: refused.
     refused(unsafe { m_adopt(&raw mut m) }, AdoptError::AlreadyAnM, "m_adopt in C");
     let started = with(|w| w.thread().kind == Kind::Started);
-    refused(exit_thread(), if started { ExitError::InUse } else { ExitError::NotStarted }, "exit_thread in C");
+    refused(
+        exit_thread(),
+        if started { ExitError::InUse } else { ExitError::NotStarted },
+        "exit_thread in C",
+    );
     in_use(g);
 }
 
@@ -696,7 +708,7 @@ fn hand_on(to: usize, t: Option<usize>, command: impl FnOnce(Sender<()>) -> Comm
     let (tell, told) = channel();
     publish(0);
     let here = with(|w| core::mem::replace(&mut w.at, to));
-    HOLDER.store(with(|w| w.threads[to].number), Ordering::SeqCst);
+    hold(with(|w| w.threads[to].number));
     let sender = with(|w| {
         w.threads[to].busy = true;
         w.threads[to].sender.clone()
@@ -708,7 +720,7 @@ fn hand_on(to: usize, t: Option<usize>, command: impl FnOnce(Sender<()>) -> Comm
         w.threads[to].busy = false;
         t.map_or(0, |t| w.tasks[t].managed())
     });
-    HOLDER.store(number(), Ordering::SeqCst);
+    hold(number());
     publish(least);
 }
 
@@ -767,11 +779,30 @@ pub fn starts(op: Op, t: Option<usize>) {
     let i = with(|w| {
         let task = w.tasks.len();
         if kind == Kind::Foreign {
-            w.tasks.push(Task { g: null_mut(), own: None, state: State::Running, levels: Vec::new(), opaque: false, word_in: 0, word_out: 0 });
+            w.tasks.push(Task {
+                g: null_mut(),
+                own: None,
+                state: State::Running,
+                levels: Vec::new(),
+                opaque: false,
+                word_in: 0,
+                word_out: 0,
+            });
         }
         let mask = w.thread().mask;
         let sender = Some(sender);
-        w.threads.push(Thread { kind, m: null_mut(), number: 0, mask, calls: 0, busy: false, alive: true, task, sender, join: None });
+        w.threads.push(Thread {
+            kind,
+            m: null_mut(),
+            number: 0,
+            mask,
+            calls: 0,
+            busy: false,
+            alive: true,
+            task,
+            sender,
+            join: None,
+        });
         w.threads.len() - 1
     });
     let begins = Begins { i, commands, ready };
@@ -972,7 +1003,8 @@ fn new_task(random: &mut Random) {
     let mut g: Box<G> = Box::default();
     let at = &raw mut *g;
     let own = Some((g, vec![0u128; STACK / 16].into_boxed_slice()));
-    let task = Task { g: at, own, state: State::New, levels: Vec::new(), opaque: false, word_in: 0, word_out: 0 };
+    let task =
+        Task { g: at, own, state: State::New, levels: Vec::new(), opaque: false, word_in: 0, word_out: 0 };
     let t = with(|w| {
         w.tasks.push(task);
         w.tasks.len() - 1
@@ -981,7 +1013,8 @@ fn new_task(random: &mut Random) {
 }
 
 fn reuses(random: &mut Random) {
-    let finished = with(|w| w.tasks.iter().position(|task| task.own.is_some() && task.state == State::Finished));
+    let finished =
+        with(|w| w.tasks.iter().position(|task| task.own.is_some() && task.state == State::Finished));
     if let Some(t) = finished {
         init(t, random.below(64));
     }
@@ -1036,7 +1069,11 @@ pub fn resume_one(t: usize, step: usize, random: &mut Random) {
 
 fn calls_on_g0(random: &mut Random) {
     let args = [address!(cpu::clobber_volatile), 0, 0, 0];
-    same!(keeping("asmcgocall on g0", address!(arch::asmcgocall), args, random) as c_int, 7, "what C returns");
+    same!(
+        keeping("asmcgocall on g0", address!(arch::asmcgocall), args, random) as c_int,
+        7,
+        "what C returns"
+    );
     // SAFETY: takes anything.
     same!(unsafe { cgocall(cpu::clobber_volatile, null_mut()) }, 7, "what C returns");
 }
@@ -1049,7 +1086,11 @@ fn misuse_on_g0() {
     // SAFETY: refused.
     refused(unsafe { m_adopt(&raw mut m) }, AdoptError::AlreadyAnM, "m_adopt on g0");
     let tasks: Vec<_> = with(|w| {
-        w.tasks.iter().filter(|task| !task.g.is_null()).map(|task| (task.g, task.state, task.own.is_some())).collect()
+        w.tasks
+            .iter()
+            .filter(|task| !task.g.is_null())
+            .map(|task| (task.g, task.state, task.own.is_some()))
+            .collect()
     });
     for (g, state, own) in tasks {
         if matches!(state, State::Running | State::Finished) && own {

@@ -135,7 +135,10 @@ impl Report {
         self.steps.fetch_add(1, Ordering::Relaxed);
         let at = self.taken.fetch_add(1, Ordering::Relaxed) as usize;
         if let Some(place) = self.log.get(at) {
-            let packed = (step.op as usize) << 24 | (step.thread & 15) << 20 | (step.depth & 63) << 14 | step.word & 0x3fff;
+            let packed = (step.op as usize) << 24
+                | (step.thread & 15) << 20
+                | (step.depth & 63) << 14
+                | step.word & 0x3fff;
             place.store(packed as u32, Ordering::Relaxed);
         }
     }
