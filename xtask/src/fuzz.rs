@@ -313,13 +313,19 @@ fn copy(tree: &str) -> Result<()> {
 /// Builds the program of the copy.
 fn build(kit: &Kit, tree: &str) -> Result<String> {
     let directory = std::env::current_dir()?.join(DIRECTORY).join("build");
-    kit.cargo()
+    let cmd = kit
+        .cargo()
         .directory(tree)
         .args(["build", "--quiet", "--package", guest::PACKAGE, "--bin", PROGRAM])
         .args(guest::TEST_FEATURES)
         .args(["--target-dir", &directory.to_string_lossy()])
-        .args(kit.cargo_options())
-        .run()?;
+        .args(kit.cargo_options());
+    cmd.show();
+    // What a bug leaves without a use is no news.
+    let outcome = cmd.capture(None)?;
+    if !outcome.success() {
+        bail!("the copy in {tree} is not built: {}\n{}", outcome.ending(), outcome.stderr);
+    }
     Ok(format!("{DIRECTORY}/build/{}/debug/{PROGRAM}", kit.target.triple))
 }
 

@@ -7,9 +7,8 @@
 
 use core::ffi::c_int;
 use core::sync::atomic::Ordering;
-use qemu_tests::fuzz::model::{CLASSES, name};
 use qemu_tests::fuzz::report::{FAILED, OPS, report};
-use qemu_tests::fuzz::{moves, run, words};
+use qemu_tests::fuzz::{CLASSES, prepare, run, words};
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
@@ -55,9 +54,7 @@ fn main() -> ExitCode {
         eprintln!("usage: fuzz [--seed S] [--seconds N | --sequences N [--keep N,N,...]]");
         return 2.into();
     };
-    // The children have it then.
-    name(moves::entries());
-    report();
+    prepare();
     let found = match options.seconds {
         Some(seconds) => for_seconds(options.seed, Duration::from_secs(seconds)),
         None => {

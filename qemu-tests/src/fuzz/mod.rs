@@ -14,18 +14,26 @@
 //! The program `fuzz` runs sequences in child processes. What hooks, contexts and signals there are is set once in a
 //! process: by the lowest bits of the seed.
 
-pub mod model;
-pub mod moves;
+mod model;
+mod moves;
 pub mod report;
 
 use core::sync::atomic::{AtomicBool, Ordering};
-use model::{ANYWHERE, CLASSES, Class, KNOWN, Kind, State, Thread, World, number, set_world, with};
+use model::{ANYWHERE, Class, KNOWN, Kind, State, Thread, World, number, set_world, with};
 use moves::{g0_level, others, resume_one, with_signal_stack};
 use report::{Op, Random, report};
 use std::time::{Duration, Instant};
 
 unsafe extern "C" {
     fn c_signal_mask() -> u64;
+}
+
+pub use model::CLASSES;
+
+/// Reads where the functions with names lie, for this process and the children that it will have.
+pub fn prepare() {
+    model::name(moves::entries());
+    report();
 }
 
 /// The words of a sequence.
@@ -35,14 +43,13 @@ pub fn words(seed: u64) -> Vec<u64> {
     (0..many).map(|_| random.next()).collect()
 }
 
-/// Runs sequences of one class in this process, which is new: those of `seed` and, [`CLASSES`] apart, more. Of the one
+/// Runs sequences of one class in this process, which is new but for [`prepare`]: those of `seed` and, [`CLASSES`] apart, more. Of the one
 /// sequence if there is only one, `keep` says which words are used. No further one begins after `until`.
 pub fn run(seed: u64, sequences: u64, keep: Option<&[usize]>, until: Option<Instant>) {
     let class = Class::of(seed);
     stackgate::set_platform(&stackgate_libc::Hosted).expect("the first platform");
     stackgate_libc::register_own_tables();
     std::panic::set_hook(Box::new(model::on_panic));
-    model::name(moves::entries());
     // SAFETY: functions of this module, which keep to what is asked of them.
     unsafe {
         if class.hooks() {

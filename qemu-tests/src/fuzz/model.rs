@@ -21,7 +21,6 @@ unsafe extern "C" {
 }
 
 /// Ends the process unless both are the same.
-#[macro_export]
 macro_rules! same {
     ($found:expr, $expected:expr, $($what:tt)+) => {{
         let (found, expected) = ($found, $expected);
@@ -32,6 +31,8 @@ macro_rules! same {
         $crate::fuzz::report::report().checks.fetch_add(1, Ordering::Relaxed);
     }};
 }
+
+pub(super) use same;
 
 /// A function that a task has entered, or C.
 #[derive(Clone, Debug, Default)]

@@ -2,12 +2,11 @@
 
 use super::model::{
     ANYWHERE, BOTTOM, Canary, Command, KNOWN, Kind, Level, MARKERS, State, Task, Thread, World, hold,
-    keeping, last_context, next_word, note, number, publish, raise, refused, settle_bare, settle_in_task,
+    keeping, last_context, next_word, note, number, publish, raise, refused, same, settle_bare, settle_in_task,
     settle_on_g0, trace_here, trace_parked, with,
 };
 use super::report::{Op, Random, report};
 use crate::cpu;
-use crate::same;
 use core::ffi::{c_int, c_void};
 use core::hint::black_box;
 use core::num::NonZeroUsize;
@@ -135,9 +134,9 @@ fn managed_level(t: usize) {
                 (Some(Op::Catch), 2 * call),
                 (Some(Op::Throw), if catch { 3 } else { 0 }),
                 (Some(Op::Panic), if catch && export { 5 } else { 0 }),
-                (Some(Op::Park), if below_c { 0 } else { 5 }),
+                (Some(Op::Park), if below_c { 0 } else { 8 }),
                 (Some(Op::ParkBelowC), usize::from(below_c)),
-                (Some(Op::Finish), usize::from(!below_c)),
+                (Some(Op::Finish), if below_c { 0 } else { 2 }),
                 (Some(Op::FinishBelowC), usize::from(below_c)),
                 (Some(Op::Mcall), if below_c { 0 } else { 2 }),
                 (Some(Op::Raise), 1),
@@ -896,7 +895,7 @@ fn foreign_level() {
         settle_bare();
         let Some((number, word)) = next_word() else { break };
         let ways = [Op::Cgocallback, Op::Crosscall2, Op::Enter, Op::Export].map(|op| (Some(op), 3));
-        let rest = [(None, 5), (Some(Op::Raise), 1), (Some(Op::Mask), 1), (Some(Op::MisuseBare), 1)];
+        let rest = [(None, 5), (Some(Op::Raise), 1), (Some(Op::Mask), 1), (Some(Op::MisuseBare), 2)];
         let (op, mut random) = choose(&[&ways[..], &rest[..]].concat(), word);
         let Some(op) = op else { break };
         note(op, number, 0);
@@ -950,7 +949,7 @@ pub fn g0_level() {
                 (Some(Op::NewTask), if tasks < TASKS { 3 } else { 0 }),
                 (Some(Op::Reuse), if finished { 2 } else { 0 }),
                 (Some(Op::Resume), if idle { 14 } else { 0 }),
-                (Some(Op::TraceParked), usize::from(tasks != 0)),
+                (Some(Op::TraceParked), if tasks != 0 { 2 } else { 0 }),
                 (Some(Op::CallInC), 1),
                 (Some(Op::Raise), 1),
                 (Some(Op::Mask), 1),
