@@ -40,7 +40,7 @@ pub fn prepare() {
 pub fn words(seed: u64) -> Vec<u64> {
     let mut random = Random(seed);
     let many = 20 + random.below(200);
-    (0..many).map(|_| random.next()).collect()
+    (0..many).map(|_| random.word()).collect()
 }
 
 /// Runs sequences of one class in this process, which is new but for [`prepare`]: those of `seed` and, [`CLASSES`] apart, more. Of the one

@@ -234,7 +234,7 @@ impl Canary {
         let mut random = Random(seed);
         let mut words = [0; 6];
         words[0] = seed;
-        words[1..].fill_with(|| random.next());
+        words[1..].fill_with(|| random.word());
         Self(black_box(words))
     }
 
@@ -242,7 +242,7 @@ impl Canary {
         let found = black_box(&self.0);
         let mut random = Random(found[0]);
         for (at, word) in found[1..].iter().enumerate() {
-            same!(*word, random.next(), "word {at} in the frame of a function that was left and is back");
+            same!(*word, random.word(), "word {at} in the frame of a function that was left and is back");
         }
     }
 }
@@ -250,7 +250,7 @@ impl Canary {
 /// Calls `f(args...)` with random words in the callee-saved registers, and names those that are lost.
 pub fn keeping(what: &str, f: usize, args: [usize; 4], random: &mut Random) -> usize {
     let before: crate::cpu::Pattern =
-        core::array::from_fn(|at| crate::cpu::representable(at, random.next() | 1 << 62));
+        core::array::from_fn(|at| crate::cpu::representable(at, random.word() | 1 << 62));
     let mut after = [0; KEPT.len()];
     // SAFETY: callers pass functions of the arguments that they give.
     let result = unsafe { crate::cpu::with_pattern(f, &args, &before, &mut after) };

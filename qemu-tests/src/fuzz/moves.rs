@@ -2,8 +2,8 @@
 
 use super::model::{
     ANYWHERE, BOTTOM, Canary, Command, KNOWN, Kind, Level, MARKERS, State, Task, Thread, World, hold,
-    keeping, last_context, next_word, note, number, publish, raise, refused, same, settle_bare, settle_in_task,
-    settle_on_g0, trace_here, trace_parked, with,
+    keeping, last_context, next_word, note, number, publish, raise, refused, same, settle_bare,
+    settle_in_task, settle_on_g0, trace_here, trace_parked, with,
 };
 use super::report::{Op, Random, report};
 use crate::cpu;
@@ -104,7 +104,7 @@ unsafe extern "C" fn task_begins(word: usize) -> usize {
     same!(word, wanted, "the word that a task begins with");
     let mut random = Random(word as u64);
     enter_managed(t, Level { marker: random.below(MARKERS), sched_sp: sched_sp(), ..Level::default() });
-    let word = random.next() as usize;
+    let word = random.word() as usize;
     with(|w| (w.tasks[t].state, w.tasks[t].word_out) = (State::Finished, word));
     word
 }
@@ -151,13 +151,13 @@ fn managed_level(t: usize) {
             Op::Deeper => {
                 enter_managed(t, Level { marker: random.below(MARKERS), ..Level::default() });
             }
-            Op::Throw => throws(t, random.next() as usize | 1),
-            Op::Panic => panics(t, random.next() as usize),
+            Op::Throw => throws(t, random.word() as usize | 1),
+            Op::Panic => panics(t, random.word() as usize),
             Op::Park => parks(t, &mut random),
             Op::ParkBelowC => refused(park(1), ParkError::BelowC, "park below C"),
             // SAFETY: refused.
             Op::FinishBelowC => refused(unsafe { finish(1) }, ParkError::BelowC, "finish below C"),
-            Op::Finish => finishes(t, random.next() as usize),
+            Op::Finish => finishes(t, random.word() as usize),
             Op::Mcall => leaves(t, &mut random),
             Op::Raise => raise(Some(t)),
             Op::Trace => trace_here(t),
@@ -271,7 +271,7 @@ fn calls(t: usize, op: Op, random: &mut Random) {
             no_callback: op == Op::NoCallback,
             ..Level::default()
         },
-        result: random.next() as c_int,
+        result: random.word() as c_int,
         thrown: None,
     };
     if counted {
@@ -354,7 +354,7 @@ fn panics(t: usize, word: usize) {
 }
 
 fn parks(t: usize, random: &mut Random) {
-    let word = random.next() as usize;
+    let word = random.word() as usize;
     publish(0);
     let opaque = random.below(2) == 0;
     with(|w| {
@@ -545,7 +545,7 @@ stackgate::export! {
 /// Calls task `t` back from C, or the task of a thread of C's.
 fn calls_back(t: usize, op: Op, random: &mut Random) {
     let opaque = random.below(2) == 0;
-    let size = random.next() as u32 as i32;
+    let size = random.word() as u32 as i32;
     let hooked = matches!(op, Op::Enter | Op::Export);
     let mut back = Back {
         t,
@@ -562,7 +562,7 @@ fn calls_back(t: usize, op: Op, random: &mut Random) {
     let (n, ctxt) = (back.n, back.ctxt.unwrap_or(0));
     let arg = (&raw mut back).cast::<c_void>();
     let at = arg.expose_provenance();
-    let number = random.next() as usize;
+    let number = random.word() as usize;
     // SAFETY: this thread's errno; the functions take a Back.
     unsafe {
         *libc::__errno_location() = 0x66;
@@ -600,7 +600,7 @@ fn calls_back(t: usize, op: Op, random: &mut Random) {
 
 fn keeps_nothing(random: &mut Random) {
     let mut words = [0usize; 2];
-    let (n, ctxt) = (random.next() as i32, random.below(100) + 1);
+    let (n, ctxt) = (random.word() as i32, random.below(100) + 1);
     let args =
         [address!(cpu::clobber_everything), (&raw mut words).expose_provenance(), n as u32 as usize, ctxt];
     keeping("crosscall2 of what keeps nothing", address!(arch::crosscall2), args, random);
@@ -623,7 +623,7 @@ fn calls_in_c(t: usize, random: &mut Random) {
     let no_callback = with(|w| w.tasks[t].levels.last().is_some_and(|level| level.no_callback));
     let opaque = random.below(2) == 0;
     let level = Level { c: true, marker: random.below(MARKERS), no_callback, ..Level::default() };
-    let mut call = Call { t, level, result: random.next() as c_int, thrown: None };
+    let mut call = Call { t, level, result: random.word() as c_int, thrown: None };
     let arg = (&raw mut call).cast::<c_void>();
     let result = if opaque {
         keeping(
@@ -1038,7 +1038,7 @@ unsafe extern "C" fn by_resume(g: *mut G, word: usize) -> usize {
 
 /// Runs task `t` until it parks or finishes.
 pub fn resume_one(t: usize, step: usize, random: &mut Random) {
-    let word = random.next() as usize;
+    let word = random.word() as usize;
     let g = with(|w| {
         let at = w.at;
         w.resuming = t;
