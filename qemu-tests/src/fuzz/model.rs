@@ -617,7 +617,8 @@ pub unsafe extern "C" fn anywhere(_: c_int, _: *mut c_void, ucontext: *mut c_voi
         // The crossings' tables hold at every instruction; compiled code's on some CPUs; what the linker makes has none.
         let exact = !in_handler && (in_crossing(pc) || EXACT && is_known(pc));
         let complete = seen.stop == Some(Stop::End) && seen.managed() >= least;
-        let nothing = least == 0 && seen.stop == Some(Stop::NoTask);
+        // Where a thread's own stack begins lies the C library's code, whose tables are not as exact everywhere.
+        let nothing = least == 0 && (!EXACT || seen.stop == Some(Stop::NoTask));
         if exact && !complete && !nothing {
             report().fail(format_args!(
                 "a traceback from a handler, anywhere, at {pc:#x}: expected {least} functions of managed code at least, \
