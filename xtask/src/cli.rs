@@ -219,7 +219,7 @@ pub enum Command {
     /// misuse, which must be refused. After each operation the program `fuzz` compares with its model: the current g,
     /// both stacks, registers, words in every frame, counters, contexts, hooks, the signal mask, and tracebacks. What
     /// it finds it makes smaller and prints, with the command that shows it again. The CPUs run side by side, the
-    /// host's own natively. A kind of operation that never came is a failure too.
+    /// host's own natively, and so what the emulator cannot run. A kind of operation that never came is a failure too.
     Fuzz {
         /// Where the sequences begin; the same number, the same sequences (default: 1)
         #[arg(long, value_name = "S")]

@@ -15,6 +15,7 @@ use anyhow::{Context as _, Result, bail};
 
 use crate::{
     context::{Context, Tally},
+    exceptions::{self, Exception},
     guest::{self, Profile, Program},
     process::{Cmd, Outcome},
     protocol::notes,
@@ -97,22 +98,48 @@ fn judge(outcome: &Outcome, all: bool) -> Result<Done, String> {
     }
 }
 
-/// One CPU's program: natively where that is possible.
+/// A case that needs what sequences need, threads among signals: whose emulator cannot run it cannot run them.
+const LIKE: &str = "threads/signal storm";
+
+/// One CPU's program: natively on the host's own.
 struct Column {
     name: &'static str,
     program: Cmd,
 }
 
-fn column(kit: &Kit) -> Result<Column> {
+/// Builds the program. `Err` with the reason where nothing here can run it.
+fn column(kit: &Kit, exceptions: &[Exception]) -> Result<Result<Column, String>> {
+    let name = kit.target.name;
     let program = guest::build(kit, Program::Bin(PROGRAM), Profile::Dev)?;
-    let program = if kit.target.is_host() { Cmd::new(&program) } else { kit.guest(&program) };
-    Ok(Column { name: kit.target.name, program })
+    let direct = Cmd::new(&program);
+    if kit.target.is_host() {
+        return Ok(Ok(Column { name, program: direct }));
+    }
+    let Some(exception) = exceptions.iter().find(|e| e.emulator && e.cpu == name && e.case == LIKE) else {
+        return Ok(Ok(Column { name, program: kit.guest(&program) }));
+    };
+    let alone = direct.clone().args(["--sequences", "0"]).capture(Some(MORE));
+    if alone.is_ok_and(|outcome| outcome.success()) {
+        ui::say(&format!("{name}: without the emulator: {}", exception.reason));
+        return Ok(Ok(Column { name, program: direct }));
+    }
+    Ok(Err(exception.reason.clone()))
 }
 
 /// Runs sequences on the chosen CPUs, as many CPUs at a time as there are cores.
 pub fn fuzz(context: &Context, options: &Options) -> Result<Tally> {
     let kits = context.kits()?;
-    let columns = kits.kits.iter().map(column).collect::<Result<Vec<_>>>()?;
+    let exceptions = exceptions::read()?;
+    let (mut columns, mut left_out) = (Vec::new(), Vec::new());
+    for kit in &kits.kits {
+        match column(kit, &exceptions)? {
+            Ok(column) => columns.push(column),
+            Err(reason) => left_out.push(format!("{}: left out: {reason}", kit.target.name)),
+        }
+    }
+    if columns.is_empty() {
+        bail!("no CPU is left: {}", left_out.join("; "));
+    }
     let mut arguments = vec!["--seed".to_owned(), options.seed.to_string()];
     if let Some(keep) = &options.keep {
         arguments.extend(["--keep".to_owned(), keep.clone()]);
@@ -151,6 +178,7 @@ pub fn fuzz(context: &Context, options: &Options) -> Result<Tally> {
     table(&all).iter().for_each(|line| ui::say(line));
     ui::say("");
     ui::align(&rows).iter().for_each(|line| ui::say(line));
+    left_out.iter().for_each(|line| ui::say(line));
     kits.report_skipped();
     ui::say(&format!("{tally}, seed {}", options.seed));
     Ok(tally)
