@@ -214,10 +214,10 @@ fn tasks_switch_to_each_other() {
             check_eq!(sp(), *first.get_or_insert(sp()), "the system stack");
             // SAFETY: this thread's m.
             check!(unsafe { (*m).curg.get().is_null() }, "nothing runs");
-            for i in 0..3 {
+            for (i, task) in tasks.iter().enumerate() {
                 let what = if i == last { GState::Finished } else { GState::Parked };
-                check_eq!(arch::frame::Word::get(tasks[i].g.state), what as u64, "task {i} after {rounds}");
-                check!(tasks[i].g.m_out.get().is_null(), "task {i} has no m");
+                check_eq!(arch::frame::Word::get(task.g.state), what as u64, "task {i} after {rounds}");
+                check!(task.g.m_out.get().is_null(), "task {i} has no m");
             }
             // The one that has ended begins again; the others are where they were.
             let task = core::mem::replace(&mut tasks[last], Task::new(16 << 10, goes_round));
