@@ -1631,6 +1631,9 @@ typedef int (*stackgate_c_fn)(void *arg);
  left_c for each of them. All run on the managed stack, of which they may use little, and must neither
  call C by cgocall nor park nor unwind.
 
+ The crossings of stackgate-arch beneath know nothing of them. Where calls or callbacks by those lie between others,
+ a throw that drops both does not know which have run their hooks: do not mix them below a catch.
+
  Go: entersyscall, exitsyscall, reentersyscall.
  */
 struct stackgate_hooks {
