@@ -127,6 +127,25 @@ unsafe extern "C" fn parks(_: usize) -> usize {
     3
 }
 
+/// A task that switches to `other` with a pattern in its registers, and says who it is.
+unsafe extern "C" fn switches(other: usize) -> usize {
+    for i in 0..3 {
+        let mut word = current_g().expect("a task").addr();
+        let f = stackgate::capi::stackgate_switch_to as *const () as usize;
+        check_eq!(keeps("switch_to", f, [other, (&raw mut word).expose_provenance(), 0, 0], 40 + i), 0);
+        check_eq!(word, other, "the one that has switched back");
+    }
+    3
+}
+
+fn switch_to() {
+    adopted(|_| {
+        let (mut one, mut other) = (Task::new(64 << 10, switches), Task::new(64 << 10, switches));
+        check_eq!(one.resume(other.at().expose_provenance()), Resumed::Finished(3));
+        check_eq!(other.resume(one.at().addr()), Resumed::Finished(3), "from its last switch");
+    });
+}
+
 fn park_and_resume() {
     adopted(|_| {
         let mut task = Task::new(64 << 10, parks);
@@ -296,6 +315,7 @@ cases! {
     "asmcgocall_catch" => asmcgocall_catch;
     "throw_to" => throw_to;
     "park and resume" => park_and_resume;
+    "switch_to" => switch_to;
     "mcall and gogo" => mcall_and_gogo;
     "cgocallback" => cgocallback;
     "crosscall2" => crosscall2;
