@@ -187,7 +187,13 @@ unsafe extern "C" fn goes_round(me: usize) -> usize {
     let mut word = park(me).expect("a task parks");
     while RING.rounds.load(Ordering::Relaxed) > 0 {
         let mut seen = 0;
-        in_c(|| in_callback(|| seen = RING.rounds.fetch_sub(1, Ordering::Relaxed)));
+        let this = current_g();
+        in_c(|| {
+            in_callback(|| {
+                check_eq!(current_g(), this, "whose callback it is");
+                seen = RING.rounds.fetch_sub(1, Ordering::Relaxed);
+            });
+        });
         check_eq!(seen, word, "one turn after the other");
         // SAFETY: parked, since nobody but this ring runs it.
         word = unsafe { switch_to(next(), word - 1) }.expect("a task switches");
