@@ -115,9 +115,9 @@ fn a_task_calls_is_called_throws_and_parks() {
     let g: *mut G<Native> = &raw mut *task.g;
     // SAFETY: g0 is current, `g` is ready.
     unsafe {
-        assert_eq!(resume(g, 1), 2);
-        assert_eq!(resume(g, 3), 4);
-        assert_eq!(resume(g, 5), 6);
+        assert_eq!(resume(g, 1), (2, g));
+        assert_eq!(resume(g, 3), (4, g));
+        assert_eq!(resume(g, 5), (6, g));
         assert_eq!(getg(), &raw mut *m as *mut G<Native>);
         setg(core::ptr::null_mut());
         assert!(getg().is_null());

@@ -141,7 +141,7 @@ pub const FIGURES: &[Figure] = &[
         go127: [1208.0, 781.7, 1415.0, 843.4, 985.4, 926.1],
         go119: [684.4, 475.8, 888.0, 573.2, 608.6, 542.1],
         limit: Some(0.1),
-        enforced: false,
+        enforced: true,
         noise: 0.0,
     },
     Figure {

@@ -141,12 +141,12 @@ fn in_task(entry: crate::EntryFn, word: usize) -> usize {
         base.write(BaseFrame { entry: W64::of(entry as *const () as u64), ..BaseFrame::default() });
         g.sched = begin_below(base, (&raw const g_begin).addr());
         setg((&raw mut *m).cast());
-        let mut out = resume(&raw mut *g, word);
+        let (mut out, _) = resume(&raw mut *g, word);
         while out == PARKED {
             let start = start_of_switch(core::ptr::with_exposed_provenance(g.sched.sp.get() as usize));
             assert!(top - SIZE < start.sp && start.sp <= base.addr(), "the parked caller's SP");
             assert_ne!(start.pc, 0, "the parked caller's return address");
-            out = resume(&raw mut *g, 0);
+            (out, _) = resume(&raw mut *g, 0);
         }
         setg(core::ptr::null_mut());
         out
