@@ -275,7 +275,17 @@ pub const STORIES: &[Story] = &[
     },
     Story {
         name: "Running a task, and leaving it",
-        covers: &["resume", "park", "switch_to", "gogo", "mcall"],
+        covers: &[
+            "resume",
+            "park",
+            "switch_to",
+            "gogo",
+            "mcall",
+            "resume_light",
+            "park_light",
+            "switch_light",
+            "mcall_light",
+        ],
         only: None,
         panels: [
             Panel {
