@@ -339,7 +339,7 @@ fn against_accesses(cpu: &Cpu, instruction: &Instruction, before: &Row, after: O
     let began: Vec<_> = after.rules.keys().filter(|r| !before.rules.contains_key(r)).collect();
     // A frame that another function has built comes with all its rules when SP comes there.
     let sp = cpu.name(cpu.sp);
-    let comes = ["mov", "mr", "lgr", "la"].iter().any(|word| {
+    let comes = ["mov", "mr", "lgr", "la", "ldr", "ld", "lg"].iter().any(|word| {
         let rest = instruction.text.strip_prefix(word).map(|rest| rest.trim_start().trim_start_matches('%'));
         rest.is_some_and(|rest| rest.starts_with(&format!("{sp}, ")))
     });
