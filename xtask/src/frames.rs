@@ -42,6 +42,8 @@ pub struct Described {
     pub word: usize,
     /// What an interrupt takes of a managed stack where there is no operating system.
     pub interrupt_reserve: usize,
+    /// How far below its `BaseFrame` a g that has not run yet has its `SwitchFrame`.
+    pub begin_below_base: usize,
 }
 
 macro_rules! described {
@@ -55,6 +57,7 @@ macro_rules! described {
             registers: <$cpu::frame::ThisCpu as Cpu>::REGISTERS,
             word: size_of::<<$cpu::frame::ThisCpu as Cpu>::Word>(),
             interrupt_reserve: <$cpu::frame::ThisCpu as Cpu>::INTERRUPT_RESERVE,
+            begin_below_base: $cpu::frame::BEGIN_BELOW_BASE,
         }),*]
     };
 }

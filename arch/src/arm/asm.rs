@@ -163,13 +163,15 @@ macro_rules! others_lost { () => {
      .cfi_undefined d8\n .cfi_undefined d9\n .cfi_undefined d10\n .cfi_undefined d11\n \
      .cfi_undefined d12\n .cfi_undefined d13\n .cfi_undefined d14\n .cfi_undefined d15"
 } }
-/// Loads the address of the label 2 further down into lr, with the state in bit 0.
+/// Jumps to `light`, with the address of what follows in lr, with the state in bit 0.
 #[cfg(not(stackgate_thumb))]
 #[rustfmt::skip]
-macro_rules! label_2 { () => { "adr lr, 2f" } }
+macro_rules! jump_and_go_on { () => { "adr lr, 2f\n b {light}\n 2:" } }
+/// By the PC, which `mov` reads four bytes ahead, and not by `adr`, which takes it for a multiple of four: functions
+/// begin at any even address.
 #[cfg(stackgate_thumb)]
 #[rustfmt::skip]
-macro_rules! label_2 { () => { "adr.w lr, 2f\n orr lr, lr, #1" } }
+macro_rules! jump_and_go_on { () => { "mov lr, pc\n add.w lr, lr, #(4 + 4 + 2 - 4) | 1\n b.w {light}\n 2:" } }
 
 /// Where a [`CalleeSaved`] keeps the register that the assembly calls `ofp`.
 const SAVED_OFP: usize =
@@ -721,11 +723,9 @@ pub unsafe extern "C" fn mcall(func: McallFn /* r0 */) {
         goes_on!(".save {{rfp, lr}}" ".vsave {{d8-d15}}" ".save {{r4-r11}}" ".pad #{r4}"),
         "add rfp, sp, #{link}",
 
-        label_2!(),
-        "b {light}",
+        jump_and_go_on!(),
 
         // On curg, which goes on.
-        "2:",
         "pop {{r2-r11}}",                      ".cfi_adjust_cfa_offset -{d8}", general_restored!(),
         goes_on!(".save {{rfp, lr}}" ".vsave {{d8-d15}}"),
         "vpop {{d8-d15}}",                     ".cfi_adjust_cfa_offset {d8} - {link}", doubles_restored!(),
@@ -904,7 +904,10 @@ pub unsafe fn resume(g: *mut G<Arm>, value: usize) -> (usize, *mut G<Arm>) {
             lateout("r4") _, lateout("r8") _, lateout("r9") _, lateout("r10") _, lateout("r11") _,
             lateout("d8") _, lateout("d9") _, lateout("d10") _, lateout("d11") _,
             lateout("d12") _, lateout("d13") _, lateout("d14") _, lateout("d15") _,
-            clobber_abi("C"),
+            // What C's convention loses, but for registers that this CPU does not have.
+            lateout("r2") _, lateout("r3") _, lateout("r12") _, lateout("lr") _,
+            lateout("d0") _, lateout("d1") _, lateout("d2") _, lateout("d3") _,
+            lateout("d4") _, lateout("d5") _, lateout("d6") _, lateout("d7") _,
         );
     }
     (out, left)
@@ -927,9 +930,7 @@ pub unsafe fn park(value: usize) -> usize {
     unsafe {
         #[cfg(not(stackgate_thumb))]
         asm!(
-            label_2!(),
-            "b {light}",
-            "2:",
+            jump_and_go_on!(),
             light = sym park_light,
             inlateout("r0") value => out,
             lateout("r4") _, lateout("r8") _, lateout("r9") _, lateout("r10") _, lateout("r7") _,
@@ -939,15 +940,16 @@ pub unsafe fn park(value: usize) -> usize {
         );
         #[cfg(stackgate_thumb)]
         asm!(
-            label_2!(),
-            "b {light}",
-            "2:",
+            jump_and_go_on!(),
             light = sym park_light,
             inlateout("r0") value => out,
             lateout("r4") _, lateout("r8") _, lateout("r9") _, lateout("r10") _, lateout("r11") _,
             lateout("d8") _, lateout("d9") _, lateout("d10") _, lateout("d11") _,
             lateout("d12") _, lateout("d13") _, lateout("d14") _, lateout("d15") _,
-            clobber_abi("C"),
+            // What C's convention loses, but for registers that this CPU does not have.
+            lateout("r1") _, lateout("r2") _, lateout("r3") _, lateout("r12") _, lateout("lr") _,
+            lateout("d0") _, lateout("d1") _, lateout("d2") _, lateout("d3") _,
+            lateout("d4") _, lateout("d5") _, lateout("d6") _, lateout("d7") _,
         );
     }
     out
@@ -973,9 +975,7 @@ pub unsafe fn switch_to(g: *mut G<Arm>, value: usize) -> usize {
     unsafe {
         #[cfg(not(stackgate_thumb))]
         asm!(
-            label_2!(),
-            "b {light}",
-            "2:",
+            jump_and_go_on!(),
             light = sym switch_light,
             inlateout("r1") g => _,
             inlateout("r0") value => out,
@@ -986,16 +986,17 @@ pub unsafe fn switch_to(g: *mut G<Arm>, value: usize) -> usize {
         );
         #[cfg(stackgate_thumb)]
         asm!(
-            label_2!(),
-            "b {light}",
-            "2:",
+            jump_and_go_on!(),
             light = sym switch_light,
             inlateout("r1") g => _,
             inlateout("r0") value => out,
             lateout("r4") _, lateout("r8") _, lateout("r9") _, lateout("r10") _, lateout("r11") _,
             lateout("d8") _, lateout("d9") _, lateout("d10") _, lateout("d11") _,
             lateout("d12") _, lateout("d13") _, lateout("d14") _, lateout("d15") _,
-            clobber_abi("C"),
+            // What C's convention loses, but for registers that this CPU does not have.
+            lateout("r2") _, lateout("r3") _, lateout("r12") _, lateout("lr") _,
+            lateout("d0") _, lateout("d1") _, lateout("d2") _, lateout("d3") _,
+            lateout("d4") _, lateout("d5") _, lateout("d6") _, lateout("d7") _,
         );
     }
     out
@@ -1077,11 +1078,9 @@ pub unsafe extern "C" fn park_full(value: usize /* r0 */) -> usize /* r0 */ {
         goes_on!(".save {{rfp, lr}}" ".vsave {{d8-d15}}" ".save {{r4-r11}}" ".pad #{r4}"),
         "add rfp, sp, #{link}",
 
-        label_2!(),
-        "b {light}",
+        jump_and_go_on!(),
 
         // On curg, which goes on; r0 is the word for it.
-        "2:",
         "pop {{r2-r11}}",                      ".cfi_adjust_cfa_offset -{d8}", general_restored!(),
         goes_on!(".save {{rfp, lr}}" ".vsave {{d8-d15}}"),
         "vpop {{d8-d15}}",                     ".cfi_adjust_cfa_offset {d8} - {link}", doubles_restored!(),

@@ -13,6 +13,9 @@ const MOST_VISITS: u32 = 64;
 /// Crossings that are jumped to, and that go on behind the jump with SP where it was.
 const COMES_BACK: [&str; 3] = ["stackgate_park_light", "stackgate_switch_light", "stackgate_mcall_light"];
 
+/// Crossings that return by a jump: the call was made long ago, perhaps on another CPU.
+const RETURNS_BY_JUMP: [&str; 2] = ["stackgate_park", "stackgate_mcall"];
+
 /// How a function is left towards another.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Way {
@@ -252,7 +255,7 @@ impl Walk<'_> {
                 let former: Vec<&Insn> = former.into_iter().rev().collect();
                 if on_entry && (depth(0) != 0 || cpu.is_computed(&insn, &former)) {
                     self.tables.insert(at, state);
-                } else if on_entry {
+                } else if on_entry && !RETURNS_BY_JUMP.contains(&self.function.name.as_str()) {
                     self.calls.insert(at, Call { depth: 0, way: self.pointer(&insn) });
                 }
             }
@@ -316,10 +319,13 @@ impl Walk<'_> {
             return Ok(());
         }
         let Some(Value::Entry(depth)) = cpu.value(state, register) else { return Ok(()) };
-        if depth != distance - cpu.cfa_above {
+        // Who jumps leaves no return address.
+        let jumped_to = COMES_BACK.contains(&self.function.name.as_str());
+        let above = if jumped_to { cpu.cfa_above - cpu.pushed } else { cpu.cfa_above };
+        if depth != distance - above {
             bail!(
                 "{register} is {depth} bytes below where it was at entry, and {} by the unwind tables",
-                distance - cpu.cfa_above
+                distance - above
             );
         }
         self.confirmed += 1;

@@ -67,9 +67,9 @@ impl Worst {
         }
     }
 
-    /// What lies at the top of a stack.
-    pub fn base(bytes: i64) -> Self {
-        Self { bytes, links: vec![("BaseFrame".to_owned(), bytes)] }
+    /// A frame that is there already.
+    pub fn frame(name: &str, bytes: i64) -> Self {
+        Self { bytes, links: vec![(name.to_owned(), bytes)] }
     }
 
     /// Followed by another.

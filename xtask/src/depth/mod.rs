@@ -299,7 +299,7 @@ fn judge(row: &Row, reserve: usize) -> Vec<String> {
 /// stack, what they put on the managed one; the last again as it is entered.
 fn of_path(program: &Program, chains: &mut Chains<'_>, path: &Path) -> Result<Worst> {
     let mut sum = match path.stack {
-        On::Top => Worst::base(base_frame(program.cpu.name)?),
+        On::Top => Worst::frame("BaseFrame", base_frame(program.cpu.name)?),
         On::Managed | On::Handler => Worst::call(program.cpu.pushed),
     };
     for part in &path.parts {
@@ -307,6 +307,14 @@ fn of_path(program: &Program, chains: &mut Chains<'_>, path: &Path) -> Result<Wo
         let worst =
             if part == "stackgate_cgocallback" { chains.other(address)? } else { chains.worst(address) };
         sum = sum.then(worst);
+    }
+    if path.stack == On::Top {
+        // What `g_init` leaves there for the first `resume`.
+        let first = Worst::frame("BaseFrame", base_frame(program.cpu.name)?)
+            .then(Worst::frame("SwitchFrame", i64::try_from(described(program.cpu.name)?.begin_below_base)?));
+        if first.bytes > sum.bytes {
+            return Ok(first);
+        }
     }
     Ok(sum)
 }
