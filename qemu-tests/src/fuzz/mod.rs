@@ -43,8 +43,9 @@ pub fn words(seed: u64) -> Vec<u64> {
     (0..many).map(|_| random.word()).collect()
 }
 
-/// Runs sequences of one class in this process, which is new but for [`prepare`]: those of `seed` and, [`CLASSES`] apart, more. Of the one
-/// sequence if there is only one, `keep` says which words are used. No further one begins after `until`.
+/// Runs sequences of one class in this process, which is new but for [`prepare`]: those of `seed` and, [`CLASSES`]
+/// apart, more. Of the one sequence if there is only one, `keep` says which words are used. No further one begins after
+/// `until`.
 pub fn run(seed: u64, sequences: u64, keep: Option<&[usize]>, until: Option<Instant>) {
     let class = Class::of(seed);
     stackgate::set_platform(&stackgate_libc::Hosted).expect("the first platform");
