@@ -141,7 +141,10 @@ impl<'a> Bench<'a> {
         let root = |word: &String| {
             if word == "arch/src/lib.rs" { format!("{copy}/src/lib.rs") } else { word.clone() }
         };
+        // What cargo sets, and the sources ask for.
+        let manifest = env::current_dir()?.join("arch");
         let compiled = with_variables(self.kit, Cmd::new(&self.compile[0]))
+            .env("CARGO_MANIFEST_DIR", manifest.to_string_lossy())
             .args(self.compile[1..].iter().map(root))
             .args(["--emit=link", "--cap-lints=allow", "--out-dir", &directory])
             .args(["-C", &format!("incremental={directory}/incremental")])
