@@ -2147,8 +2147,8 @@ void stackgate_crosscall1(stackgate_thread_fn func,
  without a g. The kernel wants no register back, but C code that has replaced this handler may call it as a
  plain function: all that C expects back is kept. What SP is a multiple of does not matter.
 
- Runs on any stack, of which it uses at most 96 bytes: on a signal stack where the thread has one, also on one that C
- has set. It is a signal handler. Go: sigtramp.
+ Runs on any stack, of which it uses at most 96 bytes: on a signal stack where the thread has one, also on one
+ that C has set. It is a signal handler. Go: sigtramp.
 
  Contract:
  info and ucontext are what the kernel passed for signal. What is called returns: a jump out of it

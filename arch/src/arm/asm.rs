@@ -1166,8 +1166,8 @@ pub(crate) unsafe extern "C" fn resume_light() {
     )
 }
 
-/// The switch of [`park`]: goes on at the address in `lr` when the g is resumed, with r5, r6, the frame pointer and SP as they
-/// were.
+/// The switch of [`park`]: goes on at the address in `lr` when the g is resumed, with r5, r6, the frame pointer and
+/// SP as they were.
 ///
 /// Runs on a managed stack, of which it uses 16 bytes.
 /// Not for signal handlers.
@@ -1218,8 +1218,8 @@ pub(crate) unsafe extern "C" fn park_light() {
     )
 }
 
-/// The switch of [`switch_to`]: goes on at the address in `lr` when the g is resumed, with r5, r6, the frame pointer and SP as they
-/// were.
+/// The switch of [`switch_to`]: goes on at the address in `lr` when the g is resumed, with r5, r6, the frame pointer
+/// and SP as they were.
 ///
 /// Runs on a managed stack, of which it uses 16 bytes.
 /// Not for signal handlers.
@@ -1228,8 +1228,8 @@ pub(crate) unsafe extern "C" fn park_light() {
 /// As [`switch_to`]; not callable from Rust, since it does not return to its caller.
 ///
 /// # Registers
-/// In: `r1` g, `r0` value, `lr` where the current g goes on. Out, there: `r0`. Clobbered there: all but r5, r6 and the frame
-/// pointer.
+/// In: `r1` g, `r0` value, `lr` where the current g goes on. Out, there: `r0`. Clobbered there: all but r5, r6 and
+/// the frame pointer.
 #[unsafe(naked)]
 #[unsafe(link_section = "stackgate_text")]
 #[unsafe(export_name = "stackgate_switch_light")]

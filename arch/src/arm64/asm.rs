@@ -1165,7 +1165,8 @@ pub(crate) unsafe extern "C" fn park_light() {
 /// As [`switch_to`]; not callable from Rust, since it does not return to its caller.
 ///
 /// # Registers
-/// In: `x1` g, `x0` value, `x9` where the current g goes on. Out, there: `x0`. Clobbered there: all but `x19` and `x29`.
+/// In: `x1` g, `x0` value, `x9` where the current g goes on. Out, there: `x0`. Clobbered there: all but `x19` and
+/// `x29`.
 #[unsafe(naked)]
 #[unsafe(link_section = "stackgate_text")]
 #[unsafe(export_name = "stackgate_switch_light")]

@@ -856,8 +856,8 @@ pub unsafe extern "C" fn gogo(g: *mut G<I386> /* first */, value: usize /* secon
 /// Inlined where it is used: the compiler keeps what it needs of the callee-saved registers, and only those that
 /// it reserves for itself are saved here. [`resume_full`] is for callers who cannot say so.
 ///
-/// Runs on a system stack, of which it uses 12 bytes, 16 in position-independent code. Go: `execute` and the end of `mcall`, in one.
-/// Not for signal handlers.
+/// Runs on a system stack, of which it uses 12 bytes, 16 in position-independent code. Go: `execute` and the end of
+/// `mcall`, in one. Not for signal handlers.
 ///
 /// # Safety
 /// The current g is a g0 whose m runs nothing. `g` is parked, and no other thread runs it.
@@ -1157,8 +1157,8 @@ pub(crate) unsafe extern "C" fn park_light() {
     )
 }
 
-/// The switch of [`switch_to`]: goes on at the address in `ecx` when the g is resumed, with `esi`, `ebp` and SP as they
-/// were.
+/// The switch of [`switch_to`]: goes on at the address in `ecx` when the g is resumed, with `esi`, `ebp` and SP as
+/// they were.
 ///
 /// Runs on a managed stack, of which it uses 12 bytes, 16 in position-independent code.
 /// Not for signal handlers.
@@ -1167,7 +1167,8 @@ pub(crate) unsafe extern "C" fn park_light() {
 /// As [`switch_to`]; not callable from Rust, since it does not return to its caller.
 ///
 /// # Registers
-/// In: `edx` g, `eax` value, `ecx` where the current g goes on. Out, there: `eax`. Clobbered there: all but `esi` and `ebp`.
+/// In: `edx` g, `eax` value, `ecx` where the current g goes on. Out, there: `eax`. Clobbered there: all but `esi`
+/// and `ebp`.
 #[unsafe(naked)]
 #[unsafe(link_section = "stackgate_text")]
 #[unsafe(export_name = "stackgate_switch_light")]
@@ -1305,7 +1306,8 @@ unsafe extern "C" {
 ///
 /// For managed code that obeys the C ABI; [`crosscall2`] is for code that keeps no register. The
 /// [`CallbackFrame`] on the system stack holds all there is to know; on curg lie only the [`CallbackEntry`],
-/// whose frame record continues curg's own chain, and what the managed code itself puts there. `ctxt` is the traceback context of the C frames below, 0 for none.
+/// whose frame record continues curg's own chain, and what the managed code itself puts there. `ctxt` is the
+/// traceback context of the C frames below, 0 for none.
 ///
 /// A callback on a thread without a g, on a g other than g0, or on an m that runs nothing goes to
 /// [`CALLBACK_ELSEWHERE`].
@@ -1622,8 +1624,8 @@ pub unsafe extern "C" fn crosscall1(func: ThreadFn /* first */, g: *mut G<I386> 
 /// without a g. The kernel wants no register back, but C code that has replaced this handler may call it as a
 /// plain function: all that C expects back is kept. What SP is a multiple of does not matter.
 ///
-/// Runs on any stack, of which it uses at most 80 bytes: on a signal stack where the thread has one, also on one that C
-/// has set. It is a signal handler. Go: `sigtramp`.
+/// Runs on any stack, of which it uses at most 80 bytes: on a signal stack where the thread has one, also on one
+/// that C has set. It is a signal handler. Go: `sigtramp`.
 ///
 /// # Safety
 /// `info` and `ucontext` are what the kernel passed for `signal`. What is called returns: a jump out of it

@@ -1640,8 +1640,8 @@ pub(crate) unsafe extern "C" fn park_light() {
     )
 }
 
-/// The switch of [`switch_to`]: goes on at the address in `r12` when the g is resumed, with `r30`, `r31` and SP as they
-/// were.
+/// The switch of [`switch_to`]: goes on at the address in `r12` when the g is resumed, with `r30`, `r31` and SP as
+/// they were.
 ///
 /// Runs on a managed stack, of which it uses 48 bytes.
 /// Not for signal handlers.
@@ -1650,8 +1650,8 @@ pub(crate) unsafe extern "C" fn park_light() {
 /// As [`switch_to`]; not callable from Rust, since it does not return to its caller.
 ///
 /// # Registers
-/// In: `r4` g, `r3` value, `r12` where the current g goes on. Out, there: `r3`, and our TOC pointer in `r2`. Clobbered there: all but `r30`
-/// and `r31`.
+/// In: `r4` g, `r3` value, `r12` where the current g goes on. Out, there: `r3`, and our TOC pointer in `r2`.
+/// Clobbered there: all but `r30` and `r31`.
 #[unsafe(naked)]
 #[unsafe(link_section = "stackgate_text")]
 #[unsafe(export_name = "stackgate_switch_light")]

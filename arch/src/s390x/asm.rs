@@ -764,8 +764,8 @@ pub unsafe extern "C" fn gogo(g: *mut G<S390x> /* r2 */, value: usize /* r3 */) 
 /// Inlined where it is used: the compiler keeps what it needs of the callee-saved registers, and only those that
 /// it reserves for itself are saved here. [`resume_full`] is for callers who cannot say so.
 ///
-/// Runs on a system stack, of which it uses nothing but the save area that it is passed. Go: `execute` and the end of `mcall`, in one.
-/// Not for signal handlers.
+/// Runs on a system stack, of which it uses nothing but the save area that it is passed. Go: `execute` and the end
+/// of `mcall`, in one. Not for signal handlers.
 ///
 /// # Safety
 /// The current g is a g0 whose m runs nothing. `g` is parked, and no other thread runs it.

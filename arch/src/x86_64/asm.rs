@@ -1001,8 +1001,8 @@ pub(crate) unsafe extern "C" fn park_light() {
     )
 }
 
-/// The switch of [`switch_to`]: goes on at the address in `rcx` when the g is resumed, with `rbx`, `rbp` and SP as they
-/// were.
+/// The switch of [`switch_to`]: goes on at the address in `rcx` when the g is resumed, with `rbx`, `rbp` and SP as
+/// they were.
 ///
 /// Runs on a managed stack, of which it uses 32 bytes.
 /// Not for signal handlers.
@@ -1011,7 +1011,8 @@ pub(crate) unsafe extern "C" fn park_light() {
 /// As [`switch_to`]; not callable from Rust, since it does not return to its caller.
 ///
 /// # Registers
-/// In: `rdi` g, `rax` value, `rcx` where the current g goes on. Out, there: `rax`. Clobbered there: all but `rbx` and `rbp`.
+/// In: `rdi` g, `rax` value, `rcx` where the current g goes on. Out, there: `rax`. Clobbered there: all but `rbx`
+/// and `rbp`.
 #[unsafe(naked)]
 #[unsafe(link_section = "stackgate_text")]
 #[unsafe(export_name = "stackgate_switch_light")]
@@ -1421,8 +1422,8 @@ pub unsafe extern "C" fn crosscall1(func: ThreadFn /* rdi */, g: *mut G<X86_64> 
 /// without a g. The kernel wants no register back, but C code that has replaced this handler may call it as a
 /// plain function: all that C expects back is kept. What SP is a multiple of does not matter.
 ///
-/// Runs on any stack, of which it uses at most 96 bytes: on a signal stack where the thread has one, also on one that C
-/// has set. It is a signal handler. Go: `sigtramp`.
+/// Runs on any stack, of which it uses at most 96 bytes: on a signal stack where the thread has one, also on one
+/// that C has set. It is a signal handler. Go: `sigtramp`.
 ///
 /// # Safety
 /// `info` and `ucontext` are what the kernel passed for `signal`. What is called returns: a jump out of it
