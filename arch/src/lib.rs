@@ -34,6 +34,7 @@
 //! | [`crosscall2_panic`] | a system stack | the three-argument form of it, without a context |
 //! | [`crosscall1`] | a system stack | a thread's entry: runs managed code as a g0 |
 //! | [`sigtramp`] | any stack | a signal handler: calls the embedder's as gsignal |
+//! | [`trap`] | any stack | ends the program without a word |
 //! | `crosscall2_win64` | a system stack | `crosscall2` for callers of the Windows convention (x86_64) |
 //!
 //! # What holds at every instruction
@@ -60,6 +61,12 @@
 //! pointer, and for boards that use theirs otherwise. Crossings find it by one named line, the same on each path.
 //!
 //! A g is never kept over a switch: after it the same code may run on another thread.
+//!
+//! # Features
+//!
+//! | feature | |
+//! |---|---|
+//! | `single-core` | the current g is one plain word; not on by default |
 
 #![no_std]
 #![cfg_attr(docsrs, feature(doc_cfg))]
@@ -69,7 +76,11 @@ pub use memoffset;
 
 /// Where the sources of this crate were when it was compiled: debug information names files there.
 #[doc(hidden)]
-pub const SOURCES: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/src/");
+pub const SOURCES: &str = match option_env!("STACKGATE_WITHOUT_PATHS") {
+    // `cargo xtask dist`, whose bytes do not depend on where, and which has no debug information.
+    Some(_) => "stackgate:",
+    None => concat!(env!("CARGO_MANIFEST_DIR"), "/src/"),
+};
 
 pub mod dwarf;
 pub mod frame;
@@ -78,6 +89,21 @@ pub mod lineage;
 pub mod unwind;
 
 pub use g::{CALLBACK_ELSEWHERE, Cpu, G, GState, HANDLES_NO_G, Interrupted, M, SIGNAL_HANDLER, Stack};
+
+/// Has a compiled function beside the crossings. Where none of a unit has unwind tables the compiler puts those of
+/// the assembly, too, into `.debug_frame`, which no unwinder of a running program reads: so do sanitizers' units,
+/// which have a function of their own.
+#[allow(unused_macros, reason = "arm's unwinders read `.ARM.exidx`")]
+macro_rules! keep_unwind_tables {
+    () => {
+        #[used]
+        static HAS_UNWIND_TABLES: extern "C" fn() = {
+            #[inline(never)]
+            extern "C" fn compiled() {}
+            compiled
+        };
+    };
+}
 
 /// Asserts that pushing these fields, in this order, builds the frame from its upper end down.
 #[allow(unused_macros, reason = "frames are pushed on x86 only")]
@@ -127,7 +153,7 @@ pub type NativeWord = <Native as Cpu>::Word;
 pub use native::asm::{
     asmcgocall, asmcgocall_catch, callback_return, ccall, cgocallback, crosscall1, crosscall2,
     crosscall2_panic, current, g_begin, getg, gogo, mcall, park, park_full, resume, resume_full, setg,
-    sigtramp, switch_to, systemstack, throw_to,
+    sigtramp, switch_to, systemstack, throw_to, trap,
 };
 pub use native::frame::{
     AsmcgocallFrame, BEGIN_BELOW_BASE, BaseFrame, CallbackEntry, CallbackFrame, CalleeSaved, CatchFrame,
@@ -136,7 +162,7 @@ pub use native::frame::{
 
 pub use native::unwind::{
     CFA_ABOVE_SP, ENTRY_RECORD, EXIDX, FP, RECORD, RECORD_ENDS_FRAME, RED_ZONE, call_moved, capture,
-    catch_moved, entry_below, entry_moved, gobuf_moved, start_of_call,
+    catch_moved, entry_below, entry_moved, gobuf_moved, start_of_call, without_signature,
 };
 
 #[cfg(target_arch = "x86_64")]
@@ -191,12 +217,14 @@ mod contract {
     const _: unsafe extern "C" fn(CallbackFn, *mut c_void, c_int) = asm::crosscall2_panic;
     const _: unsafe extern "C" fn(ThreadFn, *mut G<Native>) = asm::crosscall1;
     const _: super::SignalFn = asm::sigtramp;
+    const _: fn() -> ! = asm::trap;
     const _: fn(usize) -> super::Gobuf = super::native::frame::gobuf;
     const _: unsafe fn(*mut super::BaseFrame, usize) -> super::Gobuf = super::native::frame::begin_below;
     const _: usize = super::native::frame::BEGIN_BELOW_BASE;
     const _: unsafe fn(&super::AsmcgocallFrame) -> super::unwind::Start = unwind::start_of_call;
     const _: fn(&super::AsmcgocallFrame) -> *mut super::CallbackEntry = unwind::entry_below;
     const _: unsafe extern "C" fn(*mut super::unwind::Registers) = unwind::capture;
+    const _: fn(usize) -> usize = unwind::without_signature;
     const _: super::unwind::RecordForm = unwind::RECORD;
     const _: usize = unwind::ENTRY_RECORD;
     const _: [usize; 4] = [unwind::SP, unwind::FP, unwind::CFA_ABOVE_SP, unwind::RED_ZONE];

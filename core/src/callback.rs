@@ -124,7 +124,7 @@ pub unsafe fn enter(managed: CallbackFn, block: *mut c_void, size: usize) {
     let saved = unsafe { errno.read_volatile() };
     match BETWEEN.load(Ordering::Acquire) {
         // SAFETY: by the caller.
-        0 => unsafe { arch::cgocallback(managed, block, size, 0) },
+        0 => unsafe { cgocallback(managed, block, size, 0) },
         // SAFETY: by the caller.
         CONTEXT => unsafe { enter_with_context(managed, block, size) },
         // SAFETY: by the caller.
@@ -134,6 +134,24 @@ pub unsafe fn enter(managed: CallbackFn, block: *mut c_void, size: usize) {
     unsafe { errno.write_volatile(saved) };
 }
 
+/// [`arch::cgocallback`], of which the sanitizers are told.
+///
+/// # Safety
+/// As there.
+#[inline(always)]
+pub(crate) unsafe fn cgocallback(managed: CallbackFn, block: *mut c_void, size: usize, ctxt: usize) {
+    // SAFETY: by the caller.
+    unsafe {
+        #[cfg(any(feature = "asan", feature = "tsan"))]
+        let told = crate::sanitizers::calling_back();
+        arch::cgocallback(managed, block, size, ctxt);
+        #[cfg(any(feature = "asan", feature = "tsan"))]
+        if let Some(told) = told {
+            told.returned();
+        }
+    }
+}
+
 /// The rest of [`enter`] where contexts are made, and nothing else lies between. Who made a context also gets it
 /// back.
 #[inline(never)]
@@ -141,7 +159,7 @@ unsafe fn enter_with_context(managed: CallbackFn, block: *mut c_void, size: usiz
     // SAFETY: who set the function vouches for it; the rest by the caller.
     unsafe {
         let context = traceback::context_function().unwrap_unchecked();
-        in_context(context, |ctxt| arch::cgocallback(managed, block, size, ctxt));
+        in_context(context, |ctxt| cgocallback(managed, block, size, ctxt));
     }
 }
 
@@ -188,7 +206,7 @@ unsafe fn cross(managed: CallbackFn, block: *mut c_void, size: usize, ctxt: usiz
     // SAFETY: by the caller.
     unsafe {
         match hooks::hooks() {
-            None => arch::cgocallback(managed, block, size, ctxt),
+            None => cgocallback(managed, block, size, ctxt),
             Some(_) => hooks::enter_hooked(managed, block, size, ctxt),
         }
     }

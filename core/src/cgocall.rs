@@ -50,6 +50,7 @@
 
 use crate::M;
 use crate::hooks::{self, Hooks};
+use crate::sanitizers;
 use crate::task::{value, word};
 use core::ffi::{c_int, c_void};
 use core::mem::{ManuallyDrop, MaybeUninit};
@@ -79,7 +80,12 @@ pub unsafe fn cgocall(f: CFn, arg: *mut c_void) -> c_int {
         (*m).ncgocall = word(value((*m).ncgocall).wrapping_add(1));
         (*m).ncgo = word(value((*m).ncgo) + 1);
         let result = match hooks::hooks() {
-            None => arch::asmcgocall(f, arg),
+            None => {
+                let call = sanitizers::calling(m);
+                let result = arch::asmcgocall(f, arg);
+                call.returned();
+                result
+            }
             Some(hooks) => call_hooked(hooks, m, f, arg),
         };
         (*m).ncgo = word(value((*m).ncgo) - 1);
@@ -94,7 +100,9 @@ unsafe fn call_hooked(hooks: &Hooks, m: *mut M, f: CFn, arg: *mut c_void) -> c_i
     // SAFETY: by the caller.
     unsafe {
         let words = hooks::entering(m, hooks);
+        let call = sanitizers::calling(m);
         let result = arch::asmcgocall(f, arg);
+        call.returned();
         hooks::left(m, hooks, words);
         result
     }
@@ -130,7 +138,28 @@ pub unsafe fn cgocall_no_callback(f: CFn, arg: *mut c_void) -> c_int {
 /// `f` may be called with `arg`.
 pub(crate) unsafe fn call_hook(f: unsafe extern "C" fn(*mut c_void), arg: *mut c_void) {
     // SAFETY: by the caller. A hook returns nothing; the register that would hold a result is ignored.
-    unsafe { arch::systemstack(f, arg) }
+    unsafe { run_on_system_stack(f, arg) }
+}
+
+/// `systemstack`, of which the sanitizers are told.
+///
+/// # Safety
+/// `f` may be called with `arg`.
+#[inline(always)]
+unsafe fn run_on_system_stack(f: unsafe extern "C" fn(*mut c_void), arg: *mut c_void) {
+    // SAFETY: by the caller; the current g and the m that runs it are valid.
+    unsafe {
+        #[cfg(any(feature = "asan", feature = "tsan"))]
+        {
+            let m = (*arch::current()).m_out.get();
+            if !m.is_null() {
+                let call = sanitizers::calling(m);
+                arch::systemstack(f, arg);
+                return call.returned();
+            }
+        }
+        arch::systemstack(f, arg);
+    }
 }
 
 /// Runs `f` on the system stack and returns what it returns.
@@ -165,7 +194,7 @@ pub fn on_system_stack<R>(f: impl FnOnce() -> R) -> R {
     let mut slot = Slot { closure: ManuallyDrop::new(f) };
     // SAFETY: `run` takes the closure out and puts the result in, before this returns.
     unsafe {
-        arch::systemstack(run, (&raw mut slot).cast());
+        run_on_system_stack(run, (&raw mut slot).cast());
         ManuallyDrop::take(&mut slot.result).assume_init()
     }
 }

@@ -234,7 +234,7 @@ pub(crate) unsafe fn callback(func: CallbackFn, frame: *mut c_void, size: usize,
         attach(extra, platform);
         let bound = platform.at_thread_exit(thread_ends, extra.as_ptr().cast()).is_ok();
         system.unmask(mask);
-        arch::cgocallback(func, frame, size, ctxt);
+        crate::callback::cgocallback(func, frame, size, ctxt);
         if !bound {
             detach(extra, &system);
         }

@@ -118,7 +118,7 @@ unsafe fn set_state(m: *mut M, outer: usize, hooked: *mut Hooked) {
 pub(crate) unsafe fn enter_hooked(managed: CallbackFn, block: *mut c_void, size: usize, ctxt: usize) {
     let mut hooked = Hooked { managed, block, word: 0, previous: core::ptr::null_mut() };
     // SAFETY: `run` takes a Hooked.
-    unsafe { arch::cgocallback(run, (&raw mut hooked).cast(), size, ctxt) };
+    unsafe { crate::callback::cgocallback(run, (&raw mut hooked).cast(), size, ctxt) };
 }
 
 /// Runs on curg, between `cgocallback` and the managed function.

@@ -1,6 +1,7 @@
 //! Tasks and the threads that run them: adopting, initialising, running, parking.
 
 use crate::platform::{StackBounds, platform};
+use crate::sanitizers;
 use crate::{G, M};
 use core::convert::Infallible;
 use core::fmt;
@@ -254,6 +255,7 @@ pub unsafe fn g_init(g: *mut G, limit: *mut u8, top: *mut u8, entry: EntryFn) ->
         if is(&*g, GState::Running) || is(&*g, GState::Parked) && has_begun(g) {
             return Err(StackError::InUse);
         }
+        sanitizers::reusing(low, high);
         let user = (*g).user;
         g.write(G { user, stack: Stack { limit: word(low), top: word(high) }, ..G::default() });
         let base = base_frame(g);
@@ -363,8 +365,11 @@ pub unsafe fn resume_any(g: *mut G, word_in: usize) -> Result<(*mut G, Resumed),
             return Err(ResumeError::NotParked);
         }
         (*g).state = word(GState::Running as usize);
+        let run = sanitizers::resuming(g, || has_begun(g));
         let (word_out, g) = arch::resume(g, word_in);
-        if is(&*g, GState::Finished) {
+        let finished = is(&*g, GState::Finished);
+        run.came_back(g0, finished);
+        if finished {
             return Ok((g, Resumed::Finished(word_out)));
         }
         (*g).state = word(GState::Parked as usize);
@@ -410,7 +415,10 @@ pub fn park(word: usize) -> Result<usize, ParkError> {
         if calls_below(m, g) {
             return Err(ParkError::BelowC);
         }
-        Ok(arch::park(word))
+        let away = sanitizers::parking(m);
+        let word = arch::park(word);
+        away.goes_on(g);
+        Ok(word)
     }
 }
 
@@ -467,7 +475,10 @@ pub unsafe fn switch_to(g: *mut G, word_in: usize) -> Result<usize, SwitchError>
             return Err(SwitchError::NotParked);
         }
         (*g).state = word(GState::Running as usize);
-        Ok(arch::switch_to(g, word_in))
+        let away = sanitizers::switching(g, || has_begun(g));
+        let word = arch::switch_to(g, word_in);
+        away.goes_on(this);
+        Ok(word)
     }
 }
 
@@ -495,6 +506,7 @@ pub unsafe fn finish(word_out: usize) -> Result<Infallible, ParkError> {
         }
         (*g).state = word(GState::Finished as usize);
         // `resume` refuses it from here on.
+        let _over = sanitizers::parking(m);
         loop {
             arch::park(word_out);
         }

@@ -10,6 +10,7 @@
 use crate::console::Console;
 use crate::hooks;
 use crate::platform::{fatal, platform};
+use crate::sanitizers;
 use crate::task::{Calls, value, word};
 use crate::traceback::{self, Traceback};
 use crate::{G, M};
@@ -81,7 +82,9 @@ pub unsafe fn cgocall_catch(f: CFn, arg: *mut c_void) -> Result<c_int, Thrown> {
         let hooks = hooks::hooks();
         let words = hooks.map(|hooks| hooks::entering(m, hooks));
         let mut thrown = 0usize;
+        let catch = sanitizers::catching(m);
         let result = arch::asmcgocall_catch(f, arg, &raw mut thrown);
+        catch.returned();
         if let (Some(hooks), Some(words)) = (hooks, words) {
             hooks::left(m, hooks, words);
         }
@@ -138,6 +141,7 @@ unsafe fn throw_saying(word: NonZeroUsize, message: Option<&CStr>) -> ! {
             traceback::release_context(ctxt);
         }
         hooks::dropped(m, g0_sp);
+        sanitizers::dropping(m, g0_sp, catch.addr());
         arch::throw_to(catch, word.get())
     }
 }

@@ -138,7 +138,7 @@ impl Platform for Hosted {
         let key = exit_key(hook)?;
         // SAFETY: by the caller: the destructor runs `hook`.
         unsafe {
-            if sys::pthread_getspecific(key) == ending() {
+            if rounds(sys::pthread_getspecific(key)).is_some() {
                 return Err(ServiceError::Busy);
             }
             check(sys::pthread_setspecific(key, word))
@@ -371,20 +371,32 @@ static EXIT_HOOK: AtomicPtr<c_void> = AtomicPtr::new(core::ptr::null_mut());
 static EXIT_KEY: AtomicUsize = AtomicUsize::new(NO_KEY);
 const NO_KEY: usize = usize::MAX;
 
-/// What the key holds once the hook has run: an address that is nobody's word.
-fn ending() -> *mut c_void {
-    static ENDING: u8 = 0;
-    (&raw const ENDING).cast_mut().cast()
+/// How often destructors run: `PTHREAD_DESTRUCTOR_ITERATIONS`, `limits.h`.
+const ROUNDS: usize = 4;
+/// After how many of them the mark is left out. ThreadSanitizer has closed its books on the thread when the last one comes.
+const LAST_ROUND: usize = if cfg!(feature = "tsan") { ROUNDS - 2 } else { ROUNDS };
+
+/// What the key holds once the hook has run, a place for each round: addresses that are nobody's word.
+static ENDING: [u8; ROUNDS] = [0; ROUNDS];
+
+/// How many rounds came before, if `word` is such a mark.
+fn rounds(word: *mut c_void) -> Option<usize> {
+    let round = word.addr().wrapping_sub((&raw const ENDING).addr());
+    (round < ROUNDS).then_some(round)
 }
 
 /// The key's destructor. glibc, and POSIX allows it, runs destructors again while values are set, four times in
 /// all: the mark stays through each round, so that the hook is never set again on a thread that ends.
 unsafe extern "C" fn thread_ends(word: *mut c_void) {
     let key = EXIT_KEY.load(Ordering::Acquire) as c_uint;
+    let before = rounds(word);
+    let round = before.map_or(0, |round| round + 1);
     // SAFETY: the key is there since the value was set; `exit_key` stored the hook, for which its caller vouches.
     unsafe {
-        sys::pthread_setspecific(key, ending());
-        if word != ending() {
+        if round < LAST_ROUND {
+            sys::pthread_setspecific(key, (&raw const ENDING[round]).cast_mut().cast());
+        }
+        if before.is_none() {
             let hook = EXIT_HOOK.load(Ordering::Relaxed);
             core::mem::transmute::<*mut c_void, ExitHook>(hook)(word);
         }

@@ -50,10 +50,15 @@ pub struct StackOptions {
     pub keep: usize,
 }
 
+impl StackOptions {
+    /// [`Default`] for a `static`.
+    pub const DEFAULT: Self = Self { guard: 1, keep: 16 << 20 };
+}
+
 impl Default for StackOptions {
     /// A guard of one page, and 16 MiB kept.
     fn default() -> Self {
-        Self { guard: 1, keep: 16 << 20 }
+        Self::DEFAULT
     }
 }
 
@@ -225,6 +230,24 @@ impl ManagedStack<'_> {
     pub unsafe fn init(&self, g: *mut G, entry: stackgate::EntryFn) -> Result<(), StackError> {
         // SAFETY: by the caller.
         unsafe { stackgate::g_init(g, self.limit(), self.top(), entry) }
+    }
+}
+
+#[cfg(not(feature = "libc-names"))]
+impl<'a> ManagedStack<'a> {
+    /// As two words, for who cannot own it: nobody puts it back until [`Self::from_words`] has made it again.
+    pub(crate) fn into_words(self) -> [u32; 2] {
+        let words = [self.class, self.id.0];
+        core::mem::forget(self);
+        words
+    }
+
+    /// The stack again.
+    ///
+    /// # Safety
+    /// From [`Self::into_words`] of a stack of this pool, once.
+    pub(crate) unsafe fn from_words(pool: &'a Stacks, [class, id]: [u32; 2]) -> Self {
+        Self { pool, class, id: Id(id) }
     }
 }
 

@@ -12,6 +12,7 @@ pub mod scenarios;
 pub mod setup;
 pub mod shim;
 pub mod symbols;
+pub mod variants;
 pub mod ways;
 
 /// What the register tests need of this CPU, in assembly.

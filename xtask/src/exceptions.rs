@@ -21,10 +21,11 @@ use serde::Deserialize;
 #[derive(Clone, Debug, Deserialize, PartialEq, Eq)]
 #[serde(deny_unknown_fields)]
 pub struct Exception {
+    /// A CPU, or one of its variants.
     pub cpu: String,
     pub case: String,
-    /// True where the CPU has the case and its emulator is at fault: the case runs without it, where this
-    /// machine can.
+    /// True where the CPU has the case and its emulator is at fault, or what a variant is watched by: the case runs
+    /// without it, where this machine can.
     #[serde(default)]
     pub emulator: bool,
     pub reason: String,

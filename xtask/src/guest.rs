@@ -1,6 +1,7 @@
-//! Building the guest programs of `qemu-tests`.
+//! Building the guest programs of `qemu-tests`, and the examples of every package.
 
-use anyhow::Result;
+use anyhow::{Context as _, Result};
+use serde::Deserialize;
 
 use crate::{
     process::Cmd,
@@ -10,25 +11,70 @@ use crate::{
 /// The package whose programs run under the emulators.
 pub const PACKAGE: &str = "qemu-tests";
 
-/// The package whose examples do.
-pub const EXAMPLES: &str = "stackgate-libc";
-
 /// Guest programs have a target directory of their own, so that they never wait for the lock of
 /// the host's builds, nor these for theirs.
 pub const TARGET_DIRECTORY: &str = "target/guests";
 
+/// Each [variant](crate::targets::Variant) has one below this: cargo keeps one program of a name in each.
+const VARIANTS_DIRECTORY: &str = "target/variants";
+
 /// What programs for tests are built with.
 pub const TEST_FEATURES: [&str; 2] = ["--features", "std"];
 
-/// What of the package is built.
+/// What is built: a program of the package, or an example.
 #[derive(Clone, Copy, Debug)]
 pub enum Program<'a> {
     Bin(&'a str),
-    Example(&'a str),
+    Example(&'a Example),
+}
+
+/// An example, and the package that it belongs to.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Example {
+    pub name: String,
+    package: String,
+    /// As users build it, if the package is published. The others embed C, which has no part in link-time
+    /// optimisation, and need not wait for it.
+    pub profile: Profile,
+}
+
+/// The examples of all packages, as cargo knows them, by name.
+pub fn examples() -> Result<Vec<Example>> {
+    let metadata = Cmd::new("cargo").args(["metadata", "--no-deps", "--format-version", "1"]).read()?;
+    examples_in(&metadata)
+}
+
+fn examples_in(metadata: &str) -> Result<Vec<Example>> {
+    #[derive(Deserialize)]
+    struct Metadata {
+        packages: Vec<Package>,
+    }
+    #[derive(Deserialize)]
+    struct Package {
+        name: String,
+        /// Where it may be published; none says anywhere.
+        publish: Option<Vec<String>>,
+        targets: Vec<Target>,
+    }
+    #[derive(Deserialize)]
+    struct Target {
+        name: String,
+        kind: Vec<String>,
+    }
+    let metadata: Metadata = serde_json::from_str(metadata).context("what cargo says of the workspace")?;
+    let mut found = Vec::new();
+    for Package { name: package, publish, targets } in metadata.packages {
+        let ships = publish.is_none_or(|registries| !registries.is_empty());
+        let profile = if ships { Profile::Linked } else { Profile::Release };
+        let examples = targets.into_iter().filter(|target| target.kind.iter().any(|kind| kind == "example"));
+        found.extend(examples.map(|Target { name, .. }| Example { name, package: package.clone(), profile }));
+    }
+    found.sort();
+    Ok(found)
 }
 
 /// How it is optimised.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Profile {
     /// For tests: with checks, and panics that are thrown.
     Dev,
@@ -43,14 +89,23 @@ pub enum Profile {
 pub fn build(kit: &Kit, program: Program<'_>, profile: Profile) -> Result<String> {
     let (package, option, name, folder) = match program {
         Program::Bin(name) => (PACKAGE, "--bin", name, ""),
-        Program::Example(name) => (EXAMPLES, "--example", name, "examples/"),
+        Program::Example(Example { name, package, .. }) => {
+            (package.as_str(), "--example", name.as_str(), "examples/")
+        }
+    };
+    let directory = match kit.variant {
+        Some(variant) => format!("{VARIANTS_DIRECTORY}/{}", variant.name),
+        None => TARGET_DIRECTORY.to_owned(),
     };
     let mut cmd: Cmd = kit
         .cargo()
-        .args(["build", "--package", package, option, name, "--target-dir", TARGET_DIRECTORY])
+        .args(["build", "--package", package, option, name, "--target-dir", &directory])
         .args(kit.cargo_options());
     let mut profile_folder = "debug";
     match profile {
+        Profile::Dev if let Some(variant) = kit.variant => {
+            cmd = cmd.args(["--features", &variant.cargo_features.join(",")]);
+        }
         Profile::Dev => cmd = cmd.args(TEST_FEATURES),
         Profile::Linked if kit.std == Std::Shipped => {
             cmd = cmd.args(["--profile", "linked"]);
@@ -62,5 +117,26 @@ pub fn build(kit: &Kit, program: Program<'_>, profile: Profile) -> Result<String
         }
     }
     cmd.run()?;
-    Ok(format!("{TARGET_DIRECTORY}/{}/{profile_folder}/{folder}{name}", kit.target.triple))
+    Ok(format!("{directory}/{}/{profile_folder}/{folder}{name}", kit.target.triple))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn examples_are_found_in_every_package() {
+        let metadata = r#"{"packages": [
+            {"name": "own", "publish": [], "targets": [
+                {"name": "guest", "kind": ["bin"]}, {"name": "z", "kind": ["example"]}
+            ]},
+            {"name": "shipped", "publish": null, "targets": [
+                {"name": "a", "kind": ["example"]}, {"name": "shipped", "kind": ["lib"]}
+            ]}
+        ]}"#;
+        let found = examples_in(metadata).unwrap();
+        let names: Vec<_> = found.iter().map(|e| (e.name.as_str(), e.package.as_str(), e.profile)).collect();
+        assert_eq!(names, [("a", "shipped", Profile::Linked), ("z", "own", Profile::Release)]);
+        assert!(examples_in("{}").is_err());
+    }
 }

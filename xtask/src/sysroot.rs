@@ -27,6 +27,8 @@ pub enum Library {
     Std,
     /// `core` and the compiler's runtime, with the memory functions that no C library brings then.
     Core,
+    /// The same with `alloc`, for the archives that C programs link.
+    Alloc,
 }
 
 impl Library {
@@ -34,6 +36,7 @@ impl Library {
         match self {
             Self::Std => "std",
             Self::Core => "core",
+            Self::Alloc => "alloc",
         }
     }
 
@@ -41,7 +44,8 @@ impl Library {
     fn manifest(self) -> String {
         match self {
             Self::Std => EMPTY_MANIFEST.to_owned(),
-            Self::Core => format!("{EMPTY_MANIFEST}{ABORT}"),
+            Self::Core => format!("{EMPTY_MANIFEST}{ABORT}{SMALL}"),
+            Self::Alloc => format!("{EMPTY_MANIFEST}{ABORT}"),
         }
     }
 
@@ -52,6 +56,12 @@ impl Library {
             Self::Core => {
                 &["-Z", "build-std=core,compiler_builtins", "-Z", "build-std-features=compiler-builtins-mem"]
             }
+            Self::Alloc => &[
+                "-Z",
+                "build-std=core,alloc,compiler_builtins",
+                "-Z",
+                "build-std-features=compiler-builtins-mem",
+            ],
         }
     }
 }
@@ -60,9 +70,11 @@ impl Library {
 const EMPTY_MANIFEST: &str = "[package]\nname = \"empty\"\nedition = \"2024\"\n\n[workspace]\n\n[lib]\npath = \"lib.rs\"\n\n\
      [profile.release]\ndebug = \"line-tables-only\"\n";
 
-/// What is added where there is no operating system. Nobody can catch a panic: otherwise arm's tables name functions
-/// that nobody brings. And it is small, like the demonstration.
-const ABORT: &str = "panic = \"abort\"\nopt-level = \"s\"\n";
+/// What is added where nobody can catch a panic: otherwise arm's tables name functions that nobody brings.
+const ABORT: &str = "panic = \"abort\"\n";
+
+/// What is added where there is no operating system: small, like the demonstration.
+const SMALL: &str = "opt-level = \"s\"\n";
 
 /// A library for a target.
 pub struct Wanted<'a> {
@@ -94,6 +106,20 @@ impl Wanted<'_> {
         Ok(format!("--sysroot={}", self.root()?.display()))
     }
 
+    /// A program that calls the compiler with that option, for cargo's `RUSTC_WRAPPER`: what is an option to cargo is in
+    /// the names of all symbols, and this one names a directory.
+    pub fn wrapper(&self) -> Result<PathBuf> {
+        let path = self.root()?.join("rustc");
+        let (triple, option) = (self.triple, self.option()?);
+        let script = format!(
+            "#!/bin/sh\nrustc=$1\nshift\ncase \" $* \" in *\" --target {triple} \"*) set -- {option} \"$@\";; esac\n\
+             exec \"$rustc\" \"$@\"\n"
+        );
+        fs::write(&path, script).with_context(|| format!("cannot write {}", path.display()))?;
+        fs::set_permissions(&path, std::os::unix::fs::PermissionsExt::from_mode(0o755))?;
+        Ok(path)
+    }
+
     /// Where the library's files belong.
     fn place(&self) -> Result<PathBuf> {
         Ok(self.root()?.join("lib/rustlib").join(self.triple))
@@ -103,7 +129,7 @@ impl Wanted<'_> {
     fn flags(&self) -> String {
         match self.library {
             Library::Std => self.flags.clone(),
-            Library::Core => format!("{} -C embed-bitcode=yes", self.flags),
+            Library::Core | Library::Alloc => format!("{} -C embed-bitcode=yes", self.flags),
         }
     }
 

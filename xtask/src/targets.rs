@@ -17,6 +17,8 @@ pub struct Target {
     pub gnu: &'static str,
     /// Debian packages with a C compiler, a linker and a C library for this CPU.
     pub packages: &'static [&'static str],
+    /// Debian package with a C++ compiler, for `dist --check`.
+    pub cpp_package: &'static str,
     /// QEMU's name: the runner is `qemu-<qemu>`.
     pub qemu: &'static str,
     /// What gdb's `set architecture` wants.
@@ -27,7 +29,32 @@ pub struct Target {
     pub bits: u32,
     /// Byte order: "little" or "big".
     pub endian: &'static str,
+    /// How landing pads are asked for, and what they look like, where the CPU may enforce them.
+    pub landing_pads: Option<LandingPads>,
 }
+
+/// Landing pads of one CPU.
+#[derive(Debug, Serialize, PartialEq, Eq)]
+pub struct LandingPads {
+    /// Code generation options that ask for them.
+    pub flags: &'static [&'static str],
+    /// What code begins with that a pointer may lead to.
+    pub code: [u8; 4],
+    /// The property of an object file that says that all of its code has them: its type, and the bit.
+    pub property: (u32, u32),
+}
+
+/// `elf.h`: `GNU_PROPERTY_X86_FEATURE_1_AND`, of which `IBT`.
+const X86_PROPERTY: (u32, u32) = (0xc000_0002, 1);
+// Landing pads alone: `full` would ask for a shadow stack too, which tasks cannot have.
+const X86_FLAGS: &[&str] = &["-Z cf-protection=branch", "--cfg stackgate_landing_pads"];
+/// What arm64's landing pads are asked for by.
+const ARM64_FLAGS: [&str; 3] = [
+    "-Z branch-protection=bti,pac-ret,leaf",
+    // Rust's own library has none.
+    "-C unsafe-allow-abi-mismatch=branch-protection",
+    "--cfg stackgate_landing_pads",
+];
 
 /// Code generation options for every guest program, on every CPU.
 ///
@@ -36,6 +63,9 @@ pub struct Target {
 /// addresses that its symbol table says.
 pub const COMMON_FLAGS: &[&str] =
     &["-C force-frame-pointers=yes", "-C force-unwind-tables=yes", "-C relocation-model=static"];
+
+/// Those of them for what C programs link.
+const LIBRARY_FLAGS: &str = "-C force-frame-pointers=yes -C force-unwind-tables=yes";
 
 /// Target features for every guest program. rustc keeps only the last `target-feature` option,
 /// so that these and a CPU's own are merged into one list.
@@ -48,76 +78,264 @@ pub const TARGETS: &[Target] = &[
         triple: "i686-unknown-linux-gnu",
         gnu: "i686-linux-gnu",
         packages: &["gcc-i686-linux-gnu", "libc6-dev-i386-cross"],
+        cpp_package: "g++-i686-linux-gnu",
         qemu: "i386",
         gdb: "i386",
         features: &[],
         bits: 32,
         endian: "little",
+        landing_pads: Some(LandingPads {
+            flags: X86_FLAGS,
+            // endbr32
+            code: [0xf3, 0x0f, 0x1e, 0xfb],
+            property: X86_PROPERTY,
+        }),
     },
     Target {
         name: "x86_64",
         triple: "x86_64-unknown-linux-gnu",
         gnu: "x86_64-linux-gnu",
         packages: &["gcc", "libc6-dev"],
+        cpp_package: "g++",
         qemu: "x86_64",
         gdb: "i386:x86-64",
         features: &[],
         bits: 64,
         endian: "little",
+        landing_pads: Some(LandingPads {
+            flags: X86_FLAGS,
+            // endbr64
+            code: [0xf3, 0x0f, 0x1e, 0xfa],
+            property: X86_PROPERTY,
+        }),
     },
     Target {
         name: "arm",
         triple: "armv7-unknown-linux-gnueabihf",
         gnu: "arm-linux-gnueabihf",
         packages: &["gcc-arm-linux-gnueabihf", "libc6-dev-armhf-cross"],
+        cpp_package: "g++-arm-linux-gnueabihf",
         qemu: "arm",
         gdb: "arm",
         features: &[],
         bits: 32,
         endian: "little",
+        landing_pads: None,
     },
     Target {
         name: "arm64",
         triple: "aarch64-unknown-linux-gnu",
         gnu: "aarch64-linux-gnu",
         packages: &["gcc-aarch64-linux-gnu", "libc6-dev-arm64-cross"],
+        cpp_package: "g++-aarch64-linux-gnu",
         qemu: "aarch64",
         gdb: "aarch64",
         features: &[],
         bits: 64,
         endian: "little",
+        landing_pads: Some(LandingPads {
+            flags: &ARM64_FLAGS,
+            // bti c
+            code: [0x5f, 0x24, 0x03, 0xd5],
+            // `elf.h`: `GNU_PROPERTY_AARCH64_FEATURE_1_AND`, of which `BTI`.
+            property: (0xc000_0000, 1),
+        }),
     },
     Target {
         name: "ppc64le",
         triple: "powerpc64le-unknown-linux-gnu",
         gnu: "powerpc64le-linux-gnu",
         packages: &["gcc-powerpc64le-linux-gnu", "libc6-dev-ppc64el-cross"],
+        cpp_package: "g++-powerpc64le-linux-gnu",
         qemu: "ppc64le",
         gdb: "powerpc:common64",
         features: &[],
         bits: 64,
         endian: "little",
+        landing_pads: None,
     },
     Target {
         name: "s390x",
         triple: "s390x-unknown-linux-gnu",
         gnu: "s390x-linux-gnu",
         packages: &["gcc-s390x-linux-gnu", "libc6-dev-s390x-cross"],
+        cpp_package: "g++-s390x-linux-gnu",
         qemu: "s390x",
         gdb: "s390:64-bit",
         // Without it compiled code writes no back chain, and a record walker stops at once.
         features: &["+backchain"],
         bits: 64,
         endian: "big",
+        landing_pads: None,
     },
 ];
+
+/// Another way to build the test programs of a CPU, and to run them.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Variant {
+    /// The name used on the command line, in tables and in `qemu-tests/exceptions.toml`.
+    pub name: &'static str,
+    /// The CPU.
+    pub target: &'static str,
+    /// What is other, in words.
+    pub about: &'static str,
+    /// Code generation options instead of [`COMMON_FLAGS`].
+    pub flags: &'static [&'static str],
+    /// Target features beside the CPU's own.
+    pub features: &'static [&'static str],
+    /// Options for the compiler of C.
+    pub cflags: &'static str,
+    /// Features of the test programs' package.
+    pub cargo_features: &'static [&'static str],
+    /// Options for the emulator, or without one: the program runs natively.
+    pub emulator: Option<&'static [&'static str]>,
+    /// The program's environment.
+    pub environment: &'static [(&'static str, &'static str)],
+    /// What `guest --prove` must say or die of: that what this is about happens at all.
+    pub proof: Proof,
+}
+
+/// How a program ends that does what the variant is to notice.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Proof {
+    /// By this signal.
+    Signal(i32),
+    /// With an error, and with this text on standard error.
+    Says(&'static str),
+}
+
+/// Every variant, in the order of all tables.
+pub const VARIANTS: &[Variant] = &[
+    Variant {
+        name: "landing-pads",
+        target: "arm64",
+        about: "the CPU enforces landing pads in Rust, C and crossings, and return addresses are signed",
+        flags: &[
+            "-C force-frame-pointers=yes",
+            "-C force-unwind-tables=yes",
+            "-C relocation-model=static",
+            // Rust's own library is not among the pages where they are enforced.
+            ARM64_FLAGS[0],
+            ARM64_FLAGS[1],
+            ARM64_FLAGS[2],
+            "-C link-arg=-Wl,-T,qemu-tests/landing-pads.x",
+        ],
+        features: &["+crt-static"],
+        cflags: "-mbranch-protection=standard",
+        cargo_features: &["std"],
+        // The emulator computes the architecture's own signatures in software, for minutes.
+        emulator: Some(&["-cpu", "max,pauth-impdef=on"]),
+        environment: &[],
+        proof: Proof::Signal(SIGILL),
+    },
+    Variant {
+        name: "hash-checks",
+        target: "ppc64le",
+        about: "POWER10, whose hash checks guard return addresses; Rust and C without a TOC pointer",
+        flags: &[
+            "-C force-frame-pointers=yes",
+            "-C force-unwind-tables=yes",
+            "-C relocation-model=static",
+            "-C target-cpu=pwr10",
+            "--cfg stackgate_hash_checks",
+        ],
+        features: &["+crt-static", "+rop-protect"],
+        cflags: "-mcpu=power10 -mrop-protect",
+        cargo_features: &["std"],
+        emulator: Some(&["-cpu", "power10"]),
+        environment: &[],
+        proof: Proof::Signal(SIGTRAP),
+    },
+    Variant {
+        name: "asan",
+        target: "x86_64",
+        about: "AddressSanitizer, in Rust and C; position independent, with shared libraries",
+        flags: &[
+            "-C force-frame-pointers=yes",
+            "-C force-unwind-tables=yes",
+            "-Z sanitizer=address",
+            "-C unsafe-allow-abi-mismatch=sanitizer",
+        ],
+        features: &[],
+        cflags: "-fsanitize=address",
+        cargo_features: &["std", "asan"],
+        emulator: None,
+        environment: &[(
+            "ASAN_OPTIONS",
+            // Parked stacks are nobody's to a leak checker. Locals are to lie on the stacks that the cases look at,
+            // and signals are theirs.
+            "detect_leaks=0:detect_stack_use_after_return=0:use_sigaltstack=0:handle_segv=0:handle_sigbus=0:\
+             handle_abort=0:handle_sigill=0:handle_sigfpe=0",
+        )],
+        proof: Proof::Says("AddressSanitizer: heap-buffer-overflow"),
+    },
+    Variant {
+        name: "tsan",
+        target: "x86_64",
+        about: "ThreadSanitizer, in Rust and C; position independent, with shared libraries",
+        flags: &[
+            "-C force-frame-pointers=yes",
+            "-C force-unwind-tables=yes",
+            "-Z sanitizer=thread",
+            "-C unsafe-allow-abi-mismatch=sanitizer",
+        ],
+        features: &[],
+        cflags: "-fsanitize=thread",
+        cargo_features: &["std", "tsan"],
+        emulator: None,
+        environment: &[(
+            "TSAN_OPTIONS",
+            "suppressions=qemu-tests/tsan.supp:report_signal_unsafe=0:\
+             handle_segv=0:handle_sigbus=0:handle_abort=0:handle_sigill=0:handle_sigfpe=0",
+        )],
+        proof: Proof::Says("ThreadSanitizer: data race"),
+    },
+];
+
+/// Numbers of signals, the same on every CPU here.
+const SIGILL: i32 = 4;
+const SIGTRAP: i32 = 5;
+
+/// The variants of these targets with one of these names; all of theirs if none is named.
+pub fn variants(targets: &[&Target], names: &[String]) -> Result<Vec<&'static Variant>> {
+    if let Some(unknown) = names.iter().find(|name| VARIANTS.iter().all(|v| v.name != **name)) {
+        let known: Vec<_> = VARIANTS.iter().map(|v| v.name).collect();
+        bail!("unknown variant `{unknown}`; the variants are: {}", known.join(" "));
+    }
+    let named = |v: &&Variant| names.is_empty() || names.iter().any(|name| name == v.name);
+    Ok(VARIANTS.iter().filter(named).filter(|v| targets.iter().any(|t| t.name == v.target)).collect())
+}
 
 impl Target {
     /// The code generation options of this CPU, the same bytes each time: cargo builds the
     /// standard library again for every other spelling.
     pub fn rustflags(&self) -> String {
-        let features: Vec<_> = COMMON_FEATURES.iter().chain(self.features).copied().collect();
-        format!("{} -C target-feature={}", COMMON_FLAGS.join(" "), features.join(","))
+        self.flags(COMMON_FLAGS, COMMON_FEATURES)
+    }
+
+    /// The same of one of its variants.
+    pub fn variants_rustflags(&self, variant: &Variant) -> String {
+        self.flags(variant.flags, variant.features)
+    }
+
+    fn flags(&self, flags: &[&str], features: &[&str]) -> String {
+        let features: Vec<_> = features.iter().chain(self.features).copied().collect();
+        let mut all = flags.join(" ");
+        if !features.is_empty() {
+            all.push_str(" -C target-feature=");
+            all.push_str(&features.join(","));
+        }
+        all
+    }
+
+    /// The options of what C programs link, into whatever they are: position-independent, with frame records and
+    /// unwind tables, and the same whether the compiler or its user's choice would be another.
+    pub fn library_flags(&self) -> String {
+        let mut flags = format!("{LIBRARY_FLAGS} -C relocation-model=pic");
+        if !self.features.is_empty() {
+            flags += &format!(" -C target-feature={}", self.features.join(","));
+        }
+        flags
     }
 
     /// One of the cross tools, `gcc` or `objcopy` for example.

@@ -2,6 +2,7 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet},
+    os::unix::process::ExitStatusExt as _,
     sync::{
         Mutex, PoisonError,
         atomic::{AtomicUsize, Ordering},
@@ -19,7 +20,7 @@ use crate::{
     host_tests, known_bugs,
     process::Cmd,
     protocol::{Case, judge, notes, parse_list},
-    targets::TARGETS,
+    targets::{self, Proof, TARGETS, VARIANTS, Variant},
     toolchain::Kit,
     ui,
 };
@@ -39,30 +40,33 @@ struct Column {
     name: &'static str,
     program: Cmd,
     cases: Vec<Case>,
-    /// The program without the emulator, and the cases that run so.
-    direct: (Cmd, Vec<String>),
+    /// The program without the emulator, and the cases that run so; none of a variant's.
+    direct: Option<(Cmd, Vec<String>)>,
 }
 
 impl Column {
     /// The command that runs a case.
     fn command(&self, case: &Case) -> Cmd {
-        let (direct, cases) = &self.direct;
-        if cases.contains(&case.name) { direct.clone() } else { self.program.clone() }.arg(&case.name)
+        let direct = self.direct.as_ref().filter(|(_, cases)| cases.contains(&case.name));
+        direct.map_or(&self.program, |(direct, _)| direct).clone().arg(&case.name)
     }
 
     /// Takes the cases that the emulator cannot run from it, to run without it where that is possible.
     /// Returns a line for each.
     fn except(&mut self, exceptions: &[Exception]) -> Vec<Vec<String>> {
-        let alone = self.direct.0.clone().arg("--list").capture(Some(TIME_LIMIT));
-        let alone = alone.is_ok_and(|outcome| outcome.success());
+        let mut alone = self.direct.as_mut().filter(|(direct, _)| {
+            let outcome = direct.clone().arg("--list").capture(Some(TIME_LIMIT));
+            outcome.is_ok_and(|outcome| outcome.success())
+        });
         let mut lines = Vec::new();
         for exception in exceptions.iter().filter(|e| e.emulator && e.cpu == self.name) {
-            if alone {
-                self.direct.1.push(exception.case.clone());
+            let how = if let Some((_, cases)) = &mut alone {
+                cases.push(exception.case.clone());
+                "without the emulator"
             } else {
                 self.cases.retain(|case| case.name != exception.case);
-            }
-            let how = if alone { "without the emulator" } else { "left out" };
+                "left out"
+            };
             lines.push([self.name, &exception.case, how, &exception.reason].map(str::to_owned).to_vec());
         }
         lines
@@ -101,49 +105,11 @@ pub fn test(context: &Context, filter: Option<&str>) -> Result<Tally> {
         }
     }
     columns.sort_by_key(|c: &Column| c.name == NATIVE);
-    let exceptions = exceptions::read()?;
     let complete = kits.kits.len() == TARGETS.len() && problems.is_empty();
-    problems.extend(check_lists(&columns, &exceptions, complete));
-    let excepted: Vec<_> = columns.iter_mut().flat_map(|c| c.except(&exceptions)).collect();
-    if let Some(filter) = filter {
-        columns.iter_mut().for_each(|c| c.cases.retain(|case| case.name.contains(filter)));
-        if columns.iter().all(|c| c.cases.is_empty()) {
-            problems.push(format!("no case has `{filter}` in its name"));
-        }
-    }
-
-    let (done, elapsed) = run_all(&columns);
-    ui::headline("cases that passed, by group and CPU");
-    table(&columns, &done).iter().for_each(|line| ui::say(line));
-    ui::say("");
-    let mut rows = Vec::new();
-    for (at, column) in columns.iter().enumerate() {
-        let mut own = Tally::default();
-        let mut checks = 0;
-        for result in done.iter().filter(|d| d.column == at) {
-            own.add(result.checks.is_some());
-            checks += result.checks.unwrap_or(0);
-        }
-        rows.push(vec![
-            column.name.to_owned(),
-            format!("{} passed", own.passed),
-            format!("{} failed", own.failed),
-            format!("{checks} checks"),
-            format!("{:.1} s", elapsed[at].as_secs_f64()),
-            ui::verdict(own.good()),
-        ]);
-        tally.merge(own);
-    }
-    ui::align(&rows).iter().for_each(|line| ui::say(line));
-    if !excepted.is_empty() && filter.is_none() {
-        ui::headline("not under the emulator");
-        ui::align_words(&excepted).iter().for_each(|line| ui::say(line));
-    }
-    let noted = noted(&columns, &done);
-    if !noted.is_empty() {
-        ui::headline("measured");
-        noted.iter().for_each(|line| ui::say(line));
-    }
+    let exceptions = exceptions::read()?.into_iter().filter(|e| !is_variant(&e.cpu)).collect::<Vec<_>>();
+    let chosen = |case: &Case| filter.is_none_or(|part| case.name.contains(part));
+    let (own, done) = run_columns(&mut columns, &exceptions, &chosen, complete, &mut problems);
+    tally.merge(own);
     kits.report_skipped();
 
     if filter.is_none() {
@@ -180,6 +146,164 @@ pub fn test(context: &Context, filter: Option<&str>) -> Result<Tally> {
     Ok(tally)
 }
 
+/// Whether an exception's `cpu` names a variant of one.
+fn is_variant(name: &str) -> bool {
+    VARIANTS.iter().any(|variant| variant.name == name)
+}
+
+/// Runs the cases of these columns, but for the exceptions, and shows the tables.
+fn run_columns(
+    columns: &mut [Column],
+    exceptions: &[Exception],
+    chosen: &dyn Fn(&Case) -> bool,
+    complete: bool,
+    problems: &mut Vec<String>,
+) -> (Tally, Vec<Done>) {
+    problems.extend(check_lists(columns, exceptions, complete));
+    let excepted: Vec<_> = columns.iter_mut().flat_map(|c| c.except(exceptions)).collect();
+    let before: usize = columns.iter().map(|c| c.cases.len()).sum();
+    columns.iter_mut().for_each(|c| c.cases.retain(chosen));
+    let after: usize = columns.iter().map(|c| c.cases.len()).sum();
+    if after == 0 {
+        problems.push("no case has that in its name".to_owned());
+    }
+    let mut tally = Tally::default();
+    let columns = &*columns;
+    let (done, elapsed) = run_all(columns);
+    ui::headline("cases that passed, by group and CPU");
+    table(columns, &done).iter().for_each(|line| ui::say(line));
+    ui::say("");
+    let mut rows = Vec::new();
+    for (at, column) in columns.iter().enumerate() {
+        let mut own = Tally::default();
+        let mut checks = 0;
+        for result in done.iter().filter(|d| d.column == at) {
+            own.add(result.checks.is_some());
+            checks += result.checks.unwrap_or(0);
+        }
+        rows.push(vec![
+            column.name.to_owned(),
+            format!("{} passed", own.passed),
+            format!("{} failed", own.failed),
+            format!("{checks} checks"),
+            format!("{:.1} s", elapsed[at].as_secs_f64()),
+            ui::verdict(own.good()),
+        ]);
+        tally.merge(own);
+    }
+    ui::align(&rows).iter().for_each(|line| ui::say(line));
+    if !excepted.is_empty() && after == before {
+        ui::headline("not under the emulator");
+        ui::align_words(&excepted).iter().for_each(|line| ui::say(line));
+    }
+    let noted = noted(columns, &done);
+    if !noted.is_empty() {
+        ui::headline("measured");
+        noted.iter().for_each(|line| ui::say(line));
+    }
+    (tally, done)
+}
+
+/// Which cases of the variants are run.
+#[derive(Clone, Copy, Debug)]
+pub enum Choice<'a> {
+    All,
+    /// Those of the groups in [`CROSSINGS`].
+    Crossings,
+    /// Those with this in their name.
+    Named(&'a str),
+}
+
+/// The groups in which crossings change stacks, take traces and throw.
+const CROSSINGS: &[&str] = &[
+    "registers",
+    "entry",
+    "numbers",
+    "paths",
+    "nesting",
+    "moved stack",
+    "tasks",
+    "traceback",
+    "unwinding",
+    "export",
+    "throwing",
+    "hooks",
+    "foreign threads",
+    "jit",
+    "signals",
+];
+
+/// Runs the test programs that are built and run in another way: where landing pads are enforced, return addresses
+/// guarded, or memory and threads watched. Each first proves that its variant does what it is there for.
+pub fn variants(context: &Context, names: &[String], choice: Choice<'_>) -> Result<Tally> {
+    let wanted = targets::variants(&context.targets, names)?;
+    let kits = context.kits()?;
+    let mut tally = Tally::default();
+    let mut problems = Vec::new();
+    let mut columns = Vec::new();
+    for variant in wanted {
+        let Some(kit) = kits.kits.iter().find(|kit| kit.target.name == variant.target) else { continue };
+        let kit = kit.as_variant(variant);
+        match column_of_variant(&kit, variant) {
+            Ok(column) => columns.push(column),
+            Err(error) => {
+                ui::say(&format!("{}: {error:#}", variant.name));
+                problems.push(format!("{}: no test ran: {error:#}", variant.name));
+            }
+        }
+    }
+    let exceptions = exceptions_of_variants(&exceptions::read()?, &columns);
+    let chosen = |case: &Case| match choice {
+        Choice::All => true,
+        Choice::Crossings => CROSSINGS.contains(&case.group()),
+        Choice::Named(part) => case.name.contains(part),
+    };
+    let (own, _) = run_columns(&mut columns, &exceptions, &chosen, false, &mut problems);
+    tally.merge(own);
+    kits.report_skipped();
+    for problem in &problems {
+        ui::say(&format!("{}: {problem}", ui::red("failed")));
+        tally.failed += 1;
+    }
+    ui::say(&tally.to_string());
+    Ok(tally)
+}
+
+/// The exceptions of these variants, and those of their CPUs for cases that a CPU does not have.
+fn exceptions_of_variants(all: &[Exception], columns: &[Column]) -> Vec<Exception> {
+    let mut found = Vec::new();
+    for variant in VARIANTS.iter().filter(|v| columns.iter().any(|c| c.name == v.name)) {
+        let own = all.iter().filter(|e| e.cpu == variant.name);
+        let of_cpu = all.iter().filter(|e| e.cpu == variant.target && !e.emulator);
+        found.extend(own.chain(of_cpu).map(|e| Exception { cpu: variant.name.to_owned(), ..e.clone() }));
+    }
+    found
+}
+
+/// Builds the test program of a variant, has it prove itself, and asks it for its cases.
+fn column_of_variant(kit: &Kit, variant: &Variant) -> Result<Column> {
+    let program = guest::build(kit, Program::Bin("guest"), Profile::Dev)?;
+    let cmd = kit.guest(&program);
+    let outcome = cmd.clone().arg("--prove").capture(Some(TIME_LIMIT))?;
+    // The emulator dies of the signal that its program has died of.
+    let proven = match variant.proof {
+        Proof::Signal(signal) => outcome.status.signal() == Some(signal),
+        Proof::Says(text) => !outcome.success() && outcome.stderr.contains(text),
+    };
+    if !proven {
+        anyhow::bail!(
+            "`{cmd} --prove`: {}, and not {:?}: nothing is enforced\n{}",
+            outcome.ending(),
+            variant.proof,
+            outcome.stderr
+        );
+    }
+    ui::say(&format!("{}: {}", variant.name, variant.about));
+    let listed = cmd.clone().arg("--list").capture(Some(TIME_LIMIT))?;
+    let cases = parse_list(&listed.stdout).with_context(|| format!("`{cmd} --list`"))?;
+    Ok(Column { name: variant.name, program: cmd, cases, direct: None })
+}
+
 /// Builds the test program for a CPU and asks it for its cases; on the host's own CPU it makes
 /// two columns.
 fn columns_of(kit: &Kit) -> Result<Vec<Column>> {
@@ -202,7 +326,7 @@ fn columns_of(kit: &Kit) -> Result<Vec<Column>> {
                 ui::dim("$"),
                 ui::dim(&format!("# {} cases, each in a process", cases.len()))
             ));
-            Ok(Column { name, program, cases, direct: (direct.clone(), Vec::new()) })
+            Ok(Column { name, program, cases, direct: Some((direct.clone(), Vec::new())) })
         })
         .collect()
 }
@@ -331,7 +455,7 @@ mod tests {
             name,
             program: Cmd::new("guest"),
             cases: cases.iter().map(|n| case(n)).collect(),
-            direct: (Cmd::new("guest"), Vec::new()),
+            direct: None,
         };
         let columns = [column("i386", &["a/x", "b/x"]), column("arm", &["a/x"])];
         let result = |column, group: &str, checks| Done {

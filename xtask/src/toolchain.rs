@@ -14,7 +14,7 @@ use anyhow::{Context as _, Result, bail};
 use crate::{
     process::{Cmd, find_program, find_programs},
     sysroot::{Library, Wanted},
-    targets::Target,
+    targets::{Target, Variant},
 };
 
 /// Release of a compiler, as far as it is compared.
@@ -117,6 +117,8 @@ pub struct Kit {
     pub runner: PathBuf,
     /// Where rustc finds a library that was built, once [`Kit::use_library`] has been called.
     sysroot: Option<String>,
+    /// How programs are built and run, if not as usual.
+    pub variant: Option<&'static Variant>,
 }
 
 /// Something that is not there.
@@ -200,7 +202,7 @@ pub fn kit(target: &'static Target, compilers: &Compilers) -> Result<Kit, Vec<Mi
     let runner = runner(target);
     match (compiler, linker, runner) {
         (Ok((rustc, std)), Ok(linker), Ok(runner)) => {
-            Ok(Kit { target, rustc: rustc.clone(), std, linker, runner, sysroot: None })
+            Ok(Kit { target, rustc: rustc.clone(), std, linker, runner, sysroot: None, variant: None })
         }
         (compiler, linker, runner) => {
             Err([compiler.err(), linker.err(), runner.err()].into_iter().flatten().collect())
@@ -260,6 +262,11 @@ impl Kit {
         Ok(())
     }
 
+    /// The same CPU, built and run in another way.
+    pub fn as_variant(&self, variant: &'static Variant) -> Self {
+        Self { variant: Some(variant), ..self.clone() }
+    }
+
     /// Cargo with everything in its environment that selects compiler, flags, linker and runner.
     /// The same bytes each time, so that nothing is built twice.
     pub fn cargo(&self) -> Cmd {
@@ -273,13 +280,20 @@ impl Kit {
         if !self.rustc.active {
             all.push(("RUSTC".to_owned(), self.rustc.path.to_string_lossy().into_owned()));
         }
-        let flags = [target.rustflags(), MANGLING.to_owned()];
+        let flags = self.variant.map_or_else(|| target.rustflags(), |v| target.variants_rustflags(v));
+        let flags = [flags, MANGLING.to_owned()];
         let flags: Vec<_> = flags.into_iter().chain(self.sysroot.clone()).collect();
         let mut own = |setting, value| all.push((cargo_variable(target.triple, setting), value));
         own("RUSTFLAGS", flags.join(" "));
         own("LINKER", self.linker.clone());
         own("RUNNER", self.runner.to_string_lossy().into_owned());
-        all.push((format!("CC_{}", target.triple.replace('-', "_")), self.linker.clone()));
+        let triple = target.triple.replace('-', "_");
+        all.push((format!("CC_{triple}"), self.linker.clone()));
+        if let Some(variant) = self.variant {
+            // Options that are not stable yet.
+            all.push(("RUSTC_BOOTSTRAP".to_owned(), "1".to_owned()));
+            all.push((format!("CFLAGS_{triple}"), variant.cflags.to_owned()));
+        }
         all
     }
 
@@ -290,7 +304,12 @@ impl Kit {
 
     /// A guest program under the emulator.
     pub fn guest(&self, program: &str) -> Cmd {
-        Cmd::new(&self.runner).arg(program)
+        let Some(variant) = self.variant else { return Cmd::new(&self.runner).arg(program) };
+        let cmd = match variant.emulator {
+            Some(options) => Cmd::new(&self.runner).args(options).arg(program),
+            None => Cmd::new(program),
+        };
+        variant.environment.iter().fold(cmd, |cmd, &(name, value)| cmd.env(name, value))
     }
 
     /// The emulator, before its options and the guest program are named, if it takes plugins: the

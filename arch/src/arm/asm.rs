@@ -1748,3 +1748,12 @@ pub unsafe extern "C" fn sigtramp(
         size = const size_of::<Crosscall2Frame>(),
     )
 }
+
+/// Ends the program, or stops the machine, by an instruction that no CPU knows: for who can tell nobody why.
+///
+/// Runs on any stack; safe in a signal handler.
+#[inline(always)]
+pub fn trap() -> ! {
+    // SAFETY: nothing runs behind it.
+    unsafe { asm!("udf #0", options(noreturn, nomem, nostack)) }
+}

@@ -17,6 +17,8 @@ use core::arch::{asm, global_asm, naked_asm};
 use core::ffi::{c_int, c_void};
 use core::mem::offset_of;
 
+keep_unwind_tables!();
+
 // The current g: one word of static TLS for each thread, in the initial-exec model, so that finding it is
 // three instructions, is safe in a signal handler and works in a shared library that is loaded at start.
 #[cfg(not(feature = "single-core"))]
@@ -1736,4 +1738,13 @@ pub unsafe extern "C" fn sigtramp(
         pc = const offset_of!(Crosscall2Frame, pc),
         size = const size_of::<Crosscall2Frame>(),
     )
+}
+
+/// Ends the program, or stops the machine, by an instruction that no CPU knows: for who can tell nobody why.
+///
+/// Runs on any stack; safe in a signal handler.
+#[inline(always)]
+pub fn trap() -> ! {
+    // SAFETY: nothing runs behind it.
+    unsafe { asm!("udf #0", options(noreturn, nomem, nostack)) }
 }

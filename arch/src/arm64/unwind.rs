@@ -138,6 +138,24 @@ pub fn entry_below(frame: &AsmcgocallFrame) -> *mut CallbackEntry {
     core::ptr::with_exposed_provenance_mut(sp - size_of::<CallbackEntry>())
 }
 
+/// The return address that a frame holds as `pc`, without the signature that compiled code may have put into the
+/// bits above it (`-mbranch-protection=pac-ret`). Armv8.3 `XPACLRI`, which older CPUs take for a `nop`.
+#[inline(always)]
+pub fn without_signature(pc: usize) -> usize {
+    #[cfg(target_arch = "aarch64")]
+    {
+        let address;
+        // SAFETY: changes x30, and nothing else.
+        unsafe {
+            core::arch::asm!("hint 7", inout("x30") pc => address, options(nomem, nostack, preserves_flags, pure));
+        }
+        address
+    }
+    // Layouts are read on other CPUs too, frames are not.
+    #[cfg(not(target_arch = "aarch64"))]
+    pc
+}
+
 /// Rewrites what `frame` holds of a stack that has moved by `delta` bytes: see `stack_moved`.
 ///
 /// # Safety

@@ -14,6 +14,8 @@ use core::arch::{asm, global_asm, naked_asm};
 use core::ffi::{c_int, c_void};
 use core::mem::offset_of;
 
+keep_unwind_tables!();
+
 // The current g: one word of static TLS for each thread, so that reading it is safe in a signal handler and
 // works in a shared library that is loaded at start.
 #[cfg(not(feature = "single-core"))]
@@ -114,7 +116,7 @@ macro_rules! address {
     ) };
 }
 /// Loads the address of the label 4 further down into a register; `(..., inline)` where the assembler is not told of
-/// the CFA.
+/// the CFA. LLVM takes the difference of two labels for a displacement in AT&T's syntax alone.
 #[cfg(stackgate_static)]
 #[rustfmt::skip]
 macro_rules! label_4 { ($reg:literal $(, inline)?) => { concat!("lea ", $reg, ", [4f]") } }
@@ -124,12 +126,16 @@ macro_rules! label_4 {
     ($reg:literal) => { concat!(
         "call 3f\n",                                        ".cfi_adjust_cfa_offset 4\n",
         "3: pop ", $reg, "\n",                              ".cfi_adjust_cfa_offset -4\n",
-        "lea ", $reg, ", [", $reg, " + 4f - 3b]",
+        ".att_syntax\n",
+        "leal 4f - 3b(%", $reg, "), %", $reg, "\n",
+        ".intel_syntax noprefix",
     ) };
     ($reg:literal, inline) => { concat!(
         "call 3f\n",
         "3: pop ", $reg, "\n",
-        "lea ", $reg, ", [", $reg, " + 4f - 3b]",
+        ".att_syntax\n",
+        "leal 4f - 3b(%", $reg, "), %", $reg, "\n",
+        ".intel_syntax noprefix",
     ) };
 }
 /// Lands an indirect call where the CPU enforces that: `endbr32`, or nothing.
@@ -1713,4 +1719,13 @@ pub unsafe extern "C" fn sigtramp(
         pc = const offset_of!(Crosscall2Frame, pc),
         size = const size_of::<Crosscall2Frame>(),
     )
+}
+
+/// Ends the program, or stops the machine, by an instruction that no CPU knows: for who can tell nobody why.
+///
+/// Runs on any stack; safe in a signal handler.
+#[inline(always)]
+pub fn trap() -> ! {
+    // SAFETY: nothing runs behind it.
+    unsafe { asm!("ud2", options(noreturn, nomem, nostack)) }
 }

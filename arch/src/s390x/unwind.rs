@@ -154,6 +154,12 @@ pub fn entry_below(frame: &AsmcgocallFrame) -> *mut CallbackEntry {
     core::ptr::with_exposed_provenance_mut(sp - size_of::<CallbackEntry>())
 }
 
+/// The return address that a frame holds as `pc`: compiled code of this CPU signs none.
+#[inline(always)]
+pub fn without_signature(pc: usize) -> usize {
+    pc
+}
+
 /// Rewrites what `frame` holds of a stack that has moved, and what the crossing keeps in the caller's frame,
 /// in the copy: see `stack_moved`.
 ///

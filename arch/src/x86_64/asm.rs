@@ -13,6 +13,8 @@ use core::arch::{asm, global_asm, naked_asm};
 use core::ffi::{c_int, c_void};
 use core::mem::offset_of;
 
+keep_unwind_tables!();
+
 // The current g: one word of static TLS for each thread, in the initial-exec model, so that reading it is two
 // instructions, is safe in a signal handler and works in a shared library that is loaded at start.
 #[cfg(not(feature = "single-core"))]
@@ -1603,4 +1605,13 @@ pub unsafe extern "win64" fn crosscall2_win64(
         rbp = const offset_of!(Crosscall2Win64Frame, saved.rbp),
         pc = const offset_of!(Crosscall2Win64Frame, pc),
     )
+}
+
+/// Ends the program, or stops the machine, by an instruction that no CPU knows: for who can tell nobody why.
+///
+/// Runs on any stack; safe in a signal handler.
+#[inline(always)]
+pub fn trap() -> ! {
+    // SAFETY: nothing runs behind it.
+    unsafe { asm!("ud2", options(noreturn, nomem, nostack)) }
 }

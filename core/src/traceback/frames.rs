@@ -1,5 +1,6 @@
 //! From PCs to functions, files and lines.
 
+use super::code::{self, Code};
 use super::set::{self, SymbolizerArg};
 use super::symbols::{self, Function};
 use super::walk::Pc;
@@ -48,13 +49,15 @@ pub struct Frames<I> {
     count: usize,
     /// What each of the symbolizers keeps, C's and managed code's, once it has been called.
     data: [Option<usize>; 2],
+    /// Whose name the last frame has, if it was made at run time.
+    code: Option<Code>,
 }
 
 impl<I: Iterator<Item = Pc>> Frames<I> {
     /// The frames of `pcs`, for instance of a [`Traceback`](super::Traceback).
     pub fn new(pcs: impl IntoIterator<IntoIter = I>) -> Self {
         let arg = SymbolizerArg { pc: 0, file: null(), lineno: 0, func: null(), entry: 0, more: 0, data: 0 };
-        Self { pcs: pcs.into_iter(), arg, inlined: None, count: 0, data: [None; 2] }
+        Self { pcs: pcs.into_iter(), arg, inlined: None, count: 0, data: [None; 2], code: None }
     }
 
     /// The next frame. Its names last until the next call.
@@ -71,6 +74,15 @@ impl<I: Iterator<Item = Pc>> Frames<I> {
             let named = Frame { cut: pc.cut, ..function.map_or(blank, |function| by_table(function, blank)) };
             if named.file.is_some() {
                 return Some(named);
+            }
+            if pc.managed && function.is_none() {
+                // Nothing else knows it. The name is a copy: the code may be forgotten meanwhile.
+                self.code = code::code_at(pc.lookup());
+                if self.code.is_some() {
+                    let code = self.code.as_ref();
+                    let (function, entry) = (code.map(Code::name), code.map_or(0, |code| code.start));
+                    return Some(Frame { function, entry, cut: pc.cut, ..blank });
+                }
             }
             // One that was interrupted becomes one that is returned to, so that a symbolizer has one rule.
             let at = if pc.managed { pc.as_return_address() } else { pc.pc };
@@ -130,13 +142,13 @@ impl<I: Iterator<Item = Pc>> Frames<I> {
 
 impl<'a> Frames<Known<'a>> {
     /// The frames of bare PCs as [`callers`](super::callers) gives them: one that lies in a registered function
-    /// is managed code, every other one is C's.
+    /// or in registered code is managed code, every other one is C's.
     pub fn of_callers(pcs: &'a [usize]) -> Self {
         Self::new(Known(pcs.iter()))
     }
 }
 
-/// Bare PCs, told apart by the registered functions.
+/// Bare PCs, told apart by the registered functions, and by code that was made at run time.
 #[derive(Clone, Debug)]
 pub struct Known<'a>(core::slice::Iter<'a, usize>);
 
@@ -144,7 +156,8 @@ impl Iterator for Known<'_> {
     type Item = Pc;
     fn next(&mut self) -> Option<Pc> {
         let &pc = self.0.next()?;
-        let managed = symbols::function_at(Pc::managed(pc).lookup()).is_some();
+        let at = Pc::managed(pc).lookup();
+        let managed = symbols::function_at(at).is_some() || code::code_at(at).is_some();
         Some(if managed { Pc::managed(pc) } else { Pc::c(pc) })
     }
 }

@@ -3,7 +3,7 @@
 use super::cpu::{Frame, RECORD_ENDS_FRAME};
 use super::stack::{Memory, WORD};
 use super::walk::Stop;
-use stackgate_arch::{RECORD, unwind::RecordForm};
+use stackgate_arch::{RECORD, unwind::RecordForm, without_signature};
 
 const FORM: RecordForm = RECORD;
 /// How much of a record a step reads.
@@ -26,7 +26,7 @@ pub(super) fn follow(frame: &Frame, memory: &Memory) -> Option<(Frame, usize)> {
         return (link > record).then_some((Frame { pc, sp: link, ..Frame::default() }, link));
     }
     // SAFETY: as above.
-    let pc = unsafe { memory.load(record + FORM.pc) };
+    let pc = without_signature(unsafe { memory.load(record + FORM.pc) });
     let low = record + SPAN;
     Some((Frame { pc, sp: if RECORD_ENDS_FRAME { low } else { 0 }, fp: link, ..Frame::default() }, low))
 }

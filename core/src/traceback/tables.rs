@@ -16,7 +16,7 @@ use gimli::{
     BaseAddresses, CfaRule, EhFrame, EhFrameHdr, EhFrameOffset, EndianSlice, Evaluation, EvaluationResult,
     EvaluationStorage, NativeEndian, Pointer, Register, UnwindExpression, UnwindSection, Value,
 };
-use stackgate_arch::unwind::Registers;
+use stackgate_arch::{unwind::Registers, without_signature};
 
 /// How many modules may have unwind tables.
 pub const MAX_UNWIND_TABLES: usize = 32;
@@ -250,7 +250,7 @@ fn follow(row: Packed, frame: &Frame, memory: &Memory) -> Option<Frame> {
     // SAFETY: both lie between the ends of the stack, and are aligned, as the CFA and the distances are.
     let (fp, pc) = unsafe { (memory.load(fp_at), memory.load(pc_at)) };
     let fp = if row.0 & Packed::FP_SAVED != 0 { fp } else { frame.fp };
-    Some(Frame { pc, sp, fp, ..Frame::default() })
+    Some(Frame { pc: without_signature(pc), sp, fp, ..Frame::default() })
 }
 
 /// Goes from `frame` to its caller.
@@ -330,6 +330,8 @@ impl Section {
         }
         let mut eh_frame = EhFrame::new(tables.eh_frame, NativeEndian);
         eh_frame.set_address_size(WORD as u8);
+        // Knows the instruction that says whether a return address is signed; on other CPUs there is none like it.
+        eh_frame.set_vendor(gimli::Vendor::AArch64);
         Some(Self { hdr, eh_frame, bases })
     }
 
@@ -481,6 +483,6 @@ impl Machine<'_> {
             Rule::SameValue => cfa.wrapping_sub(CFA_ABOVE_SP),
             rule => self.follow(rule, cfa, Ok(0))?,
         };
-        Ok(Frame { pc, sp, fp, ..Frame::default() })
+        Ok(Frame { pc: without_signature(pc), sp, fp, ..Frame::default() })
     }
 }

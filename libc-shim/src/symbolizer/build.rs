@@ -354,8 +354,11 @@ enum Whose {
 /// Who has written the function, or the file, of that name. An inlined function may be known by its last name alone:
 /// `debug = "line-tables-only"` says no more.
 fn whose(name: &str) -> Whose {
-    const SOURCES: [&str; 3] =
-        [stackgate::SOURCES, stackgate::arch::SOURCES, concat!(env!("CARGO_MANIFEST_DIR"), "/src/")];
+    const OWN: &str = match option_env!("STACKGATE_WITHOUT_PATHS") {
+        Some(_) => stackgate::SOURCES,
+        None => concat!(env!("CARGO_MANIFEST_DIR"), "/src/"),
+    };
+    const SOURCES: [&str; 3] = [stackgate::SOURCES, stackgate::arch::SOURCES, OWN];
     const LIBRARY: [&str; 3] = ["/library/core/src/", "/library/alloc/src/", "/library/std/src/"];
     let path = name.trim_start_matches('<');
     let begins = |with: &[&str]| with.iter().any(|with| path.starts_with(with));

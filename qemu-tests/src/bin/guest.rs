@@ -10,10 +10,15 @@ use stackgate::Platform;
 static ALLOCATOR: qemu_tests::allocation::Forbidding = qemu_tests::allocation::Forbidding;
 
 fn main() -> std::process::ExitCode {
+    qemu_tests::variants::begin();
     let Some(wanted) = std::env::args().nth(1) else {
         eprintln!("usage: guest --list | guest GROUP/NAME");
         return 2.into();
     };
+    if wanted == "--prove" {
+        qemu_tests::variants::prove();
+        return 0.into();
+    }
     if wanted == "--list" {
         for case in cases::all() {
             match case.expect {

@@ -43,7 +43,7 @@ fn here() -> usize {
 /// Runs `f` with a signal stack that two handlers have room on that take tracebacks, one above the other: what
 /// Rust's threads have is too small.
 fn with_room(f: impl FnOnce()) {
-    let mut memory = vec![0u128; 8 << 10];
+    let mut memory = vec![0u128; (8 << 10) * crate::variants::MORE_STACK];
     let stack =
         libc::stack_t { ss_sp: memory.as_mut_ptr().cast(), ss_flags: 0, ss_size: size_of_val(&memory[..]) };
     // SAFETY: memory that nobody else uses while it is this thread's signal stack.
@@ -434,7 +434,7 @@ fn a_callback() {
 
 fn a_callback_on_a_foreign_thread() {
     handle(ONE, calls_back);
-    _ = thread::spawn(|| raise(ONE)).join();
+    _ = thread::spawn(|| with_room(|| raise(ONE))).join();
 }
 
 fn a_callback_on_a_foreign_thread_later() {
@@ -448,8 +448,10 @@ fn a_callback_on_a_foreign_thread_later() {
     .join()
     .expect("the thread");
     _ = thread::spawn(|| {
-        raise(ONE);
-        raise(TWO);
+        with_room(|| {
+            raise(ONE);
+            raise(TWO);
+        });
     })
     .join();
 }

@@ -734,7 +734,7 @@ fn deep() {
         black_box(1)
     }
     adopted(|_| {
-        check_eq!(Task::new(4 << 20, entry).resume(0), Resumed::Finished(1));
+        check_eq!(Task::new((4 << 20) * crate::variants::MORE_STACK, entry).resume(0), Resumed::Finished(1));
     });
 }
 

@@ -23,9 +23,12 @@ pub fn names() -> Vec<&'static str> {
 /// Checks that the functions come in this order, perhaps with others between, and that main is reached.
 pub fn come_in_order(names: &[&str], wanted: &[&str]) {
     let mut rest = names.iter();
-    for want in wanted.iter().chain(&["main"]) {
+    for want in wanted {
         check!(rest.any(|name| name == want), "{want} is not there, or out of order, in {names:#?}");
     }
+    // C's, which an optimised one leaves by a jump, or Rust's.
+    let main = |name: &&str| *name == "main" || name.ends_with("5guest4main");
+    check!(rest.any(main), "main is not there, or out of order, in {names:#?}");
 }
 
 fn from_a_callback() {

@@ -493,3 +493,39 @@ pub unsafe extern "C" fn variable_frame(
         asmcgocall = sym stackgate::arch::asmcgocall,
     )
 }
+
+// What the cases of `jit` copy to where code is made at run time: a managed function, entered by `crosscall2`, that
+// keeps a frame record and no register. It calls `words[0](words[1])` by `ccall`, which is at `words[2]`, and puts the
+// result into `words[3]`.
+// A microcontroller has no such code, and no such cases.
+#[cfg(not(machine_mps2))]
+core::arch::global_asm!(
+    ".pushsection .rodata.jit, \"a\", %progbits",
+    ".balign 16",
+    ".globl qemu_tests_jit, qemu_tests_jit_end",
+    "qemu_tests_jit:",
+    ".arm",
+    ".fpu vfpv3-d16",
+    "push {{r11, lr}}",
+    "mov r11, sp",
+    "push {{r0, r1}}",
+    "ldr r12, [r0]",
+    "ldr r3, [r0, #8]",
+    "ldr r0, [r0, #4]",
+    "mvn r4, #0",
+    "mov r5, r4",
+    "mov r6, r4",
+    "mov r7, r4",
+    "mov r8, r4",
+    "mov r9, r4",
+    "mov r10, r4",
+    "vmov d8, r4, r4",
+    "vmov d15, r4, r4",
+    "blx r3",
+    "ldr r1, [sp]",
+    "str r0, [r1, #12]",
+    "add sp, sp, #8",
+    "pop {{r11, pc}}",
+    "qemu_tests_jit_end:",
+    ".popsection",
+);

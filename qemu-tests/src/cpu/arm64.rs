@@ -1,6 +1,6 @@
 //! Register tests on arm64.
 
-use core::arch::naked_asm;
+use core::arch::{global_asm, naked_asm};
 use core::ffi::{c_int, c_void};
 
 /// Cases of this CPU alone: none.
@@ -433,3 +433,79 @@ pub unsafe extern "C" fn variable_frame(
         asmcgocall = sym stackgate::arch::asmcgocall,
     )
 }
+
+/// Maps the program's own code, Rust's and C's, so that the CPU enforces landing pads in it: an indirect call or jump
+/// that lands on none ends the program by SIGILL. The C library and Rust's are built without, and stay as they are.
+///
+/// # Panics
+/// Where the CPU or the kernel does not know of it: nothing would be enforced.
+#[cfg(stackgate_landing_pads)]
+pub fn enforce_landing_pads() {
+    /// Linux `arch/arm64/include/uapi/asm/mman.h`.
+    const PROT_BTI: c_int = 0x10;
+    unsafe extern "C" {
+        // The sections that `landing-pads.x` lays out, each on pages of its own.
+        static __start_stackgate_text: u8;
+        static __stop_stackgate_text: u8;
+        static own_text_start: u8;
+        static own_text_end: u8;
+    }
+    let parts = [
+        (&raw const __start_stackgate_text, &raw const __stop_stackgate_text),
+        (&raw const own_text_start, &raw const own_text_end),
+    ];
+    for (start, stop) in parts {
+        assert!(start < stop, "the program is not linked with landing-pads.x");
+        let protection = libc::PROT_READ | libc::PROT_EXEC | PROT_BTI;
+        // SAFETY: these pages hold code, and nobody writes to them.
+        let result =
+            unsafe { libc::mprotect(start.cast_mut().cast(), stop.addr() - start.addr(), protection) };
+        assert_eq!(result, 0, "this CPU enforces no landing pads: {}", std::io::Error::last_os_error());
+    }
+}
+
+/// Calls code that has no landing pad: where they are enforced this does not return.
+#[cfg(stackgate_landing_pads)]
+pub fn miss_landing_pad() {
+    #[unsafe(naked)]
+    extern "C" fn none() {
+        naked_asm!("ret")
+    }
+    core::hint::black_box(none as extern "C" fn())();
+}
+
+// What the cases of `jit` copy to where code is made at run time: a managed function, entered by `crosscall2`, that
+// keeps a frame record and no register. It calls `words[0](words[1])` by `ccall`, which is at `words[2]`, and puts the
+// result into `words[3]`.
+global_asm!(
+    ".pushsection .rodata.jit, \"a\", %progbits",
+    ".balign 16",
+    ".globl qemu_tests_jit, qemu_tests_jit_end",
+    "qemu_tests_jit:",
+    "hint 34",
+    "stp x29, x30, [sp, -32]!",
+    "mov x29, sp",
+    "str x0, [sp, 16]",
+    "ldr x9, [x0]",
+    "ldr x10, [x0, 16]",
+    "ldr x0, [x0, 8]",
+    "mov x19, -1",
+    "mov x20, x19",
+    "mov x21, x19",
+    "mov x22, x19",
+    "mov x23, x19",
+    "mov x24, x19",
+    "mov x25, x19",
+    "mov x26, x19",
+    "mov x27, x19",
+    "mov x28, x19",
+    "fmov d8, x19",
+    "fmov d15, x19",
+    "blr x10",
+    "ldr x1, [sp, 16]",
+    "str x0, [x1, 24]",
+    "ldp x29, x30, [sp], 32",
+    "ret",
+    "qemu_tests_jit_end:",
+    ".popsection",
+);

@@ -1,6 +1,6 @@
 //! Register tests on i386.
 
-use core::arch::naked_asm;
+use core::arch::{global_asm, naked_asm};
 use core::ffi::{c_int, c_void};
 use core::mem::offset_of;
 use stackgate::arch::i386::frame::Arguments;
@@ -334,3 +334,32 @@ pub unsafe extern "C" fn variable_frame(size: usize, f: stackgate::CFn, arg: *mu
         arg = const offset_of!(Arguments, third),
     )
 }
+
+// What the cases of `jit` copy to where code is made at run time: a managed function, entered by `crosscall2`, that
+// keeps a frame record and no register. It calls `words[0](words[1])` by `ccall`, which is at `words[2]`, and puts the
+// result into `words[3]`.
+global_asm!(
+    ".pushsection .rodata.jit, \"a\", %progbits",
+    ".balign 16",
+    ".globl qemu_tests_jit, qemu_tests_jit_end",
+    "qemu_tests_jit:",
+    "push ebp",
+    "mov ebp, esp",
+    "sub esp, 24",
+    "mov edx, [ebp + 8]",
+    "mov ecx, [edx + 4]",
+    "mov [esp], ecx",
+    "mov ecx, 1",
+    "mov eax, [edx]",
+    "mov edx, [edx + 8]",
+    "mov ebx, -1",
+    "mov esi, ebx",
+    "mov edi, ebx",
+    "call edx",
+    "mov edx, [ebp + 8]",
+    "mov [edx + 12], eax",
+    "leave",
+    "ret",
+    "qemu_tests_jit_end:",
+    ".popsection",
+);

@@ -1,6 +1,6 @@
 //! Register tests on ppc64le.
 
-use core::arch::naked_asm;
+use core::arch::{global_asm, naked_asm};
 use core::ffi::{c_int, c_void};
 
 /// Cases of this CPU alone: none.
@@ -655,3 +655,41 @@ pub unsafe extern "C" fn variable_frame(
         asmcgocall = sym stackgate::arch::asmcgocall,
     )
 }
+
+// What the cases of `jit` copy to where code is made at run time: a managed function, entered by `crosscall2`, that
+// keeps a frame record and no register. It calls `words[0](words[1])` by `ccall`, which is at `words[2]`, and puts the
+// result into `words[3]`.
+global_asm!(
+    ".pushsection .rodata.jit, \"a\", %progbits",
+    ".balign 16",
+    ".globl qemu_tests_jit, qemu_tests_jit_end",
+    "qemu_tests_jit:",
+    "mflr %r0",
+    "std %r0, 16(%r1)",
+    "stdu %r1, -64(%r1)",
+    "std %r3, 48(%r1)",
+    "ld %r11, 0(%r3)",
+    "ld %r12, 16(%r3)",
+    "ld %r3, 8(%r3)",
+    "li %r14, -1",
+    "mr %r15, %r14",
+    "mr %r16, %r14",
+    "mr %r20, %r14",
+    "mr %r24, %r14",
+    "mr %r28, %r14",
+    "mr %r29, %r14",
+    "mr %r30, %r14",
+    "mr %r31, %r14",
+    "mtvsrd %f14, %r14",
+    "mtvsrd %f31, %r14",
+    "mtctr %r12",
+    "bctrl",
+    "ld %r4, 48(%r1)",
+    "std %r3, 24(%r4)",
+    "addi %r1, %r1, 64",
+    "ld %r0, 16(%r1)",
+    "mtlr %r0",
+    "blr",
+    "qemu_tests_jit_end:",
+    ".popsection",
+);

@@ -1,6 +1,6 @@
 //! Register tests on s390x.
 
-use core::arch::naked_asm;
+use core::arch::{global_asm, naked_asm};
 use core::ffi::{c_int, c_void};
 
 /// Cases of this CPU alone: none.
@@ -419,3 +419,38 @@ pub unsafe extern "C" fn variable_frame(
         asmcgocall = sym stackgate::arch::asmcgocall,
     )
 }
+
+// What the cases of `jit` copy to where code is made at run time: a managed function, entered by `crosscall2`, that
+// keeps a frame record and no register. It calls `words[0](words[1])` by `ccall`, which is at `words[2]`, and puts the
+// result into `words[3]`.
+global_asm!(
+    ".pushsection .rodata.jit, \"a\", %progbits",
+    ".balign 16",
+    ".globl qemu_tests_jit, qemu_tests_jit_end",
+    "qemu_tests_jit:",
+    "stmg %r14, %r15, 112(%r15)",
+    "lgr %r1, %r15",
+    "aghi %r15, -176",
+    "stg %r1, 0(%r15)",
+    "stg %r2, 160(%r15)",
+    "lg %r3, 16(%r2)",
+    "lg %r1, 0(%r2)",
+    "lg %r2, 8(%r2)",
+    "lghi %r6, -1",
+    "lgr %r7, %r6",
+    "lgr %r8, %r6",
+    "lgr %r9, %r6",
+    "lgr %r10, %r6",
+    "lgr %r11, %r6",
+    "lgr %r12, %r6",
+    "lgr %r13, %r6",
+    "ldgr %f8, %r6",
+    "ldgr %f15, %r6",
+    "basr %r14, %r3",
+    "lg %r3, 160(%r15)",
+    "stg %r2, 24(%r3)",
+    "lmg %r14, %r15, 288(%r15)",
+    "br %r14",
+    "qemu_tests_jit_end:",
+    ".popsection",
+);

@@ -1,6 +1,6 @@
 //! Register tests on x86_64.
 
-use core::arch::naked_asm;
+use core::arch::{global_asm, naked_asm};
 use core::ffi::{c_int, c_void};
 
 /// Cases of this CPU alone.
@@ -476,3 +476,32 @@ mod windows {
         "crosscall2_win64" => crosscall2_win64;
     }
 }
+
+// What the cases of `jit` copy to where code is made at run time: a managed function, entered by `crosscall2`, that
+// keeps a frame record and no register. It calls `words[0](words[1])` by `ccall`, which is at `words[2]`, and puts the
+// result into `words[3]`.
+global_asm!(
+    ".pushsection .rodata.jit, \"a\", %progbits",
+    ".balign 16",
+    ".globl qemu_tests_jit, qemu_tests_jit_end",
+    "qemu_tests_jit:",
+    "push rbp",
+    "mov rbp, rsp",
+    "push rdi",
+    "push rdi",
+    "mov r11, [rdi]",
+    "mov rax, [rdi + 16]",
+    "mov rdi, [rdi + 8]",
+    "mov rbx, -1",
+    "mov r12, rbx",
+    "mov r13, rbx",
+    "mov r14, rbx",
+    "mov r15, rbx",
+    "call rax",
+    "mov rdi, [rbp - 8]",
+    "mov [rdi + 24], rax",
+    "leave",
+    "ret",
+    "qemu_tests_jit_end:",
+    ".popsection",
+);
