@@ -114,7 +114,7 @@ fn one(words: Vec<(usize, u64)>, class: Class, extra: usize, mask: u64) -> usize
             join: None,
         };
         let (tasks, threads) = (Vec::new(), vec![main]);
-        set_world(Some(World { words, next: 0, tasks, threads, at: 0, resuming: 0, extra, class }));
+        set_world(Some(World { words, next: 0, tasks, threads, at: 0, resuming: 0, left: 0, extra, class }));
         g0_level();
         // The words have ended: whatever goes on, returns.
         let mut random = Random(1);

@@ -128,6 +128,8 @@ pub struct World {
     pub at: usize,
     /// The task that is about to run.
     pub resuming: usize,
+    /// The task that has parked or finished last.
+    pub left: usize,
     /// Extra m's that were ever in use at once, in this process.
     pub extra: usize,
     pub class: Class,

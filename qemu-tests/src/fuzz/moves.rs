@@ -15,9 +15,9 @@ use core::sync::atomic::Ordering;
 use stackgate::arch::frame::Word;
 use stackgate::traceback::{ContextPlace, acquire_context, release_context};
 use stackgate::{
-    AdoptError, G, M, ParkError, ReleaseError, ResumeError, Resumed, StackError, arch, capi, cgocall,
-    cgocall_catch, cgocall_no_callback, current_g, current_m, enter, finish, g_init, m_adopt, m_release,
-    on_system_stack, park, resume, throw,
+    AdoptError, G, M, ParkError, ReleaseError, ResumeError, Resumed, StackError, SwitchError, arch, capi,
+    cgocall, cgocall_catch, cgocall_no_callback, current_g, current_m, enter, finish, g_init, m_adopt,
+    m_release, on_system_stack, park, resume, resume_any, switch_to, throw,
 };
 use stackgate_libc::{ExitError, ThreadOptions, exit_thread, reap_threads, start_thread};
 use std::sync::mpsc::{Receiver, Sender, channel};
@@ -105,7 +105,7 @@ unsafe extern "C" fn task_begins(word: usize) -> usize {
     let mut random = Random(word as u64);
     enter_managed(t, Level { marker: random.below(MARKERS), sched_sp: sched_sp(), ..Level::default() });
     let word = random.word() as usize;
-    with(|w| (w.tasks[t].state, w.tasks[t].word_out) = (State::Finished, word));
+    with(|w| (w.left, w.tasks[t].state, w.tasks[t].word_out) = (t, State::Finished, word));
     word
 }
 
@@ -136,6 +136,8 @@ fn managed_level(t: usize) {
                 (Some(Op::Panic), if catch && export { 5 } else { 0 }),
                 (Some(Op::Park), if below_c { 0 } else { 8 }),
                 (Some(Op::ParkBelowC), usize::from(below_c)),
+                (Some(Op::Switch), if below_c || idle(t).is_empty() { 0 } else { 4 }),
+                (Some(Op::SwitchBelowC), usize::from(below_c)),
                 (Some(Op::Finish), if below_c { 0 } else { 2 }),
                 (Some(Op::FinishBelowC), usize::from(below_c)),
                 (Some(Op::Mcall), if below_c { 0 } else { 2 }),
@@ -155,6 +157,12 @@ fn managed_level(t: usize) {
             Op::Panic => panics(t, random.word() as usize),
             Op::Park => parks(t, &mut random),
             Op::ParkBelowC => refused(park(1), ParkError::BelowC, "park below C"),
+            Op::Switch => switches(t, &mut random),
+            Op::SwitchBelowC => {
+                let g = another(Some(t)).unwrap_or(with(|w| w.tasks[t].g));
+                // SAFETY: refused.
+                refused(unsafe { switch_to(g, 1) }, SwitchError::BelowC, "switch_to below C");
+            }
             // SAFETY: refused.
             Op::FinishBelowC => refused(unsafe { finish(1) }, ParkError::BelowC, "finish below C"),
             Op::Finish => finishes(t, random.word() as usize),
@@ -228,6 +236,13 @@ mod ways {
         match park(word) {
             Ok(word) => word,
             Err(error) => report().fail(format_args!("park in a task: {error:?}")),
+        }
+    }
+    pub unsafe extern "C" fn switching(g: *mut G, word: usize) -> usize {
+        // SAFETY: `switches` passes a g that nobody runs.
+        match unsafe { switch_to(g, word) } {
+            Ok(word) => word,
+            Err(error) => report().fail(format_args!("switch_to in a task: {error:?}")),
         }
     }
     pub unsafe extern "C" fn entering(back: *mut c_void, size: usize) {
@@ -358,6 +373,7 @@ fn parks(t: usize, random: &mut Random) {
     publish(0);
     let opaque = random.below(2) == 0;
     with(|w| {
+        w.left = t;
         let task = &mut w.tasks[t];
         (task.state, task.word_out, task.opaque) = (State::Parked, word, opaque);
     });
@@ -369,6 +385,11 @@ fn parks(t: usize, random: &mut Random) {
             Err(error) => report().fail(format_args!("park in a task: {error:?}")),
         }
     };
+    goes_on(t, found);
+}
+
+/// Task `t` runs again, with this word.
+fn goes_on(t: usize, found: usize) {
     let sp = sched_sp();
     let wanted = with(|w| {
         w.tasks[t].levels[0].sched_sp = sp;
@@ -377,9 +398,40 @@ fn parks(t: usize, random: &mut Random) {
     same!(found, wanted, "the word that a task goes on with");
 }
 
+/// The tasks but `t` that somebody could run.
+fn idle(t: usize) -> Vec<usize> {
+    with(|w| {
+        let idle = |task: &Task| task.own.is_some() && matches!(task.state, State::New | State::Parked);
+        (0..w.tasks.len()).filter(|&u| u != t && idle(&w.tasks[u])).collect()
+    })
+}
+
+/// Runs another task in the place of task `t`.
+fn switches(t: usize, random: &mut Random) {
+    let others = idle(t);
+    let (u, word) = (others[random.below(others.len())], random.word() as usize);
+    publish(0);
+    let opaque = random.below(2) == 0;
+    let g = with(|w| {
+        w.resuming = u;
+        (w.tasks[t].state, w.tasks[t].opaque) = (State::Parked, opaque);
+        let other = &mut w.tasks[u];
+        (other.state, other.word_in) = (State::Running, word);
+        other.g
+    });
+    let found = if opaque {
+        keeping("switch_to", address!(ways::switching), [g.expose_provenance(), word, 0, 0], random)
+    } else {
+        // SAFETY: a g that nobody runs.
+        unsafe { ways::switching(g, word) }
+    };
+    goes_on(t, found);
+}
+
 fn finishes(t: usize, word: usize) {
     publish(0);
     with(|w| {
+        w.left = t;
         let task = &mut w.tasks[t];
         (task.state, task.word_out) = (State::Finished, word);
         task.levels.clear();
@@ -428,6 +480,10 @@ fn misuse_in_task(t: usize) {
     let mut m = M::default();
     // SAFETY: refused.
     refused(unsafe { m_adopt(&raw mut m) }, AdoptError::AlreadyAnM, "m_adopt in a task");
+    if !with(|w| w.tasks[t].below_c()) {
+        // SAFETY: refused.
+        refused(unsafe { switch_to(g, 0) }, SwitchError::NotParked, "switch_to itself");
+    }
     in_use(g);
 }
 
@@ -665,6 +721,8 @@ fn misuse_in_c(t: usize) {
     refused(park(0), ParkError::NotATask, "park in C");
     // SAFETY: refused.
     refused(unsafe { finish(0) }, ParkError::NotATask, "finish in C");
+    // SAFETY: refused.
+    refused(unsafe { switch_to(g, 0) }, SwitchError::NotATask, "switch_to in C");
     refused(m_release(), ReleaseError::InUse, "m_release in C");
     let mut m = M::default();
     // SAFETY: refused.
@@ -1020,23 +1078,26 @@ fn reuses(random: &mut Random) {
 }
 
 fn resumes(step: usize, random: &mut Random) {
-    let idle: Vec<usize> = with(|w| {
-        let idle = |task: &Task| task.own.is_some() && matches!(task.state, State::New | State::Parked);
-        (0..w.tasks.len()).filter(|&t| idle(&w.tasks[t])).collect()
-    });
+    let idle = idle(usize::MAX);
     resume_one(idle[random.below(idle.len())], step, random);
 }
 
 unsafe extern "C" fn by_resume(g: *mut G, word: usize) -> usize {
     // SAFETY: what `resume_one` passes.
-    match unsafe { resume(g, word) } {
-        Ok(Resumed::Parked(word)) => word,
-        Ok(Resumed::Finished(word)) => !word,
+    match unsafe { resume_any(g, word) } {
+        Ok((came, resumed)) => {
+            let left = with(|w| w.tasks[w.left].g);
+            same!(came, left, "the task that has come back");
+            match resumed {
+                Resumed::Parked(word) => word,
+                Resumed::Finished(word) => !word,
+            }
+        }
         Err(error) => report().fail(format_args!("resume of a parked task: {error:?}")),
     }
 }
 
-/// Runs task `t` until it parks or finishes.
+/// Runs task `t` until it parks or finishes, or one does that runs in its place.
 pub fn resume_one(t: usize, step: usize, random: &mut Random) {
     let word = random.word() as usize;
     let g = with(|w| {
@@ -1058,7 +1119,10 @@ pub fn resume_one(t: usize, step: usize, random: &mut Random) {
         unsafe { by_resume(g, word) }
     };
     publish(0);
-    let (state, out) = with(|w| (w.tasks[t].state, w.tasks[t].word_out));
+    let (came, state, out) = with(|w| (w.left, w.tasks[w.left].state, w.tasks[w.left].word_out));
+    if came != t {
+        report().counts[Op::CameBack as usize].fetch_add(1, Ordering::Relaxed);
+    }
     match state {
         State::Parked => same!(found, out, "the word that a task parks with"),
         State::Finished => same!(found, !out, "the word that a task ends with"),
