@@ -50,6 +50,7 @@
 /// A signal stack has room for this beside what the kernel puts there.
 pub const HANDLER_USE: usize = 8 << 10;
 
+mod code;
 mod cpu;
 mod exidx;
 mod frames;
@@ -64,6 +65,7 @@ mod symbols;
 mod tables;
 mod walk;
 
+pub use code::{Code, MAX_CODE, MAX_CODE_NAME, code_at, register_code, unregister_code};
 pub use frames::{Frame, Frames, Known, MAX_FRAMES_PER_PC};
 pub use physical::Physical;
 pub use print::print;
@@ -83,6 +85,7 @@ pub(crate) use set::{acquire_from, context_function, release_to};
 pub(crate) fn keep_out() {
     symbols::TABLES.keep_out();
     tables::TABLES.keep_out();
+    code::keep_out();
 }
 
 /// Lets functions and tables be registered again.
@@ -92,6 +95,7 @@ pub(crate) fn keep_out() {
 pub(crate) unsafe fn let_in() {
     // SAFETY: by the caller.
     unsafe {
+        code::let_in();
         tables::TABLES.let_in();
         symbols::TABLES.let_in();
     }
