@@ -1589,6 +1589,24 @@ typedef struct stackgate_g stackgate_g;
 typedef struct stackgate_m stackgate_m;
 typedef struct stackgate_catch_frame stackgate_catch_frame;
 
+/*
+ * The library must be of this header's version: each file that includes this asks for it by name. A program that loads
+ * the library when it runs defines STACKGATE_LOADED_LATER first, and asks dlsym for the name.
+ */
+#define STACKGATE_VERSION_SYMBOL "stackgate_header_of_version_0_1_0"
+#ifndef STACKGATE_LOADED_LATER
+#if defined(__has_attribute)
+#if __has_attribute(retain)
+#define STACKGATE_KEEP __attribute__((used, retain))
+#endif
+#endif
+#ifndef STACKGATE_KEEP
+#define STACKGATE_KEEP __attribute__((used))
+#endif
+extern const uint8_t stackgate_header_of_version_0_1_0;
+STACKGATE_KEEP static const uint8_t *const stackgate_header_version = &stackgate_header_of_version_0_1_0;
+#endif
+
 /* Error numbers. */
 enum {
 	STACKGATE_EADOPTED = -1, /* this thread is an m already: release it first */
@@ -1610,6 +1628,19 @@ enum {
 	STACKGATE_EAGAIN = -18, /* another thread is setting its traceback functions: call again */
 	STACKGATE_EHOOKS = -19, /* hooks are set already: set one set, once in a process */
 	STACKGATE_ESIGNALS = -20, /* a signal handler is set already: set one for all signals */
+	STACKGATE_EPLATFORM = -21, /* a platform is set already: set it once */
+	STACKGATE_ENOPLATFORM = -22, /* no platform is set: set one first */
+	STACKGATE_ENOTHERE = -23, /* this platform does not have it: do without, or set another one */
+	STACKGATE_ENOMEMORY = -24, /* out of memory or address space: use less, or raise the limit */
+	STACKGATE_ELIMIT = -25, /* too many threads, or stacks with guards: let some end, or raise the limit */
+	STACKGATE_EARGUMENT = -26, /* an address, a size or a number that the system does not take */
+	STACKGATE_EOTHERS = -27, /* in use by somebody else: take that back first */
+	STACKGATE_ESYSTEM = -28, /* the system refused it: C's errno may say why */
+	STACKGATE_EFULL = -29, /* no room for another one: register fewer, longer ones */
+	STACKGATE_EORDER = -30, /* code has a length: pass its start and its end */
+	STACKGATE_EOVERLAP = -31, /* this range is registered already: register each once */
+	STACKGATE_ETABLE = -32, /* not what this CPU has: check address and length */
+	STACKGATE_EFILE = -33, /* the program's file or its debug information cannot be read: is it there, and whole? */
 	STACKGATE_ENULL = -15, /* a null function: pass one that can be called */
 };
 
@@ -1752,6 +1783,57 @@ struct stackgate_symbolizer_arg {
 typedef void (*stackgate_symbolizer_fn)(struct stackgate_symbolizer_arg*);
 
 /*
+ Gets a piece of text, not 0-terminated, and what its user passed.
+ */
+typedef void (*stackgate_text_fn)(const char *text, uintptr_t size, void *arg);
+
+/*
+ The services of an operating system or a board, for stackgate_set_platform. libstackgate-libc brings one.
+ The first five are there; each of the others may be null. Each may be called on any system stack and from any
+ thread. In Rust: Platform.
+ */
+struct stackgate_platform {
+        /*
+         Writes a message for a person. Safe in a signal handler.
+         */
+        void (*write)(const char*, uintptr_t);
+        /*
+         Ends the program as failed; does not return. Safe in a signal handler.
+         */
+        void (*abort)(void);
+        /*
+         A number, not 0, that tells this thread from every other one that lives.
+         */
+        uintptr_t (*thread_id)(void);
+        /*
+         Sleeps until wake is called for the word, unless it no longer holds what is expected; may return early. 0 when
+         nothing can wake this thread, and 1 otherwise.
+         */
+        int (*wait)(const uint32_t*, uint32_t);
+        /*
+         Wakes every thread that sleeps on the word.
+         */
+        void (*wake)(const uint32_t*);
+        /*
+         Where C keeps this thread's errno.
+         */
+        int *(*errno_location)(void);
+        /*
+         Has the hook run with the word on this thread when it ends; a null word takes that back. 0, or not.
+         */
+        int (*at_thread_exit)(void(*)(void*), void*);
+        /*
+         Keeps every signal, or interrupt, from this thread, and says in two words what was kept before. Safe in a
+         signal handler.
+         */
+        void (*block_signals)(uint64_t*);
+        /*
+         Keeps from this thread what these words say, and nothing else. Safe in a signal handler.
+         */
+        void (*restore_signals)(const uint64_t*);
+};
+
+/*
  Managed code as systemstack calls it.
  */
 typedef void (*stackgate_system_fn)(void *arg);
@@ -1853,7 +1935,7 @@ int stackgate_cgocall_catch(stackgate_c_fn f,
 /*
  Drops this callback and everything down to the innermost stackgate_cgocall_catch of this task, where word,
  which is not 0, arrives. Does not return. If nothing catches, the program ends with a traceback. Runs on a
- managed stack; not for signal handlers. In Rust: throw).
+ managed stack; not for signal handlers. In Rust: throw.
  */
 void stackgate_throw(uintptr_t word);
 
@@ -1937,6 +2019,77 @@ uintptr_t stackgate_callers(uintptr_t skip,
                             uintptr_t n);
 
 /*
+ As stackgate_callers, of a task that is parked, from its innermost frame. Runs on a system stack; safe in a signal
+ handler that knows that nobody runs the task. In Rust: Traceback::of.
+ */
+uintptr_t stackgate_callers_of(const stackgate_g *g,
+                               uintptr_t *pcs,
+                               uintptr_t n);
+
+/*
+ As stackgate_callers, in a signal handler: of what the signal has interrupted, which the handler's third argument
+ says. Runs on a signal stack; safe in a signal handler if the traceback function is. In Rust:
+ Traceback::from_ucontext.
+ */
+uintptr_t stackgate_callers_interrupted(void *ucontext,
+                                        uintptr_t *pcs,
+                                        uintptr_t n);
+
+/*
+ Writes a traceback for people, two lines a frame, with names where somebody knows them, and why it ends if that is
+ not its outermost frame: of g, which is parked, or with a null g of the caller. to gets it in pieces. Runs on
+ a system stack, or one with 8 KiB to spare; safe in a signal handler if to and the traceback functions are. In Rust:
+ print.
+ */
+int stackgate_print_traceback(const stackgate_g *g,
+                              stackgate_text_fn to,
+                              void *arg);
+
+/*
+ Sets a function that names managed code, as the symbolizer of stackgate_set_cgo_traceback names C; it may be the
+ same. Once in a process. Runs on a system stack; safe in a signal handler. In Rust:
+ set_managed_symbolizer.
+ */
+int stackgate_set_managed_symbolizer(stackgate_symbolizer_fn symbolizer);
+
+/*
+ Makes n more m's for threads that C makes and that call back, so that as many can do so at once without anything
+ being made for them. Runs on a system stack; not for signal handlers. In Rust:
+ prepare_extra_ms.
+ */
+int stackgate_prepare_extra_ms(uintptr_t n);
+
+/*
+ Gives memory, for ever, for one more m for a thread that C makes and that calls back: the m, the task, and what
+ remains as its stack. Runs on a system stack; not for signal handlers. In Rust: add_extra_m.
+ */
+int stackgate_add_extra_m(void *memory,
+                          uintptr_t size);
+
+/*
+ Sets the platform, once; what platform designates stays. Without one nothing that has to wait can, threads that C
+ makes find no m, and a fatal error is an illegal instruction without a message. Runs on a system stack; not for signal
+ handlers. In Rust: set_platform.
+ */
+int stackgate_set_platform(const struct stackgate_platform *platform);
+
+/*
+ Registers code that was made at run time, from start up to end, under a name of which 47 bytes are kept.
+ Tracebacks know it for managed code then. Runs on a system stack; not for signal handlers. In Rust:
+ register_code.
+ */
+int stackgate_register_code(const void *start,
+                            const void *end,
+                            const char *name);
+
+/*
+ Forgets the code that was registered from start on: when this returns its memory may hold something else, if
+ nothing of it is on any stack. Runs on a system stack; not for signal handlers. In Rust:
+ unregister_code.
+ */
+int stackgate_unregister_code(const void *start);
+
+/*
  The current g, or null when the thread has none.
 
  Runs on any stack; safe in a signal handler. Go: getg.
@@ -1974,6 +2127,12 @@ void stackgate_setg(stackgate_g *g);
  */
 int stackgate_asmcgocall(stackgate_c_fn func,
                          void *arg);
+
+/*
+ What code made at run time calls to call any C function on the system stack: an address, not a function of
+ C's. Where it wants the function's address and the arguments says arch/src/<cpu>/asm.rs.
+ */
+void stackgate_ccall(void);
 
 /*
  As asmcgocall, and a throw lands here: throw_to with this call's CatchFrame makes it return a

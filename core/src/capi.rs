@@ -9,13 +9,25 @@
 )]
 
 use crate::platform::fatal;
-use crate::traceback::{self, ContextFn, SetTracebackError, SymbolizerFn, TracebackFn};
-use crate::{
-    AdoptError, CFn, CallbackFn, EntryFn, G, Hooks, HooksError, InitError, M, ParkError, ReleaseError,
-    ResumeError, Resumed, SignalError, SignalFn, StackError, SwitchError,
+use crate::traceback::{
+    self, ContextFn, RegisterError, SetTracebackError, SymbolizerFn, Traceback, TracebackFn,
 };
-use core::ffi::{c_char, c_int, c_void};
+use crate::{
+    AdoptError, CFn, CallbackFn, EntryFn, ErrnoFn, ExitHook, ExtraError, G, Hooks, HooksError, InitError, M,
+    ParkError, Platform, PlatformError, ReleaseError, ResumeError, Resumed, ServiceError, SignalError,
+    SignalFn, SignalMask, StackError, SwitchError,
+};
+use core::ffi::{CStr, c_char, c_int, c_void};
 use core::num::NonZeroUsize;
+use core::sync::atomic::AtomicU32;
+
+/// What a program asks for that was compiled with the header of this version, and no other library has. Says so by
+/// its name when the linker does not find it.
+#[unsafe(export_name = concat!(
+    "stackgate_header_of_version_",
+    env!("CARGO_PKG_VERSION_MAJOR"), "_", env!("CARGO_PKG_VERSION_MINOR"), "_", env!("CARGO_PKG_VERSION_PATCH"),
+))]
+pub static VERSION: u8 = 0;
 
 macro_rules! errors {
     ($($name:ident = $code:literal, $pattern:path, $text:literal;)*) => {
@@ -65,6 +77,19 @@ errors! {
     STACKGATE_EAGAIN = -18, SetTracebackError::Busy, "another thread is setting its traceback functions: call again";
     STACKGATE_EHOOKS = -19, HooksError::AlreadySet, "hooks are set already: set one set, once in a process";
     STACKGATE_ESIGNALS = -20, SignalError::AlreadySet, "a signal handler is set already: set one for all signals";
+    STACKGATE_EPLATFORM = -21, PlatformError::AlreadySet, "a platform is set already: set it once";
+    STACKGATE_ENOPLATFORM = -22, ExtraError::NoPlatform, "no platform is set: set one first";
+    STACKGATE_ENOTHERE = -23, ServiceError::NotHere, "this platform does not have it: do without, or set another one";
+    STACKGATE_ENOMEMORY = -24, ServiceError::NoMemory, "out of memory or address space: use less, or raise the limit";
+    STACKGATE_ELIMIT = -25, ServiceError::TooManyThreads, "too many threads, or stacks with guards: let some end, or raise the limit";
+    STACKGATE_EARGUMENT = -26, ServiceError::BadArgument, "an address, a size or a number that the system does not take";
+    STACKGATE_EOTHERS = -27, ServiceError::Busy, "in use by somebody else: take that back first";
+    STACKGATE_ESYSTEM = -28, ServiceError::Failed, "the system refused it: C's errno may say why";
+    STACKGATE_EFULL = -29, RegisterError::Full, "no room for another one: register fewer, longer ones";
+    STACKGATE_EORDER = -30, RegisterError::Unsorted, "code has a length: pass its start and its end";
+    STACKGATE_EOVERLAP = -31, RegisterError::Overlap, "this range is registered already: register each once";
+    STACKGATE_ETABLE = -32, RegisterError::BadTable, "not what this CPU has: check address and length";
+    STACKGATE_EFILE = -33, core::option::Option::<()>::None, "the program's file or its debug information cannot be read: is it there, and whole?";
     STACKGATE_ENULL = -15, core::option::Option::<()>::None, "a null function: pass one that can be called";
 }
 
@@ -393,4 +418,261 @@ pub unsafe extern "C" fn stackgate_callers(skip: usize, pcs: *mut usize, n: usiz
     }
     // SAFETY: by the caller, room for `n`.
     traceback::callers(skip, unsafe { core::slice::from_raw_parts_mut(pcs, n) })
+}
+
+/// As stackgate_callers, of a task that is parked, from its innermost frame. Runs on a system stack; safe in a signal
+/// handler that knows that nobody runs the task. In Rust: [`Traceback::of`](crate::traceback::Traceback::of).
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn stackgate_callers_of(g: *const G, pcs: *mut usize, n: usize) -> usize {
+    if pcs.is_null() || g.is_null() {
+        return 0;
+    }
+    // SAFETY: by the caller, room for `n`.
+    let pcs = unsafe { core::slice::from_raw_parts_mut(pcs, n) };
+    // SAFETY: by the caller.
+    traceback::fill(unsafe { Traceback::of(g) }, 0, pcs, |pc| pc.pc)
+}
+
+/// As stackgate_callers, in a signal handler: of what the signal has interrupted, which the handler's third argument
+/// says. Runs on a signal stack; safe in a signal handler if the traceback function is. In Rust:
+/// [`Traceback::from_ucontext`](crate::traceback::Traceback::from_ucontext).
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn stackgate_callers_interrupted(
+    ucontext: *mut c_void,
+    pcs: *mut usize,
+    n: usize,
+) -> usize {
+    if pcs.is_null() || ucontext.is_null() {
+        return 0;
+    }
+    // SAFETY: by the caller, room for `n`.
+    let pcs = unsafe { core::slice::from_raw_parts_mut(pcs, n) };
+    // SAFETY: by the caller.
+    traceback::fill(unsafe { Traceback::from_ucontext(ucontext) }, 0, pcs, |pc| pc.pc)
+}
+
+/// Gets a piece of text, not 0-terminated, and what its user passed.
+pub type TextFn = unsafe extern "C" fn(text: *const c_char, size: usize, arg: *mut c_void);
+
+/// Text for a C function.
+struct Text {
+    to: TextFn,
+    arg: *mut c_void,
+}
+
+impl core::fmt::Write for Text {
+    fn write_str(&mut self, text: &str) -> core::fmt::Result {
+        // SAFETY: who passed the function vouches for it.
+        unsafe { (self.to)(text.as_ptr().cast(), text.len(), self.arg) };
+        Ok(())
+    }
+}
+
+/// Writes a traceback for people, two lines a frame, with names where somebody knows them, and why it ends if that is
+/// not its outermost frame: of `g`, which is parked, or with a null `g` of the caller. `to` gets it in pieces. Runs on
+/// a system stack, or one with 8 KiB to spare; safe in a signal handler if `to` and the traceback functions are. In Rust:
+/// [`print`](crate::traceback::print()).
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn stackgate_print_traceback(
+    g: *const G,
+    to: Option<TextFn>,
+    arg: *mut c_void,
+) -> c_int {
+    let Some(to) = to else { return STACKGATE_ENULL };
+    let trace = if g.is_null() {
+        let mut trace = Traceback::current();
+        // This function is the first.
+        trace.skip_managed(1);
+        trace
+    } else {
+        // SAFETY: by the caller.
+        unsafe { Traceback::of(g) }
+    };
+    // It has no errors.
+    _ = traceback::print(trace, &mut Text { to, arg });
+    0
+}
+
+/// Sets a function that names managed code, as the symbolizer of stackgate_set_cgo_traceback names C; it may be the
+/// same. Once in a process. Runs on a system stack; safe in a signal handler. In Rust:
+/// [`set_managed_symbolizer`](crate::traceback::set_managed_symbolizer).
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn stackgate_set_managed_symbolizer(symbolizer: Option<SymbolizerFn>) -> c_int {
+    let Some(symbolizer) = symbolizer else { return STACKGATE_ENULL };
+    // SAFETY: by the caller.
+    match unsafe { traceback::set_managed_symbolizer(symbolizer) } {
+        Ok(()) => 0,
+        Err(_) => STACKGATE_ETRACEBACK,
+    }
+}
+
+/// The number of a platform's error.
+pub fn service(error: ServiceError) -> c_int {
+    match error {
+        ServiceError::NotHere => STACKGATE_ENOTHERE,
+        ServiceError::NoMemory => STACKGATE_ENOMEMORY,
+        ServiceError::TooManyGuards { .. } | ServiceError::TooManyThreads => STACKGATE_ELIMIT,
+        ServiceError::BadArgument => STACKGATE_EARGUMENT,
+        ServiceError::Busy => STACKGATE_EOTHERS,
+        ServiceError::Failed(_) => STACKGATE_ESYSTEM,
+    }
+}
+
+fn extra(error: ExtraError) -> c_int {
+    match error {
+        ExtraError::TooSmall { .. } => STACKGATE_ESMALL,
+        ExtraError::NoPlatform => STACKGATE_ENOPLATFORM,
+        ExtraError::Platform(error) => service(error),
+    }
+}
+
+/// Makes `n` more m's for threads that C makes and that call back, so that as many can do so at once without anything
+/// being made for them. Runs on a system stack; not for signal handlers. In Rust:
+/// [`prepare_extra_ms`](crate::prepare_extra_ms).
+#[unsafe(no_mangle)]
+pub extern "C" fn stackgate_prepare_extra_ms(n: usize) -> c_int {
+    code(crate::prepare_extra_ms(n), extra)
+}
+
+/// Gives memory, for ever, for one more m for a thread that C makes and that calls back: the m, the task, and what
+/// remains as its stack. Runs on a system stack; not for signal handlers. In Rust: [`add_extra_m`](crate::add_extra_m).
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn stackgate_add_extra_m(memory: *mut c_void, size: usize) -> c_int {
+    // SAFETY: by the caller.
+    code(unsafe { crate::add_extra_m(memory.cast(), size) }, extra)
+}
+
+/// The services of an operating system or a board, for stackgate_set_platform. `libstackgate-libc` brings one.
+/// The first five are there; each of the others may be null. Each may be called on any system stack and from any
+/// thread. In Rust: [`Platform`].
+#[derive(Clone, Copy, Debug)]
+#[repr(C)]
+pub struct PlatformFunctions {
+    /// Writes a message for a person. Safe in a signal handler.
+    pub write: unsafe extern "C" fn(*const c_char, usize),
+    /// Ends the program as failed; does not return. Safe in a signal handler.
+    pub abort: unsafe extern "C" fn(),
+    /// A number, not 0, that tells this thread from every other one that lives.
+    pub thread_id: unsafe extern "C" fn() -> usize,
+    /// Sleeps until wake is called for the word, unless it no longer holds what is expected; may return early. 0 when
+    /// nothing can wake this thread, and 1 otherwise.
+    pub wait: unsafe extern "C" fn(*const u32, u32) -> c_int,
+    /// Wakes every thread that sleeps on the word.
+    pub wake: unsafe extern "C" fn(*const u32),
+    /// Where C keeps this thread's errno.
+    pub errno_location: Option<unsafe extern "C" fn() -> *mut c_int>,
+    /// Has the hook run with the word on this thread when it ends; a null word takes that back. 0, or not.
+    pub at_thread_exit:
+        Option<unsafe extern "C" fn(Option<unsafe extern "C" fn(*mut c_void)>, *mut c_void) -> c_int>,
+    /// Keeps every signal, or interrupt, from this thread, and says in two words what was kept before. Safe in a
+    /// signal handler.
+    pub block_signals: Option<unsafe extern "C" fn(*mut u64)>,
+    /// Keeps from this thread what these words say, and nothing else. Safe in a signal handler.
+    pub restore_signals: Option<unsafe extern "C" fn(*const u64)>,
+}
+
+// SAFETY, of each call below: who has set the functions vouches for them.
+impl Platform for PlatformFunctions {
+    fn write(&self, message: &[u8]) {
+        // SAFETY: as above.
+        unsafe { (self.write)(message.as_ptr().cast(), message.len()) };
+    }
+
+    fn abort(&self) -> ! {
+        // SAFETY: as above.
+        unsafe { (self.abort)() };
+        crate::arch::trap()
+    }
+
+    fn thread_id(&self) -> usize {
+        // SAFETY: as above.
+        unsafe { (self.thread_id)() }
+    }
+
+    fn wait(&self, word: &AtomicU32, expected: u32) -> bool {
+        // SAFETY: as above.
+        unsafe { (self.wait)(word.as_ptr(), expected) != 0 }
+    }
+
+    fn wake(&self, word: &AtomicU32) {
+        // SAFETY: as above.
+        unsafe { (self.wake)(word.as_ptr()) };
+    }
+
+    fn errno(&self) -> Option<ErrnoFn> {
+        self.errno_location
+    }
+
+    unsafe fn at_thread_exit(&self, hook: ExitHook, word: *mut c_void) -> Result<(), ServiceError> {
+        let at_thread_exit = self.at_thread_exit.ok_or(ServiceError::NotHere)?;
+        // SAFETY: as above.
+        match unsafe { at_thread_exit(Some(hook), word) } {
+            0 => Ok(()),
+            _ => Err(ServiceError::Busy),
+        }
+    }
+
+    fn block_signals(&self) -> Result<SignalMask, ServiceError> {
+        // Who cannot restore must not block.
+        let (Some(block), Some(_)) = (self.block_signals, self.restore_signals) else {
+            return Err(ServiceError::NotHere);
+        };
+        let mut mask = SignalMask::default();
+        // SAFETY: as above; room for two words.
+        unsafe { block(mask.0.as_mut_ptr()) };
+        Ok(mask)
+    }
+
+    fn restore_signals(&self, mask: SignalMask) {
+        if let Some(restore) = self.restore_signals {
+            // SAFETY: as above.
+            unsafe { restore(mask.0.as_ptr()) };
+        }
+    }
+}
+
+/// Sets the platform, once; what `platform` designates stays. Without one nothing that has to wait can, threads that C
+/// makes find no m, and a fatal error is an illegal instruction without a message. Runs on a system stack; not for signal
+/// handlers. In Rust: [`set_platform`](crate::set_platform).
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn stackgate_set_platform(platform: *const PlatformFunctions) -> c_int {
+    // SAFETY: by the caller.
+    let Some(platform) = (unsafe { platform.as_ref() }) else { return STACKGATE_ENULL };
+    code(crate::set_platform(platform), |error| match error {
+        PlatformError::AlreadySet => STACKGATE_EPLATFORM,
+    })
+}
+
+/// Registers code that was made at run time, from `start` up to `end`, under a name of which 47 bytes are kept.
+/// Tracebacks know it for managed code then. Runs on a system stack; not for signal handlers. In Rust:
+/// [`register_code`](crate::traceback::register_code).
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn stackgate_register_code(
+    start: *const c_void,
+    end: *const c_void,
+    name: *const c_char,
+) -> c_int {
+    if name.is_null() {
+        return STACKGATE_EADDRESS;
+    }
+    // SAFETY: a string, by the caller.
+    let name = unsafe { CStr::from_ptr(name) }.to_bytes();
+    code(traceback::register_code(start.addr()..end.addr(), name), register)
+}
+
+/// Forgets the code that was registered from `start` on: when this returns its memory may hold something else, if
+/// nothing of it is on any stack. Runs on a system stack; not for signal handlers. In Rust:
+/// [`unregister_code`](crate::traceback::unregister_code).
+#[unsafe(no_mangle)]
+pub extern "C" fn stackgate_unregister_code(start: *const c_void) -> c_int {
+    if traceback::unregister_code(start.addr()) { 0 } else { STACKGATE_EADDRESS }
+}
+
+fn register(error: RegisterError) -> c_int {
+    match error {
+        RegisterError::Full => STACKGATE_EFULL,
+        RegisterError::Unsorted => STACKGATE_EORDER,
+        RegisterError::Overlap => STACKGATE_EOVERLAP,
+        RegisterError::BadTable => STACKGATE_ETABLE,
+    }
 }

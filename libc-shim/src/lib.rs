@@ -12,11 +12,17 @@
 //! of C ([`handle_signal`]), stack overflows that are named ([`handle_overflow`]), and every other fault
 //! ([`handle_faults`]).
 //!
-//! With the feature `symbolizer` there is a module of that name, by which tracebacks show function, file and line.
-//!
-//! Where there is no C library, the feature `libc-names` imports each function as `libc_` and its name. A CPU without
-//! atomic operations on 64 bits, a microcontroller, has no [`Stacks`], no [`handle_signal`], no
+//! A CPU without atomic operations on 64 bits, a microcontroller, has no [`Stacks`], no [`handle_signal`], no
 //! [`handle_overflow`] and no [`handle_faults`].
+//!
+//! # Features
+//!
+//! None is on by default.
+//!
+//! | feature | |
+//! |---|---|
+//! | `symbolizer` | a module of that name, by which tracebacks show function, file and line; needs an allocator |
+//! | `libc-names` | imports each function as `libc_` and its name, where there is no C library |
 
 #![no_std]
 #![cfg_attr(not(target_has_atomic = "64"), allow(dead_code, reason = "what is left out there would use it"))]
@@ -28,6 +34,9 @@ extern crate alloc;
 mod table;
 
 pub mod abi;
+// Where the embedder brings the functions there is no hosted Linux to give to C.
+#[cfg(all(target_has_atomic = "64", not(feature = "libc-names")))]
+pub mod capi;
 mod errno;
 mod fatal;
 #[cfg(target_has_atomic = "64")]
