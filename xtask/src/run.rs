@@ -15,16 +15,13 @@ use anyhow::{Context as _, Result, bail};
 
 use crate::{
     context::{Context, Tally},
-    guest::{self, Profile, Program},
+    guest::{self, Example, Profile, Program},
     toolchain::{Kit, Std},
     ui,
 };
 
 /// Where a text lies that ships with the project, for a run without a file.
 const DATA: &str = "qemu-tests/data";
-
-/// Where the examples lie.
-const EXAMPLES_DIRECTORY: &str = "libc-shim/examples";
 
 /// A run that takes longer hangs: the largest sensible file (100 MB) takes minutes where the
 /// emulator is slow.
@@ -112,7 +109,7 @@ pub struct Report {
 /// Runs the demonstration, or another example, on the chosen CPUs.
 pub fn run(context: &Context, example: Option<&str>, file: Option<&Path>) -> Result<Tally> {
     if let Some(name) = example {
-        return run_example(context, name, file);
+        return run_named(context, name, file);
     }
     let (path, shown) = input(context, file)?;
     let expected = plain_sort(&path).with_context(|| format!("cannot read {shown}"))?;
@@ -361,13 +358,18 @@ fn fnv1a(bytes: impl Iterator<Item = u8>) -> u64 {
     bytes.fold(OFFSET, |hash, byte| (hash ^ u64::from(byte)).wrapping_mul(PRIME))
 }
 
-/// Runs another example of the package, which judges itself by its exit code.
-fn run_example(context: &Context, name: &str, file: Option<&Path>) -> Result<Tally> {
-    let known = examples();
-    if !known.iter().any(|example| example == name) {
-        let known = if known.is_empty() { "none yet".to_owned() } else { known.join(" ") };
-        bail!("unknown example `{name}`; the examples are: {known}");
-    }
+/// Runs the example of this name.
+fn run_named(context: &Context, name: &str, file: Option<&Path>) -> Result<Tally> {
+    let known = guest::examples()?;
+    let Some(example) = known.iter().find(|example| example.name == name) else {
+        let known: Vec<_> = known.iter().map(|example| example.name.as_str()).collect();
+        bail!("unknown example `{name}`; the examples are: {}", known.join(" "));
+    };
+    run_example(context, example, file)
+}
+
+/// Runs an example, which judges itself by its exit code.
+fn run_example(context: &Context, example: &Example, file: Option<&Path>) -> Result<Tally> {
     let file = file.map(|file| input(context, Some(file))).transpose()?;
     let kits = context.kits()?;
     let mut tally = Tally::default();
@@ -375,7 +377,7 @@ fn run_example(context: &Context, name: &str, file: Option<&Path>) -> Result<Tal
     for kit in &kits.kits {
         let start = Instant::now();
         let one = || -> Result<()> {
-            let program = guest::build(kit, Program::Example(name), Profile::Linked)?;
+            let program = guest::build(kit, Program::Example(example), example.profile)?;
             let cmd = kit.guest(&program).args(file.iter().map(|(path, _)| path));
             cmd.show();
             let progress = ui::Progress::spinner(format!("{} runs", kit.target.name));
@@ -388,7 +390,8 @@ fn run_example(context: &Context, name: &str, file: Option<&Path>) -> Result<Tal
         if let Err(error) = &result {
             ui::say(&format!("{}: {error:#}", kit.target.name));
         }
-        let how = if kit.std == Std::Shipped { "link-time optimisation" } else { "release" };
+        let linked = example.profile == Profile::Linked && kit.std == Std::Shipped;
+        let how = if linked { "link-time optimisation" } else { "release" };
         rows.push(vec![
             kit.target.name.to_owned(),
             how.to_owned(),
@@ -397,7 +400,7 @@ fn run_example(context: &Context, name: &str, file: Option<&Path>) -> Result<Tal
         ]);
         tally.add(result.is_ok());
     }
-    ui::headline(&format!("example {name}"));
+    ui::headline(&format!("example {}", example.name));
     ui::align(&rows).iter().for_each(|line| ui::say(line));
     kits.report_skipped();
     Ok(tally)
@@ -405,29 +408,15 @@ fn run_example(context: &Context, name: &str, file: Option<&Path>) -> Result<Tal
 
 /// Runs every example on the chosen CPUs.
 pub fn run_examples(context: &Context) -> Result<Tally> {
-    let names = examples();
-    if names.is_empty() {
-        bail!("no example in {EXAMPLES_DIRECTORY}");
+    let examples = guest::examples()?;
+    if examples.is_empty() {
+        bail!("no package has an example");
     }
     let mut tally = Tally::default();
-    for name in names {
-        tally.merge(run_example(context, &name, None)?);
+    for example in &examples {
+        tally.merge(run_example(context, example, None)?);
     }
     Ok(tally)
-}
-
-/// Names of the examples: a file or a directory each.
-fn examples() -> Vec<String> {
-    let entries = fs::read_dir(EXAMPLES_DIRECTORY).into_iter().flatten().flatten();
-    let is_example =
-        |path: &PathBuf| path.extension().is_some_and(|e| e == "rs") || path.join("main.rs").is_file();
-    let mut names: Vec<_> = entries
-        .map(|entry| entry.path())
-        .filter(is_example)
-        .filter_map(|path| Some(path.file_stem()?.to_str()?.to_owned()))
-        .collect();
-    names.sort();
-    names
 }
 
 #[cfg(test)]
