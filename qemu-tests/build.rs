@@ -6,6 +6,10 @@ fn main() {
     println!("cargo::rerun-if-changed=c");
     // Set for the microcontroller, which shares the CPU's assembly.
     println!("cargo::rustc-check-cfg=cfg(machine_mps2)");
+    // Set for variants: programs whose landing pads are enforced, whose return addresses have hashes.
+    println!("cargo::rustc-check-cfg=cfg(stackgate_landing_pads)");
+    println!("cargo::rustc-check-cfg=cfg(stackgate_hash_checks)");
+    println!("cargo::rerun-if-changed=landing-pads.x");
     println!("cargo::rerun-if-changed=../core/include");
     compile(
         "qemu_tests_c",
@@ -14,11 +18,13 @@ fn main() {
             "embed.c",
             "faults.c",
             "foreign.c",
+            "jit.c",
             "numbers.c",
             "shim.c",
             "signatures.c",
             "symbolizer.c",
             "unwinding.c",
+            "variants.c",
         ]
         .map(in_c),
     );

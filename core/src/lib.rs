@@ -29,6 +29,15 @@
 //! [`guide`] goes on from here, in ten steps. [`cgocall`](mod@cgocall) tells what happens on both stacks when C
 //! calls back.
 //!
+//! # Features
+//!
+//! None is on by default.
+//!
+//! | feature | |
+//! |---|---|
+//! | `std` | a Rust panic in an exported function is caught and thrown through C ([`throw`](mod@throw)) |
+//! | `single-core` | the current g is one plain word: one CPU, no threads |
+//!
 //! # Words
 //!
 //! The field's own, and Go's for Go's operations. A *g* is a managed task with its own stack; an *m* a
@@ -56,10 +65,17 @@ mod fork;
 mod gate;
 #[doc = include_str!("../docs/guide.md")]
 pub mod guide {}
+#[doc = include_str!("../docs/hardening.md")]
+pub mod hardening {}
 mod hooks;
 mod once;
 mod platform;
 mod pool;
+#[cfg_attr(
+    not(any(feature = "asan", feature = "tsan")),
+    allow(unused_variables, dead_code, reason = "nothing is told")
+)]
+pub mod sanitizers;
 mod signals;
 mod sync;
 mod task;
@@ -81,7 +97,11 @@ pub use stackgate_arch as arch;
 
 /// Where the sources of this crate were when it was compiled: debug information names files there.
 #[doc(hidden)]
-pub const SOURCES: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/src/");
+pub const SOURCES: &str = match option_env!("STACKGATE_WITHOUT_PATHS") {
+    // `cargo xtask dist`, whose bytes do not depend on where, and which has no debug information.
+    Some(_) => "stackgate:",
+    None => concat!(env!("CARGO_MANIFEST_DIR"), "/src/"),
+};
 pub use stackgate_arch::{
     CFn, CallbackFn, EntryFn, GState, SignalFn, asmcgocall, cgocallback, crosscall2, systemstack,
 };

@@ -35,6 +35,7 @@ fn main() {
     println!("cargo::rerun-if-changed=c");
     println!("cargo::rerun-if-changed=../../linker");
     println!("cargo::rustc-check-cfg=cfg(machine_mps2)");
+    println!("cargo::rustc-check-cfg=cfg(stackgate_landing_pads)");
     let target = env::var("TARGET").expect("cargo sets it");
     let linker = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../linker");
     let readme = program_of_the_readme(&linker);

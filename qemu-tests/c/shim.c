@@ -119,6 +119,11 @@ int c_returns;
 void __real_exit(int code);
 void __real__exit(int code);
 
+#ifdef __PCREL__
+/* Calls within the C library keep no TOC pointer. */
+#pragma GCC target ("no-pcrel")
+#endif
+
 void __wrap_exit(int code)
 {
     if (c_returns > 0)

@@ -8,15 +8,22 @@ use std::{
 };
 
 use anyhow::{Context as _, Result, bail};
-use object::{Object as _, ObjectSymbol as _, read::archive::ArchiveFile};
+use object::{
+    Endianness, Object as _, ObjectSection as _, ObjectSymbol as _, SymbolKind,
+    read::{
+        archive::ArchiveFile,
+        elf::{ElfFile, FileHeader, SectionHeader as _},
+    },
+};
 
 use crate::{
     context::{Context, Tally},
     guest::{self, Profile, Program},
-    host_tests, machines,
+    host_tests, machines, packages,
     process::Cmd,
     rows,
-    toolchain::{Compilers, Kit, MSRV},
+    targets::LandingPads,
+    toolchain::{Compilers, Kit, MSRV, cargo_variable},
     ui,
 };
 
@@ -54,6 +61,9 @@ const TOOLCHAIN_SYMBOLS: &[&str] = &[
     "__aeabi_unwind_cpp_pr0",
     "__aeabi_unwind_cpp_pr1",
 ];
+
+/// The section of the crossings.
+const CROSSINGS: &str = "stackgate_text";
 
 /// The packages whose documentation and symbols are looked at.
 const LIBRARIES: &[&str] = &["stackgate", "stackgate-arch", "stackgate-libc"];
@@ -101,6 +111,9 @@ pub fn check(context: &Context, filter: Option<&str>) -> Result<Tally> {
         cmd.run()
     });
     one("the oldest compiler that will do", &mut oldest_compiler);
+    one("packages that are published", &mut packages::pack);
+    one("packages with their oldest dependencies", &mut packages::oldest_dependencies);
+    one("packages' licences and sources", &mut packages::deny);
     one("clippy, machines", &mut || machines::clippy(context));
     let kits = context.kits()?;
     one("packages that stackgate needs", &mut || {
@@ -112,6 +125,9 @@ pub fn check(context: &Context, filter: Option<&str>) -> Result<Tally> {
         one(&format!("libc's signatures, {name}"), &mut || signatures(kit));
         one(&format!("symbols, {name}"), &mut || symbols(kit));
         one(&format!("unwind tables, {name}"), &mut || unwind_tables(kit));
+        if let Some(pads) = &kit.target.landing_pads {
+            one(&format!("landing pads, {name}"), &mut || landing_pads(kit, pads));
+        }
     }
     ui::headline("check");
     let rows: Vec<_> = lines
@@ -136,6 +152,91 @@ fn unwind_tables(kit: &Kit) -> Result<()> {
     wrong.iter().for_each(|line| ui::say(&format!("{} {line}", ui::red("wrong:"))));
     if !wrong.is_empty() || instructions == 0 {
         bail!("{} disagreements at {instructions} instructions", wrong.len());
+    }
+    Ok(())
+}
+
+/// Built with landing pads, each object says so, and each crossing that a pointer may lead to begins with one.
+fn landing_pads(kit: &Kit, pads: &LandingPads) -> Result<()> {
+    let flags = cargo_variable(kit.target.triple, "RUSTFLAGS");
+    let mut cmd = kit.cargo().env("RUSTC_BOOTSTRAP", "1");
+    for (name, value) in kit.variables().into_iter().filter(|(name, _)| *name == flags) {
+        cmd = cmd.env(name, format!("{value} {}", pads.flags.join(" ")));
+    }
+    let cmd = cmd
+        .args(["build", "--package", "stackgate", "--target-dir", "target/landing-pads"])
+        .args(["--message-format", "json-render-diagnostics"])
+        .args(kit.cargo_options());
+    let mut seen = 0;
+    let mut wrong = Vec::new();
+    for path in archives(&cmd.run_reading()?)? {
+        let bytes = fs::read(&path)?;
+        for member in ArchiveFile::parse(&*bytes)?.members() {
+            let member = member?;
+            let name = String::from_utf8_lossy(member.name()).into_owned();
+            if name.ends_with(".o") {
+                let data = member.data(&*bytes)?;
+                let file = object::File::parse(data)?;
+                if !has_property(&file, pads.property)? {
+                    wrong.push(format!("{name} does not say that it has landing pads"));
+                }
+                without_landing_pad(&file, pads.code, &mut seen, &mut wrong)?;
+            }
+        }
+    }
+    if !wrong.is_empty() || seen == 0 {
+        bail!("{} of {seen} crossings: {}", wrong.len(), wrong.join(", "));
+    }
+    Ok(())
+}
+
+/// Whether an object file has a property of this type with this bit.
+fn has_property(file: &object::File<'_>, property: (u32, u32)) -> Result<bool> {
+    fn search<E: FileHeader<Endian = Endianness>>(
+        file: &ElfFile<'_, E>,
+        (kind, bit): (u32, u32),
+    ) -> Result<bool> {
+        let endian = file.endian();
+        for section in file.elf_section_table().iter() {
+            let Some(mut notes) = section.notes(endian, file.data())? else { continue };
+            while let Some(note) = notes.next()? {
+                let Some(mut properties) = note.gnu_properties(endian) else { continue };
+                while let Some(property) = properties.next()? {
+                    if property.pr_type().0 == kind && property.data_u32(endian)? & bit != 0 {
+                        return Ok(true);
+                    }
+                }
+            }
+        }
+        Ok(false)
+    }
+    match file {
+        object::File::Elf32(file) => search(file, property),
+        object::File::Elf64(file) => search(file, property),
+        _ => bail!("an object file that is not ELF"),
+    }
+}
+
+/// Names the crossings of an object file that do not begin with `pad`, but for those that are only jumped to from
+/// within the crate, or returned to.
+fn without_landing_pad(
+    file: &object::File<'_>,
+    pad: [u8; 4],
+    seen: &mut usize,
+    wrong: &mut Vec<String>,
+) -> Result<()> {
+    for symbol in file.symbols().filter(|s| s.is_definition() && s.kind() == SymbolKind::Text) {
+        let (name, Some(index)) = (symbol.name()?, symbol.section_index()) else { continue };
+        let section = file.section_by_index(index)?;
+        let inner = name.ends_with("_light") || name == "stackgate_g_start" || symbol.size() == 0;
+        if section.name()? != CROSSINGS || inner {
+            continue;
+        }
+        *seen += 1;
+        let at = (symbol.address() - section.address()) as usize;
+        if section.data()?.get(at..at + pad.len()) != Some(&pad[..]) {
+            wrong.push(format!("{name} begins with no landing pad"));
+        }
     }
     Ok(())
 }

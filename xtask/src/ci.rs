@@ -14,12 +14,13 @@ use crate::{
     count::{self, count},
     debug::debug,
     depth::{self, stack_depth},
+    dist::dist,
     frames::{Do, frames},
     fuzz, machines, mutants,
     run::{run, run_examples, run_odd},
     setup::setup,
     step::{STORM, step},
-    test::test,
+    test::{Choice, test, variants},
     ui,
 };
 
@@ -37,6 +38,11 @@ const STAGES: &[Stage] = &[
     Stage { name: "setup", work: set_up, counts_cases: false },
     Stage { name: "check", work: |context| check(context, None), counts_cases: false },
     Stage { name: "test", work: |context| test(context, None), counts_cases: true },
+    Stage {
+        name: "test --variants",
+        work: |context| variants(context, &[], Choice::Crossings),
+        counts_cases: true,
+    },
     Stage { name: "run", work: |context| run(context, None, None), counts_cases: false },
     Stage { name: "run, odd files", work: run_odd, counts_cases: false },
     Stage { name: "run, examples", work: run_examples, counts_cases: false },
@@ -50,6 +56,7 @@ const STAGES: &[Stage] = &[
     Stage { name: "fuzz", work: fuzzed, counts_cases: false },
     Stage { name: "debug", work: debug, counts_cases: false },
     Stage { name: "frames", work: framed, counts_cases: false },
+    Stage { name: "dist", work: |context| dist(context, true), counts_cases: false },
     Stage { name: "test --machine", work: machines::test, counts_cases: true },
     Stage { name: "run --machine", work: machines::run, counts_cases: false },
     Stage { name: "size", work: machines::size, counts_cases: false },
@@ -66,6 +73,11 @@ const MUTANTS: usize = 30;
 
 /// What takes too long for every change.
 const LONG_STAGES: &[Stage] = &[
+    Stage {
+        name: "test --variants, all cases",
+        work: |context| variants(context, &[], Choice::All),
+        counts_cases: true,
+    },
     Stage { name: "run, large file", work: run_large, counts_cases: false },
     Stage { name: "frames, browser", work: browsed, counts_cases: false },
     Stage { name: "step, long storm", work: |context| step(context, LONG_STORM), counts_cases: false },

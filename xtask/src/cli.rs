@@ -71,9 +71,10 @@ pub enum Command {
         #[arg(long, conflicts_with_all = ["example", "file"])]
         machine: bool,
 
-        /// Run this example of libc-shim in place of the demonstration
+        /// Run this example in place of the demonstration: lua, scheduler, sqlite
         ///
-        /// Built with link-time optimisation where the compiler's own standard library is used.
+        /// Each is a file of its name in the directory `examples` of a package. An example of a package that ships is
+        /// built with link-time optimisation where the compiler's own standard library is used.
         #[arg(long, value_name = "NAME")]
         example: Option<String>,
 
@@ -92,10 +93,22 @@ pub enum Command {
     /// the lists of `step`. All of it once with the current g in a slot of the CPU's, once in one plain word
     /// (the feature single-core). At the end the program of linker/README.md is built from the page alone and
     /// booted.
+    ///
+    /// With --variants: the same cases built and run in other ways: arm64 where the CPU enforces landing pads
+    /// (`landing-pads`), ppc64le with hash checks (`hash-checks`), x86_64 under AddressSanitizer (`asan`) and
+    /// ThreadSanitizer (`tsan`). Each program first does what its variant has to notice.
     Test {
         /// On machines without an operating system
         #[arg(long, conflicts_with = "filter")]
         machine: bool,
+
+        /// Built and run in other ways
+        #[arg(long, conflicts_with = "machine")]
+        variants: bool,
+
+        /// In this way only; may be repeated
+        #[arg(long, value_name = "NAME", conflicts_with = "machine")]
+        variant: Vec<String>,
 
         /// Only cases with this in their name (group/name); the host's tests are then left out
         filter: Option<String>,
@@ -242,6 +255,22 @@ pub enum Command {
         /// On x86_64, natively. What is not found within a minute is a failure.
         #[arg(long, conflicts_with = "seconds")]
         planted: bool,
+    },
+
+    /// Make what C programs link: libraries, headers and pkg-config files, below target/dist
+    ///
+    /// `libstackgate` asks for nothing: no C library, no heap, no memcpy. `libstackgate-libc` contains it and hosted
+    /// Linux as its platform: threads that C made, guarded stacks, faults that are told, names in tracebacks. Each as
+    /// an archive and as a shared library, which export what the headers declare and nothing else: that is looked at. A
+    /// program links one of the two, of the version of its header; otherwise it does not link. The shared libraries
+    /// have a word of thread-local memory in the initial-exec model; with glibc they can be loaded by dlopen too.
+    Dist {
+        /// Make them again in another directory, which must give the same bytes, then compile, link and run programs
+        ///
+        /// As C11 and C++17, by gcc and clang, with -flto, position-independent and static, with and without frame
+        /// pointers; a header of another version must not link.
+        #[arg(long)]
+        check: bool,
     },
 
     /// Print how many bytes stackgate takes on machines without an operating system

@@ -152,6 +152,7 @@ fn files(root: &Path) -> Result<Vec<(PathBuf, String)>> {
     let mut files: Vec<(PathBuf, String)> =
         CPUS.iter().map(|cpu| (root.join(format!("arch/docs/{}.md", cpu.name)), markdown(cpu))).collect();
     files.push((root.join("core/include/stackgate.h"), header::text()?));
+    files.push((root.join("libc-shim/include/stackgate-libc.h"), header::libc_text()?));
     files.push((root.join("core/gdb/layouts.json"), for_gdb()?));
     Ok(files)
 }

@@ -11,6 +11,7 @@ mod context;
 mod count;
 mod debug;
 mod depth;
+mod dist;
 mod exceptions;
 mod figures;
 mod frames;
@@ -23,6 +24,7 @@ mod known_bugs;
 mod list;
 mod machines;
 mod mutants;
+mod packages;
 mod plugins;
 mod process;
 mod protocol;
@@ -45,6 +47,7 @@ use clap::Parser;
 
 use cli::{Cli, Command};
 use context::{Context, Tally};
+use test::Choice;
 
 fn main() -> ExitCode {
     if let Some(directory) = std::env::var_os(mutants::RECORD) {
@@ -77,6 +80,10 @@ fn dispatch(cli: Cli) -> Result<bool> {
             run::run(&context, example.as_deref(), file.as_deref()).map(Tally::good)
         }
         Command::Test { machine: true, .. } => machines::test(&context).map(Tally::good),
+        Command::Test { variants, variant, filter, .. } if variants || !variant.is_empty() => {
+            let choice = filter.as_deref().map_or(Choice::All, Choice::Named);
+            test::variants(&context, &variant, choice).map(Tally::good)
+        }
         Command::Test { filter, .. } => test::test(&context, filter.as_deref()).map(Tally::good),
         Command::Size => machines::size(&context).map(Tally::good),
         Command::Frames { check: true, .. } => frames::frames(&context, frames::Do::Check).map(|()| true),
@@ -112,6 +119,7 @@ fn dispatch(cli: Cli) -> Result<bool> {
             let options = fuzz::Options { seed: seed.unwrap_or(fuzz::SEED), seconds, keep, sequences };
             fuzz::fuzz(&context, &options).map(Tally::good)
         }
+        Command::Dist { check } => dist::dist(&context, check).map(Tally::good),
         Command::Check { filter } => check::check(&context, filter.as_deref()).map(Tally::good),
         Command::Ci { long } => ci::ci(&context, long).map(Tally::good),
     }

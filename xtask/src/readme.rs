@@ -103,6 +103,12 @@ pub fn program(
     Ok(())
 }
 
+/// The C program of `README.md`.
+pub fn c_program(text: &str) -> Result<&str> {
+    let code = text.split("```c\n").nth(1).and_then(|rest| rest.split("```").next());
+    code.context("README.md has no block of C")
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -29,7 +29,12 @@ pub fn survey(targets: &[&'static Target]) -> Vec<Finding> {
 }
 
 /// Programs that only some commands need: name, package, and the commands.
-const EXTRAS: &[(&str, &str, &str)] = &[("gdb-multiarch", "gdb-multiarch", "step` and `debug")];
+const EXTRAS: &[(&str, &str, &str)] = &[
+    ("gdb-multiarch", "gdb-multiarch", "step` and `debug"),
+    ("clang", "clang", "dist --check"),
+    ("ld.lld", "lld", "dist --check"),
+    ("pkgconf", "pkgconf", "dist --check"),
+];
 
 /// What is installed only where it is asked for: it is large, and nothing else needs it.
 pub const BROWSER: (&str, &str, &str) = ("chromium", "chromium", "frames --browser-test");
@@ -40,6 +45,15 @@ fn missing_browser() -> Option<Missing> {
     find_program(program).is_none().then(|| Missing {
         what: format!("{program}, for `{command}`"),
         packages: vec![package],
+        rustup: None,
+    })
+}
+
+/// The C++ compiler for a CPU, if it is missing.
+fn missing_cpp(target: &Target) -> Option<Missing> {
+    find_program(&target.tool("g++")).is_none().then(|| Missing {
+        what: format!("{}, for `dist --check`", target.tool("g++")),
+        packages: vec![target.cpp_package],
         rustup: None,
     })
 }
@@ -55,6 +69,7 @@ fn missing_extras(findings: &[Finding]) -> Vec<Missing> {
             rustup: None,
         })
         .collect();
+    missing.extend(findings.iter().filter_map(|finding| missing_cpp(finding.target)));
     // Plugins are loaded by the dynamically linked emulators alone.
     let static_runner =
         |f: &&Finding| f.kit.as_ref().is_ok_and(|kit| kit.runner.to_string_lossy().ends_with("-static"));

@@ -8,6 +8,7 @@ pub mod export;
 pub mod faults;
 pub mod foreign;
 pub mod hooks;
+pub mod jit;
 pub mod libc_shim;
 pub mod moved;
 pub mod nesting;
@@ -55,6 +56,7 @@ pub fn all() -> impl Iterator<Item = &'static Case> {
         overflow::CASES,
         faults::CASES,
         signals::CASES,
+        jit::CASES,
         libc_shim::CASES,
         crate::cpu::CASES,
     ]
