@@ -88,7 +88,7 @@ pub fn check(context: &Context, filter: Option<&str>) -> Result<Tally> {
         let start = Instant::now();
         let result = work();
         if let Err(error) = &result {
-            ui::say(&format!("{} {what}: {error:#}", ui::red("FAILED")));
+            ui::failed(&format!("{what}: {error:#}"));
         }
         lines.push(Line { what: what.to_owned(), good: result.is_ok(), seconds: ui::seconds(start) });
     };
@@ -149,7 +149,7 @@ pub fn check(context: &Context, filter: Option<&str>) -> Result<Tally> {
 fn unwind_tables(kit: &Kit) -> Result<()> {
     let program = guest::build(kit, Program::Bin("steps"), Profile::Dev)?;
     let (instructions, wrong) = rows::disagreements(kit.target.name, &program)?;
-    wrong.iter().for_each(|line| ui::say(&format!("{} {line}", ui::red("wrong:"))));
+    wrong.iter().for_each(|line| ui::failed(&line));
     if !wrong.is_empty() || instructions == 0 {
         bail!("{} disagreements at {instructions} instructions", wrong.len());
     }

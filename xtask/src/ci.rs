@@ -160,7 +160,7 @@ pub fn ci(context: &Context, long: bool) -> Result<Tally> {
         let result = (stage.work)(context);
         let took = stage_start.elapsed();
         if let Err(error) = &result {
-            ui::say(&format!("{} {}: {error:#}", ui::red("FAILED"), stage.name));
+            ui::failed(&format!("{}: {error:#}", stage.name));
         }
         let own = summarize(&result, stage.counts_cases);
         rows.push((stage.name, took, own));
@@ -175,8 +175,25 @@ pub fn ci(context: &Context, long: bool) -> Result<Tally> {
             BUDGET.as_secs() / 60
         ));
     }
+    let failures = ui::failures();
+    if !failures.is_empty() {
+        ui::headline("what failed");
+        failures.iter().flat_map(|text| shortened(text)).for_each(|line| ui::say(&line));
+    }
     ui::say(&tally.to_string());
     Ok(tally)
+}
+
+/// The first lines of a failure and its last ones, the whole of which stands further up.
+fn shortened(text: &str) -> Vec<String> {
+    const FIRST: usize = 12;
+    const LAST: usize = 4;
+    let mut lines: Vec<_> = text.lines().map(str::to_owned).collect();
+    if lines.len() > FIRST + LAST + 1 {
+        let left_out = lines.len() - FIRST - LAST;
+        lines.splice(FIRST..lines.len() - LAST, [format!("    ({left_out} lines)")]);
+    }
+    lines
 }
 
 /// What a stage adds to the total. A stage that did nothing has failed.
@@ -205,6 +222,14 @@ mod tests {
     use anyhow::anyhow;
 
     use super::*;
+
+    #[test]
+    fn long_failures_are_shortened() {
+        let lines = |n: u32| (0..n).map(|i| format!("{i}\n")).collect::<String>();
+        assert_eq!(shortened(&lines(17)).len(), 17);
+        let short = shortened(&lines(50));
+        assert_eq!((short.len(), short[12].as_str(), short[16].as_str()), (17, "    (34 lines)", "49"));
+    }
 
     #[test]
     fn a_stage_that_did_nothing_has_failed() {

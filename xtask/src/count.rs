@@ -112,7 +112,7 @@ pub fn count(context: &Context, options: &Options<'_>) -> Result<Tally> {
         ui::say(&format!("wrote {PATH}"));
     }
     for problem in &problems {
-        ui::say(&format!("{}: {problem}", ui::red("failed")));
+        ui::failed(&problem);
         tally.add(false);
     }
     tally.passed += counts.len() as u64;

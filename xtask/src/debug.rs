@@ -51,7 +51,7 @@ pub fn debug(context: &Context) -> Result<Tally> {
                 .map_err(|error| anyhow::anyhow!("{error:#}"))
                 .and_then(|program| session(kit, program, way));
             if let Err(error) = &result {
-                ui::say(&format!("{} {name}, {way}: {error:#}", ui::red("FAILED")));
+                ui::failed(&format!("{name}, {way}: {error:#}"));
             }
             let shown = result.as_ref().map_or(0, |n| *n);
             tally.add(result.is_ok());

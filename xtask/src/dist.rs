@@ -248,7 +248,7 @@ pub fn dist(context: &Context, prove: bool) -> Result<Tally> {
         let mut row = vec![kit.target.name.to_owned()];
         let done = one(context, kit, wanted, prove, &mut row);
         if let Err(error) = &done {
-            ui::say(&format!("{} dist, {}: {error:#}", ui::red("FAILED"), kit.target.name));
+            ui::failed(&format!("dist, {}: {error:#}", kit.target.name));
         }
         tally.add(done.is_ok());
         row.resize(if prove { 6 } else { 4 }, "-".to_owned());

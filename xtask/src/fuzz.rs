@@ -162,7 +162,7 @@ pub fn fuzz(context: &Context, options: &Options) -> Result<Tally> {
         if let Err(why) = &judged {
             let output = format!("{}{}", outcome.stdout, outcome.stderr);
             let lines: Vec<_> = output.lines().filter(|line| !line.starts_with("kind: ")).collect();
-            ui::say(&format!("{} {}: {why}", ui::red("FAILED"), column.name));
+            ui::failed(&format!("{}: {why}", column.name));
             lines.iter().for_each(|line| ui::say(&format!("    {line}")));
             ui::say(&format!("    repeat: {command}"));
             if let Some(replay) = lines.iter().find_map(|line| line.strip_prefix("replay: ")) {

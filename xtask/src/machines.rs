@@ -448,7 +448,7 @@ pub fn test(context: &Context) -> Result<Tally> {
         let report = report
             .unwrap_or_else(|error| Report { problems: vec![format!("{error:#}")], ..Report::default() });
         for problem in &report.problems {
-            ui::say(&format!("{} {}, {}: {problem}", ui::red("FAILED"), ready.machine.name, form.name()));
+            ui::failed(&format!("{}, {}: {problem}", ready.machine.name, form.name()));
         }
         let mut own = report.tally;
         own.failed += report.problems.len() as u64;
@@ -471,11 +471,7 @@ pub fn test(context: &Context) -> Result<Tally> {
         let start = Instant::now();
         let result = ready.readme(context);
         if let Err(error) = &result {
-            ui::say(&format!(
-                "{} {}, readme/the page alone: {error:#}",
-                ui::red("FAILED"),
-                ready.machine.name
-            ));
+            ui::failed(&format!("{}, readme/the page alone: {error:#}", ready.machine.name));
         }
         let counts = if result.is_ok() { ["1", "0"] } else { ["0", "1"] };
         let mut row = vec!["readme".to_owned(), Form::Word.name().to_owned()];
@@ -648,7 +644,7 @@ pub fn run(context: &Context) -> Result<Tally> {
         match result {
             Ok(cells) => row.extend(cells),
             Err(error) => {
-                ui::say(&format!("{} {}: {error:#}", ui::red("FAILED"), ready.machine.name));
+                ui::failed(&format!("{}: {error:#}", ready.machine.name));
                 row.extend(vec!["-".to_owned(); 6]);
             }
         }
@@ -696,7 +692,7 @@ pub fn size(context: &Context) -> Result<Tally> {
                 row.extend(["none".to_owned(), ui::verdict(true)]);
             }
             Err(error) => {
-                ui::say(&format!("{} {}, {}: {error:#}", ui::red("FAILED"), row[0], row[1]));
+                ui::failed(&format!("{}, {}: {error:#}", row[0], row[1]));
                 row.push(ui::verdict(false));
             }
         }

@@ -139,7 +139,7 @@ pub fn test(context: &Context, filter: Option<&str>) -> Result<Tally> {
         ui::say("the host's own tests were left out, since a selection was given");
     }
     for problem in &problems {
-        ui::say(&format!("{}: {problem}", ui::red("failed")));
+        ui::failed(&problem);
         tally.failed += 1;
     }
     ui::say(&tally.to_string());
@@ -262,7 +262,7 @@ pub fn variants(context: &Context, names: &[String], choice: Choice<'_>) -> Resu
     tally.merge(own);
     kits.report_skipped();
     for problem in &problems {
-        ui::say(&format!("{}: {problem}", ui::red("failed")));
+        ui::failed(&problem);
         tally.failed += 1;
     }
     ui::say(&tally.to_string());
@@ -391,9 +391,8 @@ fn run_case(column: &Column, case: &Case) -> Option<(u64, Vec<String>)> {
         Err(error) => (format!("{error:#}"), String::new()),
     };
     let indented: Vec<_> = output.lines().map(|line| format!("    {line}")).collect();
-    ui::say(&format!(
-        "{} {} {}: {why}\n{}{}    repeat: {cmd}",
-        ui::red("FAILED"),
+    ui::failed(&format!(
+        "{} {}: {why}\n{}{}    repeat: {cmd}",
         column.name,
         case.name,
         indented.join("\n"),

@@ -30,6 +30,20 @@ pub fn say(line: &str) {
     }
 }
 
+/// What failed, each as it was said; [`failures`] takes them.
+static FAILURES: Mutex<Vec<String>> = Mutex::new(Vec::new());
+
+/// Says what failed, and keeps it for a summary.
+pub fn failed(what: &str) {
+    say(&format!("{} {what}", red("FAILED")));
+    FAILURES.lock().unwrap_or_else(PoisonError::into_inner).push(what.to_owned());
+}
+
+/// What failed since this was last asked.
+pub fn failures() -> Vec<String> {
+    std::mem::take(&mut FAILURES.lock().unwrap_or_else(PoisonError::into_inner))
+}
+
 /// A headline between two parts of the output.
 pub fn headline(text: &str) {
     say(&format!("\n{}", bold(text)));
