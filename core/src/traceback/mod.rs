@@ -53,6 +53,7 @@ pub const HANDLER_USE: usize = 8 << 10;
 mod code;
 mod cpu;
 mod exidx;
+mod expression;
 mod frames;
 mod physical;
 mod print;

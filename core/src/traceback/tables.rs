@@ -5,6 +5,7 @@
 
 use super::cpu::{CFA_ABOVE_SP, EXIDX, FP, Frame, RECORD_ENDS_FRAME, SP, before};
 use super::exidx;
+use super::expression::{Source, evaluate};
 use super::registry::Registry;
 use super::row::{Row, Rule};
 use super::stack::{Memory, WORD};
@@ -13,8 +14,8 @@ use super::walk::Stop;
 use core::ops::Range;
 use core::sync::atomic::{AtomicUsize, Ordering};
 use gimli::{
-    BaseAddresses, CfaRule, EhFrame, EhFrameHdr, EhFrameOffset, EndianSlice, Evaluation, EvaluationResult,
-    EvaluationStorage, NativeEndian, Pointer, Register, UnwindExpression, UnwindSection, Value,
+    BaseAddresses, CfaRule, EhFrame, EhFrameHdr, EhFrameOffset, EndianSlice, NativeEndian, Pointer, Register,
+    UnwindExpression, UnwindSection,
 };
 use stackgate_arch::{unwind::Registers, without_signature};
 
@@ -309,15 +310,6 @@ struct Section {
     bases: BaseAddresses,
 }
 
-/// No heap for an expression.
-struct Storage;
-/// No heap: a small expression, without calls, that gives one value.
-impl EvaluationStorage<Bytes> for Storage {
-    type Stack = [Value; 8];
-    type ExpressionStack = [(Bytes, Bytes); 1];
-    type Result = [gimli::Piece<Bytes>; 1];
-}
-
 impl Section {
     fn of(tables: &'static UnwindTables) -> Option<Self> {
         let mut bases = BaseAddresses::default()
@@ -355,8 +347,7 @@ impl Section {
         let return_address = fde.cie().return_address_register();
         // Where the call instruction pushes the return address, its column is the PC's.
         let pc_column = if RECORD_ENDS_FRAME { usize::from(return_address.0) } else { usize::MAX };
-        let encoding = fde.cie().encoding();
-        let machine = Machine { section: self, encoding, registers, exact, pc: pc_column, memory };
+        let machine = Machine { section: self, registers, exact, pc: pc_column, memory };
         if !exact && let Some(packed) = compact(&row) {
             CACHE.put(registers.pc(), packed);
         }
@@ -394,7 +385,6 @@ const POPPED: usize = 1024;
 /// What is needed to follow any rule.
 struct Machine<'a> {
     section: &'a Section,
-    encoding: gimli::Encoding,
     registers: &'a Registers,
     /// Every register is known, and not SP, FP and PC alone.
     exact: bool,
@@ -403,7 +393,7 @@ struct Machine<'a> {
     memory: &'a [Memory],
 }
 
-impl Machine<'_> {
+impl Source for Machine<'_> {
     fn register(&self, register: Register) -> Result<usize, Stop> {
         let register = usize::from(register.0);
         let known = self.exact || register == SP || register == FP || register == self.pc;
@@ -414,29 +404,12 @@ impl Machine<'_> {
     fn read(&self, at: usize) -> Result<usize, Stop> {
         read(self.memory, at).ok_or(Stop::BadMemory)
     }
+}
 
+impl Machine<'_> {
     fn evaluate(&self, expression: &UnwindExpression<usize>, initial: Option<usize>) -> Result<usize, Stop> {
         let bytes = expression.get(&self.section.eh_frame).map_err(|_| Stop::BadTable)?;
-        let mut evaluation = Evaluation::<Bytes, Storage>::new_in(bytes.0, self.encoding);
-        evaluation.set_max_iterations(64);
-        if let Some(value) = initial {
-            evaluation.set_initial_value(value as u64);
-        }
-        let mut state = evaluation.evaluate();
-        loop {
-            state = match state.map_err(|_| Stop::BadTable)? {
-                EvaluationResult::Complete => break,
-                EvaluationResult::RequiresRegister { register, .. } => {
-                    evaluation.resume_with_register(Value::Generic(self.register(register)? as u64))
-                }
-                EvaluationResult::RequiresMemory { address, size, .. } if usize::from(size) == WORD => {
-                    evaluation.resume_with_memory(Value::Generic(self.read(address as usize)? as u64))
-                }
-                _ => return Err(Stop::BadTable),
-            };
-        }
-        let value = evaluation.value_result().ok_or(Stop::BadTable)?;
-        value.to_u64(usize::MAX as u64).map(|value| value as usize).map_err(|_| Stop::BadTable)
+        evaluate(bytes.0, initial, self)
     }
 
     /// The value that `register` has in the caller; `same` is what it is here, if that is known.
