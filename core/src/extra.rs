@@ -16,7 +16,7 @@ use core::ffi::c_void;
 use core::fmt;
 use core::mem::offset_of;
 use core::ptr::NonNull;
-use core::sync::atomic::AtomicU32;
+use core::sync::atomic::{AtomicU32, AtomicUsize, Ordering};
 use stackgate_arch::frame::Ptr;
 use stackgate_arch::{self as arch, AsmcgocallFrame, CallbackFn, GState, Stack};
 
@@ -93,6 +93,18 @@ pub struct ExtraMs {
 /// Runs on any stack; safe in a signal handler.
 pub fn extra_ms() -> ExtraMs {
     ExtraMs { made: POOL.made(), ready: POOL.ready() }
+}
+
+/// What the m's of threads that have ended had counted in `ncgocall`: an m begins anew with each thread.
+static ENDED_CALLS: AtomicUsize = AtomicUsize::new(0);
+
+/// How many calls into C `cgocall` has made on threads that the runtime did not make and that have ended; wraps. With
+/// `ncgocall` of the m's that there are, the calls of the whole program.
+///
+/// Runs on any stack; safe in a signal handler. Go: what `NumCgoCall` adds up, without those of m's that it has freed
+/// (46789).
+pub fn calls_of_ended_threads() -> usize {
+    ENDED_CALLS.load(Ordering::Relaxed)
 }
 
 /// Why there is no further m for threads that the runtime did not make.
@@ -302,7 +314,9 @@ unsafe fn detach(extra: NonNull<Extra>, system: &System) {
     // SAFETY: by the caller.
     unsafe {
         arch::setg(core::ptr::null_mut());
-        (*extra.as_ptr()).m.curg = Ptr::new(core::ptr::null_mut());
+        let m = &raw mut (*extra.as_ptr()).m;
+        (*m).curg = Ptr::new(core::ptr::null_mut());
+        ENDED_CALLS.fetch_add(value((*m).ncgocall), Ordering::Relaxed);
         POOL.give(extra, &mask, system);
     }
     system.unmask(mask);

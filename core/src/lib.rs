@@ -63,6 +63,10 @@ mod console;
 mod extra;
 mod fork;
 mod gate;
+#[doc = include_str!("../docs/costs.md")]
+#[doc = include_str!("../docs/counts.md")]
+#[doc = include_str!("../docs/sizes.md")]
+pub mod costs {}
 #[doc = include_str!("../docs/guide.md")]
 pub mod guide {}
 #[doc = include_str!("../docs/hardening.md")]
@@ -85,7 +89,7 @@ pub mod traceback;
 pub use callback::{InitError, enter, notify_runtime_init_done, runtime_init_begin, wait_runtime_init_done};
 pub use cgocall::{cgocall, cgocall_no_callback, on_system_stack};
 pub use console::Console;
-pub use extra::{ExtraError, ExtraMs, add_extra_m, extra_ms, prepare_extra_ms};
+pub use extra::{ExtraError, ExtraMs, add_extra_m, calls_of_ended_threads, extra_ms, prepare_extra_ms};
 pub use fork::{after_fork, before_fork};
 pub use hooks::{Hooks, HooksError, set_hooks};
 pub use platform::{

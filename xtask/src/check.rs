@@ -149,7 +149,7 @@ pub fn check(context: &Context, filter: Option<&str>) -> Result<Tally> {
 fn unwind_tables(kit: &Kit) -> Result<()> {
     let program = guest::build(kit, Program::Bin("steps"), Profile::Dev)?;
     let (instructions, wrong) = rows::disagreements(kit.target.name, &program)?;
-    wrong.iter().for_each(|line| ui::failed(&line));
+    wrong.iter().for_each(|line| ui::failed(line));
     if !wrong.is_empty() || instructions == 0 {
         bail!("{} disagreements at {instructions} instructions", wrong.len());
     }

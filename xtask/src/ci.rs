@@ -59,7 +59,7 @@ const STAGES: &[Stage] = &[
     Stage { name: "dist", work: |context| dist(context, true), counts_cases: false },
     Stage { name: "test --machine", work: machines::test, counts_cases: true },
     Stage { name: "run --machine", work: machines::run, counts_cases: false },
-    Stage { name: "size", work: machines::size, counts_cases: false },
+    Stage { name: "size", work: |context| machines::size(context, depth::Do::Check), counts_cases: false },
 ];
 
 /// How long signals storm in `ci --long`.

@@ -142,11 +142,11 @@ pub enum Command {
     /// Runs each operation of the program `count` under the emulator with a plugin of the project's
     /// own, twice with different numbers of repetitions, and takes the difference.
     Count {
-        /// Fail where a count differs from qemu-tests/COUNTS.md or exceeds an enforced limit
+        /// Fail where a count differs from core/docs/counts.md, or exceeds its limit without a reason given there
         #[arg(long)]
         check: bool,
 
-        /// Write qemu-tests/COUNTS.md
+        /// Write core/docs/counts.md
         #[arg(long, conflicts_with_all = ["check", "profile"])]
         write: bool,
 
@@ -277,7 +277,15 @@ pub enum Command {
     ///
     /// With the current g in a CPU's slot and in one plain word. And that the archives of stackgate and
     /// stackgate-arch want no symbol there that Rust's core and the compiler do not bring.
-    Size,
+    Size {
+        /// Fail where a size differs from core/docs/sizes.md, or exceeds its limit without a reason given there
+        #[arg(long)]
+        check: bool,
+
+        /// Write core/docs/sizes.md
+        #[arg(long, conflicts_with = "check")]
+        write: bool,
+    },
 
     /// Judge everything that needs no guest: format, lints, documentation, dependencies, symbols
     ///

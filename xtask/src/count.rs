@@ -35,7 +35,7 @@ const FEW: u64 = 1_000;
 const MANY: u64 = 11_000;
 
 /// The table that is kept.
-pub const PATH: &str = "qemu-tests/COUNTS.md";
+pub const PATH: &str = "core/docs/counts.md";
 
 /// A program that counts longer hangs.
 const TIME_LIMIT: Duration = Duration::from_secs(120);
@@ -112,7 +112,7 @@ pub fn count(context: &Context, options: &Options<'_>) -> Result<Tally> {
         ui::say(&format!("wrote {PATH}"));
     }
     for problem in &problems {
-        ui::failed(&problem);
+        ui::failed(problem);
         tally.add(false);
     }
     tally.passed += counts.len() as u64;
@@ -291,7 +291,8 @@ fn rows(ops: &[String], targets: &[&'static Target], counts: &Counts) -> Vec<Vec
     rows
 }
 
-/// Operations that cost too much beside Go's, or that should have been counted and were not.
+/// Operations that cost too much beside Go's without a reason given, that no longer do, or that should have been
+/// counted and were not.
 fn over_limit(
     ops: &[String],
     targets: &[&'static Target],
@@ -299,22 +300,25 @@ fn over_limit(
     only: Option<&str>,
 ) -> Vec<String> {
     let mut found = Vec::new();
-    for figure in FIGURES.iter().filter(|f| f.enforced && only.is_none_or(|only| only == f.op)) {
+    for figure in FIGURES.iter().filter(|f| only.is_none_or(|only| only == f.op)) {
+        let Some(limit) = figure.limit else { continue };
         if !ops.iter().any(|op| op == figure.op) {
             found.push(format!("{} is not counted", figure.op));
             continue;
         }
         for target in targets {
             let ours = counts.get(&(figure.op.to_owned(), target.name));
-            if let (Some(ours), Some(go), Some(limit)) = (ours, figure.go(row_of(target)), figure.limit)
-                && ours / go > limit
-            {
+            let (Some(ours), Some(go)) = (ours, figure.go(row_of(target))) else { continue };
+            let (ratio, name, op, what) = (ours / go, target.name, figure.op, figure.what);
+            let known = figure.over.iter().any(|over| over.cpus.contains(&name));
+            if ratio > limit && !known {
                 found.push(format!(
-                    "{} {}: {ours:.1} instructions are {:.2} of Go's {go:.1} ({}); the limit is {limit}",
-                    target.name,
-                    figure.op,
-                    ours / go,
-                    figure.what,
+                    "{name} {op}: {ours:.1} instructions are {ratio:.2} of Go's {go:.1} ({what}); the limit is {limit}"
+                ));
+            }
+            if ratio <= limit && known {
+                found.push(format!(
+                    "{name} {op}: {ratio:.2} of Go's is within the limit: take it out of `over` in xtask/src/figures.rs"
                 ));
             }
         }
@@ -348,6 +352,12 @@ fn markdown(ops: &[String], targets: &[&'static Target], counts: &Counts, compil
     text.push_str("\nWhat the rows compare with:\n\n");
     for figure in FIGURES.iter().filter(|f| ops.iter().any(|op| op == f.op)) {
         text.push_str(&format!("- {}: {}\n", figure.op, figure.what));
+    }
+    text.push_str("\nWhere a limit is exceeded, and what the instructions are for:\n\n");
+    for figure in FIGURES.iter().filter(|f| ops.iter().any(|op| op == f.op)) {
+        for over in figure.over {
+            text.push_str(&format!("- {}, {}: {}.\n", figure.op, over.cpus.join(", "), over.why));
+        }
     }
     text
 }
@@ -463,7 +473,7 @@ mod tests {
     }
 
     #[test]
-    fn limits_hold_for_what_is_enforced() {
+    fn limits_hold_but_for_what_has_a_reason() {
         let arm = select(&["arm".into()]).unwrap();
         let ops = ["asmcgocall".to_owned()];
         let found = over_limit(&ops, &arm, &counts(&[("asmcgocall", "arm", 44.0)]), Some("asmcgocall"));
@@ -473,6 +483,10 @@ mod tests {
             over_limit(&ops, &arm, &counts(&[("asmcgocall", "arm", 43.0)]), Some("asmcgocall")).is_empty()
         );
         let missing = over_limit(&ops, &arm, &counts(&[("asmcgocall", "arm", 43.0)]), None);
-        assert_eq!(missing, ["callback with a context is not counted", "resume and park is not counted"]);
+        assert_eq!(missing.len(), FIGURES.iter().filter(|figure| figure.limit.is_some()).count() - 1);
+        // An exception that is none any more.
+        let op = "traceback by records, per frame";
+        let count = |n| over_limit(&[op.to_owned()], &arm, &counts(&[(op, "arm", n)]), Some(op));
+        assert_eq!((count(51.0).len(), count(20.0).len()), (0, 1));
     }
 }

@@ -15,7 +15,16 @@
 mod programs;
 mod symbols;
 
-use std::{fs, path::Path, time::Instant};
+use std::{
+    fs,
+    path::Path,
+    sync::{
+        Mutex, PoisonError,
+        atomic::{AtomicUsize, Ordering},
+    },
+    thread,
+    time::Instant,
+};
 
 use anyhow::{Context as _, Result, bail};
 
@@ -242,17 +251,34 @@ pub fn dist(context: &Context, prove: bool) -> Result<Tally> {
         fuzz::copy(&format!("{AGAIN}/tree"))?;
     }
     let mut tally = Tally::default();
-    let mut rows = Vec::new();
-    for (kit, wanted) in kits.kits.iter().zip(&wanted) {
-        let start = Instant::now();
-        let mut row = vec![kit.target.name.to_owned()];
-        let done = one(context, kit, wanted, prove, &mut row);
-        if let Err(error) = &done {
-            ui::failed(&format!("dist, {}: {error:#}", kit.target.name));
+    let jobs: Vec<_> = kits.kits.iter().zip(&wanted).collect();
+    let next = AtomicUsize::new(0);
+    let done = Mutex::new(Vec::new());
+    // A library is one object, whose code one core makes, and the programs are small.
+    thread::scope(|scope| {
+        for _ in 0..thread::available_parallelism().map_or(1, usize::from) {
+            scope.spawn(|| {
+                loop {
+                    let at = next.fetch_add(1, Ordering::Relaxed);
+                    let Some((kit, wanted)) = jobs.get(at) else { return };
+                    let start = Instant::now();
+                    let mut row = vec![kit.target.name.to_owned()];
+                    let result = one(context, kit, wanted, prove, &mut row);
+                    if let Err(error) = &result {
+                        ui::failed(&format!("dist, {}: {error:#}", kit.target.name));
+                    }
+                    row.resize(if prove { 6 } else { 4 }, "-".to_owned());
+                    row.extend([ui::seconds(start), ui::verdict(result.is_ok())]);
+                    done.lock().unwrap_or_else(PoisonError::into_inner).push((at, row, result.is_ok()));
+                }
+            });
         }
-        tally.add(done.is_ok());
-        row.resize(if prove { 6 } else { 4 }, "-".to_owned());
-        row.extend([ui::seconds(start), ui::verdict(done.is_ok())]);
+    });
+    let mut done = done.into_inner().unwrap_or_else(PoisonError::into_inner);
+    done.sort_by_key(|(at, ..)| *at);
+    let mut rows = Vec::new();
+    for (_, row, good) in done {
+        tally.add(good);
         rows.push(row);
     }
     ui::headline(&format!("dist, version {VERSION}, rustc {}", rustc.release));
@@ -271,7 +297,8 @@ fn library<'a>(rustc: &'a Rustc, target: &'static Target) -> Wanted<'a> {
 fn one(context: &Context, kit: &Kit, wanted: &Wanted<'_>, prove: bool, row: &mut Vec<String>) -> Result<()> {
     let maker = Maker::new(kit, wanted)?;
     let place = context.root.join(DIRECTORY).join(kit.target.name);
-    maker.make(&context.root, &context.root.join(BUILD), &place)?;
+    let name = kit.target.name;
+    maker.make(&context.root, &context.root.join(BUILD).join(name), &place)?;
     for product in &PRODUCTS {
         let exports = exports(product.libc)?;
         let bytes = symbols::archive(&place, product.name, &exports, product.libc)?;
@@ -283,8 +310,8 @@ fn one(context: &Context, kit: &Kit, wanted: &Wanted<'_>, prove: bool, row: &mut
         return Ok(());
     }
     let tree = context.root.join(AGAIN).join("tree");
-    let again = context.root.join(AGAIN).join(kit.target.name);
-    maker.make(&tree, &context.root.join(AGAIN).join("build"), &again)?;
+    let again = context.root.join(AGAIN).join(name);
+    maker.make(&tree, &context.root.join(AGAIN).join("build").join(name), &again)?;
     let files = identical(&place, &again)?;
     row.push(format!("{files} files twice"));
     let programs = programs::prove(kit, &place)?;

@@ -85,7 +85,7 @@ fn dispatch(cli: Cli) -> Result<bool> {
             test::variants(&context, &variant, choice).map(Tally::good)
         }
         Command::Test { filter, .. } => test::test(&context, filter.as_deref()).map(Tally::good),
-        Command::Size => machines::size(&context).map(Tally::good),
+        Command::Size { check, write } => machines::size(&context, kept(check, write)).map(Tally::good),
         Command::Frames { check: true, .. } => frames::frames(&context, frames::Do::Check).map(|()| true),
         Command::Frames { write: true, .. } => frames::frames(&context, frames::Do::Write).map(|()| true),
         Command::Frames { browser_test: true, .. } => {
@@ -97,14 +97,7 @@ fn dispatch(cli: Cli) -> Result<bool> {
             count::count(&context, &options).map(Tally::good)
         }
         Command::StackDepth { check, write } => {
-            let what = if check {
-                depth::Do::Check
-            } else if write {
-                depth::Do::Write
-            } else {
-                depth::Do::Print
-            };
-            depth::stack_depth(&context, what).map(Tally::good)
+            depth::stack_depth(&context, kept(check, write)).map(Tally::good)
         }
         Command::Debug => debug::debug(&context).map(Tally::good),
         Command::Step { storm } => step::step(&context, Duration::from_secs(storm)).map(Tally::good),
@@ -122,5 +115,14 @@ fn dispatch(cli: Cli) -> Result<bool> {
         Command::Dist { check } => dist::dist(&context, check).map(Tally::good),
         Command::Check { filter } => check::check(&context, filter.as_deref()).map(Tally::good),
         Command::Ci { long } => ci::ci(&context, long).map(Tally::good),
+    }
+}
+
+/// What to do with a table that is kept.
+fn kept(check: bool, write: bool) -> depth::Do {
+    match (check, write) {
+        (true, _) => depth::Do::Check,
+        (_, true) => depth::Do::Write,
+        _ => depth::Do::Print,
     }
 }

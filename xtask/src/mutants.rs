@@ -242,7 +242,7 @@ pub fn mutants(context: &Context, options: &Options<'_>) -> Result<Tally> {
     if !total.enough() {
         problems.push(format!("fewer than {LEAST_PERCENT} % were noticed: a test is missing"));
     }
-    problems.iter().for_each(|problem| ui::failed(&problem));
+    problems.iter().for_each(|problem| ui::failed(problem));
     if options.write {
         write(&killed)?;
     }

@@ -213,7 +213,7 @@ pub fn step(context: &Context, storm: Duration) -> Result<Tally> {
         };
         ui::headline(name);
         report.unreached.iter().for_each(|line| ui::say(line));
-        report.wrong.iter().take(MOST_PRINTED).for_each(|line| ui::failed(&line));
+        report.wrong.iter().take(MOST_PRINTED).for_each(|line| ui::failed(line));
         if report.wrong.len() > MOST_PRINTED {
             ui::say(&format!("and {} more", report.wrong.len() - MOST_PRINTED));
         }
@@ -267,7 +267,7 @@ pub fn step(context: &Context, storm: Duration) -> Result<Tally> {
     ui::headline(&format!("a storm of signals, {} s each", storm.as_secs()));
     ui::align(&storms).iter().for_each(|line| ui::say(line));
     kits.report_skipped();
-    problems.iter().for_each(|problem| ui::failed(&problem));
+    problems.iter().for_each(|problem| ui::failed(problem));
     wrong += problems.len();
     tally.failed = wrong as u64;
     ui::say(&format!(

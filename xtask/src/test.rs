@@ -139,7 +139,7 @@ pub fn test(context: &Context, filter: Option<&str>) -> Result<Tally> {
         ui::say("the host's own tests were left out, since a selection was given");
     }
     for problem in &problems {
-        ui::failed(&problem);
+        ui::failed(problem);
         tally.failed += 1;
     }
     ui::say(&tally.to_string());
@@ -262,7 +262,7 @@ pub fn variants(context: &Context, names: &[String], choice: Choice<'_>) -> Resu
     tally.merge(own);
     kits.report_skipped();
     for problem in &problems {
-        ui::failed(&problem);
+        ui::failed(problem);
         tally.failed += 1;
     }
     ui::say(&tally.to_string());

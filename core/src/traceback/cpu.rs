@@ -81,7 +81,7 @@ pub(super) struct Frame {
 /// How many registers beside SP and FP the tables of this CPU need.
 const MORE: usize = if EXIDX { 8 } else { 0 };
 /// The first of them.
-const FIRST_MORE: usize = 4;
+pub(super) const FIRST_MORE: usize = 4;
 
 impl Frame {
     /// Its frame record.

@@ -6,9 +6,13 @@
 //!
 //! Everything here works on bytes and numbers, on any host.
 
-use super::cpu::Frame;
+use super::cpu::{FIRST_MORE, FP, Frame};
+use super::stack::Memory;
 use super::walk::Stop;
 use stackgate_arch::unwind::Registers;
+
+/// Bytes of a word of arm's.
+const WORD: usize = 4;
 
 /// r0 to r15.
 const COUNT: usize = 16;
@@ -37,18 +41,128 @@ pub(super) fn caller(
     for (dwarf, word) in words.iter_mut().enumerate() {
         *word = registers.get(dwarf).unwrap_or(0) as u32;
     }
-    let tables = Tables {
-        index,
-        at: index.as_ptr().addr() as u32,
-        // SAFETY: the tables of a module that stays loaded; the index designates its own extab.
-        extab: &|at| unsafe { core::ptr::with_exposed_provenance::<u32>(at as usize).read() },
-    };
-    step(&tables, &mut words, exact, &|at| stack(at as usize).map(|word| word as u32))?;
+    step(&tables(index), &mut words, exact, &|at| stack(at as usize).map(|word| word as u32))?;
     let mut next = Registers::default();
     for (dwarf, &word) in words.iter().enumerate() {
         next.set(dwarf, word as usize);
     }
     Ok(Frame { pc: words[PC] as usize, ..Frame::from(&next) })
+}
+
+/// What the unwinding instructions of nearly every function do, in one word: take SP from a register, go up or down,
+/// pop some of r4 to r11 and then lr, go up.
+///
+/// | bits | |
+/// |---|---|
+/// | 0 | set |
+/// | 4 | the register that SP is taken from |
+/// | 8 | which of r4 to r11 are popped |
+/// | 11 | words from there up to the first popped one, signed |
+/// | 8 | words from above lr up to the caller's SP |
+#[derive(Clone, Copy)]
+struct Row(u32);
+
+impl Row {
+    const BASE: u32 = 1;
+    const MASK: u32 = 5;
+    const UP: u32 = 13;
+    const ABOVE: u32 = 24;
+    /// How far the words up to the first popped register reach, either way.
+    const FARTHEST: i32 = 1 << (Self::ABOVE - Self::UP - 1);
+
+    /// Of these instructions, if they do no more than that.
+    fn of(mut program: Program<'_>) -> Option<Self> {
+        let (mut base, mut mask, mut up, mut above) = (SP as u32, 0, 0, 0);
+        let mut popped = false;
+        loop {
+            let byte = program.byte();
+            let registers = match byte {
+                0x00..=0x7f => {
+                    let words = ((byte & 0x3f) + 1) as i32 * if byte < 0x40 { 1 } else { -1 };
+                    *if popped { &mut above } else { &mut up } += words;
+                    continue;
+                }
+                0x80..=0x8f => ((byte & 0xf) << 8 | program.byte()) << 4,
+                0x94..=0x9b if !popped && up == 0 => {
+                    base = byte & 0xf;
+                    continue;
+                }
+                0xa8..=0xaf => ((1 << ((byte & 7) + 1)) - 1) << 4 | 1 << LR,
+                FINISH => break,
+                _ => return None,
+            };
+            // lr comes last, and nothing but r4 to r11 before it.
+            if popped || registers & !0xff0 != 1 << LR {
+                return None;
+            }
+            (mask, popped) = (registers >> 4 & 0xff, true);
+        }
+        let fits = popped && (-Self::FARTHEST..Self::FARTHEST).contains(&up) && (0..1 << 8).contains(&above);
+        let up = up as u32 & ((1 << (Self::ABOVE - Self::UP)) - 1);
+        fits.then_some(Self(
+            1 | base << Self::BASE | mask << Self::MASK | up << Self::UP | (above as u32) << Self::ABOVE,
+        ))
+    }
+
+    /// The register that SP is taken from.
+    #[inline(always)]
+    fn base(self) -> usize {
+        (self.0 >> Self::BASE & 0xf) as usize
+    }
+
+    /// Bytes from there up to what is popped first.
+    #[inline(always)]
+    fn up(self) -> isize {
+        // Shifted to the top, the sign comes down again.
+        let words = (self.0 << (32 - Self::ABOVE)) as i32 >> (32 - Self::ABOVE + Self::UP);
+        words as isize * WORD as isize
+    }
+
+    /// Pops registers, r4 the first of `more`, from `at` up; lr and the caller's SP.
+    #[inline(always)]
+    fn pop(self, mut at: usize, more: &mut [usize], load: impl Fn(usize) -> usize) -> (usize, usize) {
+        for (i, register) in more.iter_mut().enumerate() {
+            if self.0 >> Self::MASK & 1 << i != 0 {
+                *register = load(at);
+                at += WORD;
+            }
+        }
+        (load(at), at + WORD + (self.0 >> Self::ABOVE) as usize * WORD)
+    }
+}
+
+/// What [`follow`] takes for a return address that [`before`](super::cpu::before) has taken to `pc`, if one word can
+/// say it.
+pub(super) fn compact(index: &'static [u8], pc: usize) -> Option<usize> {
+    Row::of(tables(index).program(pc as u32).ok()?).map(|row| row.0 as usize)
+}
+
+/// The caller of `frame`, if nothing about it is odd. `memory.low` stays.
+#[inline(always)]
+pub(super) fn follow(row: usize, frame: &Frame, memory: &Memory) -> Option<Frame> {
+    let row = Row(row as u32);
+    let mut next = *frame;
+    let base = row.base();
+    let from = if base == SP { frame.sp } else { *frame.more.get(base.wrapping_sub(FIRST_MORE))? };
+    let at = from.wrapping_add_signed(row.up());
+    // As if all were popped: whoever stands so close to the top takes the long way.
+    if !memory.holds(at, (next.more.len() + 1) * WORD) {
+        return None;
+    }
+    // SAFETY: every word from there to behind lr lies in the stack.
+    (next.pc, next.sp) = row.pop(at, &mut next.more, |at| unsafe { memory.load(at) });
+    next.fp = *next.more.get(FP.wrapping_sub(FIRST_MORE))?;
+    (next.pc != 0 && next.sp > memory.low).then_some(next)
+}
+
+/// The tables of a module whose index this is.
+fn tables(index: &'static [u8]) -> Tables<'static> {
+    Tables {
+        index,
+        at: index.as_ptr().addr() as u32,
+        // SAFETY: the tables of a module that stays loaded; the index designates its own extab.
+        extab: &|at| unsafe { core::ptr::with_exposed_provenance::<u32>(at as usize).read() },
+    }
 }
 
 /// The tables of one module.
@@ -336,6 +450,70 @@ mod tests {
         let got = walk([outside, CANT, CANT], &extab, 0x180, true).unwrap();
         let up = 16 - 8 + 8 + 12 + 8 + 8 + 16 + 4 + 20;
         assert_eq!((got[0], got[SP], got[PC]), (STACK + up, STACK + up + 4, 0x999));
+    }
+
+    /// Whatever one word can say of a function is what its instructions do.
+    #[test]
+    fn a_row_does_what_the_instructions_do() {
+        let outside: fn(u32) -> u32 = |at| relative(at, EXTAB);
+        let mut state = 1_u32;
+        let mut random = |below: u32| {
+            state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+            (state >> 16) % below
+        };
+        let (mut rows, mut others) = (0, 0);
+        for _ in 0..100_000 {
+            // sp from r7 or r11, up or down, pop, up; some left out, some in another order.
+            let mut bytes = [0xb0; 8];
+            let mut n = 0;
+            for kind in 0..4 {
+                let byte = match if random(9) == 0 { random(4) } else { kind } {
+                    0 => [0x97, 0x9b, 0x99][random(3) as usize],
+                    1 | 3 => random(16) | if random(4) == 0 { 0x40 } else { 0 },
+                    _ if random(2) == 0 => 0xa0 + random(16),
+                    _ => 0x80 + random(16),
+                };
+                if random(5) == 0 && kind != 2 {
+                    continue;
+                }
+                bytes[n] = byte as u8;
+                n += 1;
+                if byte >> 4 == 8 {
+                    bytes[n] = random(256) as u8;
+                    n += 1;
+                }
+            }
+            let [a, b, c, d, e, f, g, h] = bytes;
+            let extab = [
+                u32::from_be_bytes([0x81, 2, a, b]),
+                u32::from_be_bytes([c, d, e, f]),
+                u32::from_be_bytes([g, h, 0xb0, 0xb0]),
+            ];
+            let program = Program {
+                extab: &|at| extab[((at - EXTAB) / 4) as usize],
+                next: EXTAB + 4,
+                word: extab[0],
+                bytes: 2,
+                words: 2,
+            };
+            let Some(row) = Row::of(program) else {
+                others += 1;
+                continue;
+            };
+            let Ok(got) = walk([outside, CANT, CANT], &extab, 0x180, false) else { continue };
+            rows += 1;
+            let from = |register| match register {
+                SP => STACK as usize,
+                7 => STACK as usize + 0x20,
+                11 => STACK as usize + 0x40,
+                _ => 0,
+            };
+            let mut more = core::array::from_fn::<_, 8, _>(|i| from(i + FIRST_MORE));
+            let (pc, sp) = row.pop(from(row.base()).wrapping_add_signed(row.up()), &mut more, |at| at);
+            let own = (more.map(|word| word as u32), pc as u32, sp as u32);
+            assert_eq!(own, (got[4..12].try_into().unwrap(), got[PC], got[SP]), "{bytes:02x?}");
+        }
+        assert!(rows > 10_000 && others > 10_000, "{rows} rows, {others} others");
     }
 
     #[test]

@@ -95,7 +95,8 @@ pub fn register_tables(tables: UnwindTables) -> Result<(), RegisterError> {
     })
 }
 
-/// Where the caller of a frame is, in one word: what nearly every row of a table says.
+/// Where the caller of a frame is, in one word: what nearly every row of a table says. arm has a form of its own, in
+/// `exidx`.
 ///
 /// | bits of 64 (of 32) | |
 /// |---|---|
@@ -185,6 +186,9 @@ struct Entry {
 
 static CACHE: Cache = Cache::new();
 
+/// Whether there is a cache: an arm with one CPU and no threads is a microcontroller, with other uses for 4 KiB.
+const CACHED: bool = !(EXIDX && cfg!(feature = "single-core"));
+
 impl Cache {
     const fn new() -> Self {
         Self {
@@ -227,10 +231,11 @@ impl Cache {
 /// The caller of `frame`, if the cache knows its row and nothing about it is odd. `memory.low` stays.
 #[inline(always)]
 pub(super) fn cached(frame: &Frame, memory: &Memory) -> Option<Frame> {
-    if EXIDX {
+    if !CACHED {
         return None;
     }
-    follow(CACHE.get(frame.pc)?, frame, memory)
+    let row = CACHE.get(frame.pc)?;
+    if EXIDX { exidx::follow(row.0, frame, memory) } else { follow(row, frame, memory) }
 }
 
 #[inline(always)]
@@ -287,6 +292,12 @@ fn look_up(registers: &Registers, exact: bool, memory: &[Memory]) -> Result<Fram
     let tables = find(pc).ok_or(Stop::NoTable)?;
     crate::cgocall::on_system_stack(|| {
         if EXIDX {
+            if CACHED
+                && !exact
+                && let Some(row) = exidx::compact(tables.exidx, pc)
+            {
+                CACHE.put(registers.pc(), Packed(row));
+            }
             return exidx::caller(tables.exidx, registers, exact, &|at| read(memory, at));
         }
         Section::of(tables).ok_or(Stop::BadTable)?.step(pc, registers, exact, memory)

@@ -1007,19 +1007,21 @@ impl Iterator for Traceback {
     fn next(&mut self) -> Option<Pc> {
         // A managed frame below another, by what is known already: this is where the time goes. Whatever is
         // odd about a frame is looked at anew, and named, by `next_slowly`.
-        let next = match self.phase {
-            _ if self.left == 0 => None,
-            Phase::Records => records::follow(&self.frame, &self.memory),
-            Phase::Tables => tables::cached(&self.frame, &self.memory).map(|frame| (frame, frame.sp)),
-            _ => None,
-        };
-        if let Some((frame, low)) = next
-            && !self.is_special(&frame)
-        {
-            self.left -= 1;
-            self.memory.low = low;
-            self.frame = frame;
-            return Some(Pc::managed(frame.pc));
+        // Each kind by itself: what a step by tables moves more costs a step by records nothing.
+        if self.left != 0 {
+            if self.phase == Phase::Records {
+                if let Some((frame, low)) = records::follow(&self.frame, &self.memory)
+                    && !self.is_special(&frame)
+                {
+                    // No walk by records looks at the other registers.
+                    return Some(self.advance(Frame { more: self.frame.more, ..frame }, low));
+                }
+            } else if self.phase == Phase::Tables
+                && let Some(frame) = tables::cached(&self.frame, &self.memory)
+                && !self.is_special(&frame)
+            {
+                return Some(self.advance(frame, frame.sp));
+            }
         }
         self.next_slowly()
     }
@@ -1049,6 +1051,15 @@ pub fn callers_pcs(skip: usize, pcs: &mut [Pc]) -> usize {
 }
 
 impl Traceback {
+    /// Goes on to `frame`, managed code, below which nothing of its callers lies from `low` on.
+    #[inline(always)]
+    fn advance(&mut self, frame: Frame, low: usize) -> Pc {
+        self.left -= 1;
+        self.memory.low = low;
+        self.frame = frame;
+        Pc::managed(frame.pc)
+    }
+
     /// Leaves out the next `frames` managed frames, and every C frame before the last of them.
     ///
     /// The traceback function is not asked for what is left out.

@@ -86,8 +86,10 @@ fn nested(levels: usize) {
             unsafe { cgocall(c, core::ptr::without_provenance_mut(levels - 1)) };
         }
     }
-    // SAFETY: `c` takes a number.
-    unsafe { cgocall(c, core::ptr::without_provenance_mut(levels)) };
+    if levels > 0 {
+        // SAFETY: `c` takes a number.
+        unsafe { cgocall(c, core::ptr::without_provenance_mut(levels - 1)) };
+    }
 }
 
 type Operation = (&'static str, fn(usize));
@@ -114,6 +116,13 @@ const OPERATIONS: &[Operation] = &[
     // The main thread has no m of its own: its first callback attaches one.
     ("callback on a foreign thread", |n| (0..n).for_each(|_| count_exported())),
     ("attach, callback, detach", threads),
+    ("nesting to 16, per level", |n| {
+        in_task_of(64 << 10, move || {
+            // What remains is the same for each `n` that is counted.
+            (0..n / 16).for_each(|_| nested(16));
+            nested(n % 16);
+        });
+    }),
     ("nesting, per level", |n| {
         in_task_of(n * 512 + (64 << 10), move || nested(n));
     }),

@@ -8,8 +8,8 @@ use core::sync::atomic::{AtomicUsize, Ordering};
 use stackgate::arch::frame::Word;
 use stackgate::traceback::{Stop, Traceback, Walker};
 use stackgate::{
-    ExtraError, G, GState, ParkError, ResumeError, add_extra_m, current_g, current_m, extra_ms,
-    notify_runtime_init_done, park, prepare_extra_ms, resume, runtime_init_begin,
+    ExtraError, G, GState, ParkError, ResumeError, add_extra_m, calls_of_ended_threads, cgocall, current_g,
+    current_m, extra_ms, notify_runtime_init_done, park, prepare_extra_ms, resume, runtime_init_begin,
 };
 use std::sync::{Arc, Barrier};
 use std::thread;
@@ -83,6 +83,28 @@ fn first_later_and_nested() {
     .join()
     .expect("the thread");
     check_eq!(all_are_back(), 1, "one m is enough");
+}
+
+fn their_calls_are_counted() {
+    unsafe extern "C" fn nothing(_: *mut c_void) -> c_int {
+        0
+    }
+    let before = calls_of_ended_threads();
+    let calls = |n: usize| {
+        thread::spawn(move || {
+            // SAFETY: `nothing` takes anything.
+            in_callback(|| {
+                (0..n).for_each(|_| check_eq!(unsafe { cgocall(nothing, core::ptr::null_mut()) }, 0))
+            });
+        })
+        .join()
+        .expect("the thread");
+    };
+    calls(3);
+    check_eq!(calls_of_ended_threads() - before, 3, "of the first thread");
+    calls(8);
+    check_eq!(calls_of_ended_threads() - before, 11, "of both, one after the other on the same m");
+    check_eq!(all_are_back(), 1);
 }
 
 /// A g's address on its way to another thread.
@@ -277,6 +299,7 @@ fn memory_of_the_embedder() {
 cases! {
     "foreign threads";
     "first, later and nested calls" => first_later_and_nested;
+    "their calls are counted" => their_calls_are_counted;
     "its task is its own" => its_task_is_not_resumed;
     "sixty-four at once" => sixty_four_at_once;
     "a thousand in sequence" => a_thousand_in_sequence;

@@ -4,8 +4,9 @@ use crate::child::in_child;
 use crate::setup::adopted;
 use crate::{cases, check, check_eq};
 use core::ffi::c_int;
-use stackgate::{G, MIN_STACK, Platform, Resumed, STACK_ALIGN, ServiceError, resume};
+use stackgate::{G, MIN_STACK, Platform, Resumed, STACK_ALIGN, ServiceError, g_init, park, resume};
 use stackgate_libc::{Hosted, ManagedStack, StackOptions, Stacks, guards_by_advice, use_mprotect_guards};
+use std::time::Instant;
 
 /// Bytes of use that fit one page wherever the top is.
 const SMALL: usize = MIN_STACK;
@@ -241,6 +242,46 @@ fn a_million_at_once() {
     println!("note: {count} guarded stacks at once  by {how}");
 }
 
+/// What a task may take that is parked on a stack of 4 KiB, with its g, the stack's guard and what manages both: a
+/// million in 5 GiB.
+const PARKED: usize = (5 << 30) / 1_000_000;
+
+fn a_million_parked() {
+    unsafe extern "C" fn task(word: usize) -> usize {
+        // SAFETY: no C is below.
+        word + unsafe { park(word + 1) }.expect("a task")
+    }
+    let count = many();
+    adopted(|_| {
+        let memory = resident();
+        let start = Instant::now();
+        let pool = Stacks::new(StackOptions::default());
+        pool.reserve(SMALL, count).expect("address space");
+        let stacks: Vec<ManagedStack> = (0..count).map(|_| pool.take(SMALL).expect("a stack")).collect();
+        let mut gs: Vec<G> = core::iter::repeat_with(G::default).take(count).collect();
+        for (i, (g, stack)) in gs.iter_mut().zip(&stacks).enumerate() {
+            // SAFETY: both stay where they are until the task has finished.
+            let parked = unsafe {
+                g_init(g, stack.limit(), stack.top(), task).expect("a good stack");
+                resume(g, i)
+            };
+            assert_eq!(parked, Ok(Resumed::Parked(i + 1)));
+        }
+        let took = start.elapsed();
+        let grown = resident().saturating_sub(memory);
+        check!(grown <= count * PARKED + (4 << 20), "{grown} bytes for {count} tasks");
+        for (i, g) in gs.iter_mut().enumerate() {
+            // SAFETY: parked, and nobody else has it.
+            assert_eq!(unsafe { resume(g, count) }, Ok(Resumed::Finished(i + count)));
+        }
+        let how = if guards_by_advice() == Some(true) { "MADV_GUARD_INSTALL" } else { "mprotect" };
+        let (seconds, each) = (took.as_secs_f64(), grown / count);
+        println!(
+            "note: {count} tasks parked at once  started in {seconds:.2} s, {each} bytes each, guards by {how}"
+        );
+    });
+}
+
 fn a_million_in_turn() {
     // An emulator, which has no such guards, takes ten times as long for each.
     let count = if many() == 1_000_000 { 1_000_000 } else { 100_000 };
@@ -396,6 +437,7 @@ cases! {
     "kept and idle" => a_few_are_kept_and_the_others_are_idle;
     "embedder's memory" => memory_of_the_embedder;
     "a million at once" => a_million_at_once;
+    "a million parked" => a_million_parked;
     "a million in turn" => a_million_in_turn;
     "too many" => too_many_by_name;
     "many threads" => from_many_threads;

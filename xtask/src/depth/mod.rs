@@ -184,7 +184,7 @@ pub fn stack_depth(context: &Context, what: Do) -> Result<Tally> {
     ui::align(&matrix(&reports)).iter().for_each(|line| ui::say(line));
     kits.report_skipped();
     for problem in &problems {
-        ui::failed(&problem);
+        ui::failed(problem);
         tally.add(false);
     }
     if what == Do::Write {
