@@ -315,8 +315,8 @@ pub enum Command {
         filter: Option<String>,
     },
 
-    /// Run every stage: check, test, run, count, step, stack-depth, fuzz, debug, frames, and those of
-    /// the machines
+    /// Run every stage: check, test, run, count, bench --quick, step, stack-depth, fuzz, debug, frames, and
+    /// those of the machines
     ///
     /// Ends with a table of where the time went and the line `N passed, N failed`: the cases of
     /// `test`, and one for each other stage.

@@ -10,7 +10,10 @@ const GAP: usize = 10;
 /// Where the scale begins and how wide it is; what stands to its left and right.
 const LEFT: usize = 330;
 const SCALE: usize = 440;
-const RIGHT: usize = 190;
+const RIGHT: usize = 220;
+/// Where the numbers there end.
+const RATIOS: usize = LEFT + SCALE + 112;
+const TIMES: usize = LEFT + SCALE + 204;
 /// Where the first operation begins.
 const TOP: usize = 92;
 
@@ -82,8 +85,8 @@ pub fn svg(groups: &[Group], setting: &Setting) -> String {
         let label = if power < 0 { format!("1/{}", 1 << -power) } else { (1 << power).to_string() };
         text(x, TOP - 10, "class=\"s n\" text-anchor=\"middle\"", &label);
     }
-    text((LEFT + SCALE + 80) as f64, TOP - 10, "class=\"s\" text-anchor=\"end\"", "times plain");
-    text((LEFT + SCALE + 174) as f64, TOP - 10, "class=\"s\" text-anchor=\"end\"", "nanoseconds");
+    text(RATIOS as f64, TOP - 10, "class=\"s\" text-anchor=\"end\"", "times plain");
+    text(TIMES as f64, TOP - 10, "class=\"s\" text-anchor=\"end\"", "nanoseconds");
     for power in scale.first..=scale.last {
         let x = scale.x(f64::from(power).exp2());
         let stroke = if power == 0 { "var(--soft)" } else { "var(--rule)" };
@@ -127,9 +130,10 @@ pub fn svg(groups: &[Group], setting: &Setting) -> String {
     }
     _ = write!(
         svg,
-        "<path d=\"M{LEFT} 58v12\" stroke=\"var(--mark)\" stroke-width=\"2\"/>\
-         <text x=\"{}\" y=\"68\" class=\"s\">where ours may be at most</text></svg>",
-        LEFT + 8
+        "<path d=\"M{0} 36v16\" stroke=\"var(--mark)\" stroke-width=\"2\"/>\
+         <text x=\"{1}\" y=\"48\" class=\"s\">where ours may be at most</text></svg>",
+        LEFT + SCALE,
+        LEFT + SCALE + 8
     );
     svg.push('\n');
     svg
@@ -141,8 +145,7 @@ fn numbers(svg: &mut String, y: usize, attributes: &str, ratio: &str, ns: f64) {
         svg,
         "<text x=\"{}\" y=\"{y}\" {attributes} text-anchor=\"end\">{ratio}</text>\
          <text x=\"{}\" y=\"{y}\" {attributes} text-anchor=\"end\">{ns:.2}</text>",
-        LEFT + SCALE + 80,
-        LEFT + SCALE + 174
+        RATIOS, TIMES
     );
 }
 
