@@ -5,6 +5,8 @@ fn main() {
     cc::Build::new()
         .file("c/bench.c")
         .warnings_into_errors(true)
+        // The flags are those below, the same for each CPU.
+        .inherit_rustflags(false)
         .std("gnu11")
         // Debug information would ask for frames, of which a function that does nothing has no need.
         .force_frame_pointer(false)

@@ -10,7 +10,7 @@ use stackgate::{CFn, arch};
 /// As [`arch::asmcgocall`].
 #[inline(always)]
 pub unsafe fn ccall(f: CFn, arg: *mut c_void) -> c_int {
-    let out;
+    let out: usize;
     // SAFETY: by the caller; what a call loses is named.
     unsafe {
         #[cfg(target_arch = "x86_64")]
@@ -19,7 +19,7 @@ pub unsafe fn ccall(f: CFn, arg: *mut c_void) -> c_int {
             ccall = sym arch::ccall,
             inlateout("r11") f => _,
             inlateout("rdi") arg => _,
-            lateout("eax") out,
+            lateout("rax") out,
             clobber_abi("C"),
         );
         #[cfg(target_arch = "x86")]
@@ -69,5 +69,6 @@ pub unsafe fn ccall(f: CFn, arg: *mut c_void) -> c_int {
             clobber_abi("C"),
         );
     }
-    out
+    // What lies above an `int` in the register is nobody's.
+    out as c_int
 }
