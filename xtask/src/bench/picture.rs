@@ -8,12 +8,12 @@ use super::{Group, Line, OURS, PLAIN, Setting};
 const LINE: usize = 20;
 const GAP: usize = 10;
 /// Where the scale begins and how wide it is; what stands to its left and right.
-const LEFT: usize = 330;
+const LEFT: usize = 340;
 const SCALE: usize = 440;
-const RIGHT: usize = 220;
+const RIGHT: usize = 228;
 /// Where the numbers there end.
 const RATIOS: usize = LEFT + SCALE + 112;
-const TIMES: usize = LEFT + SCALE + 204;
+const TIMES: usize = LEFT + SCALE + 212;
 /// Where the first operation begins.
 const TOP: usize = 92;
 
