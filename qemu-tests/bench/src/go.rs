@@ -34,7 +34,7 @@ impl Peer {
     /// Who runs one of its operations.
     pub fn contestant(&self, what: &'static str, operation: &'static str, calls: usize) -> Contestant {
         let pipes = Rc::clone(&self.0);
-        Contestant::who_times("Go", what, calls, move |n, counting| {
+        Contestant::elsewhere("Go", what, calls, move |n, counting| {
             let suffix = if counting { "-counted" } else { "" };
             pipes.borrow_mut().run(&format!("{operation}{suffix} {n}\n"))
         })

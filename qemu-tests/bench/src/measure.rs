@@ -21,6 +21,8 @@ pub struct Contestant {
     pub calls: usize,
     /// Does it so many times and says how long that took; with functions that count, if the flag is set.
     pub run: Box<dyn FnMut(usize, bool) -> (Duration, usize)>,
+    /// Whether another process does it.
+    elsewhere: bool,
     /// Operations of a block.
     block: usize,
     /// Nanoseconds of an operation in each round.
@@ -35,23 +37,26 @@ impl Contestant {
         calls: usize,
         mut run: impl FnMut(usize) + 'static,
     ) -> Self {
-        Self::who_times(who, what, calls, move |n, counting| {
+        let run = move |n, counting| {
             crate::plain::count_calls(counting);
             let start = Instant::now();
             run(n);
             let took = start.elapsed();
             (took, crate::plain::take_count())
-        })
+        };
+        let run = Box::new(run);
+        Self { who, what, calls, run, elsewhere: false, block: UNIT, samples: Vec::new() }
     }
 
-    /// Who times itself, and counts.
-    pub fn who_times(
+    /// Who does it in another process, which times itself and counts.
+    pub fn elsewhere(
         who: &'static str,
         what: &'static str,
         calls: usize,
         run: impl FnMut(usize, bool) -> (Duration, usize) + 'static,
     ) -> Self {
-        Self { who, what, calls, run: Box::new(run), block: UNIT, samples: Vec::new() }
+        let run = Box::new(run);
+        Self { who, what, calls, run, elsewhere: true, block: UNIT, samples: Vec::new() }
     }
 
     fn time(&mut self) -> Duration {
@@ -103,24 +108,39 @@ pub fn check(row: &mut Row) -> usize {
 }
 
 /// Rounds over all rows. In a row everybody has its turn some times in each, and another one begins each time.
+///
+/// Those of another process have theirs after all others: when the CPU has changed to a process and back it takes a
+/// while, longer than a block, until code is as fast again as it was. Before its turns everybody runs one block that is
+/// not timed.
 pub fn measure(rows: &mut [Row], rounds: usize, block: Duration) {
     for row in &mut *rows {
         row.contestants.iter_mut().for_each(|contestant| contestant.calibrate(block));
     }
     for round in 0..rounds {
         for row in &mut *rows {
-            let count = row.contestants.len();
-            let mut sums = vec![Duration::ZERO; count];
-            for turn in 0..TURNS {
-                for place in 0..count {
-                    let at = (round + turn + place) % count;
-                    sums[at] += row.contestants[at].time();
-                }
-            }
-            for (contestant, sum) in row.contestants.iter_mut().zip(sums) {
-                contestant.samples.push(sum.as_secs_f64() * 1e9 / (TURNS * contestant.block) as f64);
-            }
+            let mut here: Vec<_> = row.contestants.iter_mut().collect();
+            let elsewhere = here.extract_if(.., |contestant| contestant.elsewhere).collect();
+            by_turns(here, round);
+            by_turns(elsewhere, round);
         }
+    }
+}
+
+/// A round of these.
+fn by_turns(mut contestants: Vec<&mut Contestant>, round: usize) {
+    for contestant in &mut contestants {
+        contestant.time();
+    }
+    let count = contestants.len();
+    let mut sums = vec![Duration::ZERO; count];
+    for turn in 0..TURNS {
+        for place in 0..count {
+            let at = (round + turn + place) % count;
+            sums[at] += contestants[at].time();
+        }
+    }
+    for (contestant, sum) in contestants.iter_mut().zip(sums) {
+        contestant.samples.push(sum.as_secs_f64() * 1e9 / (TURNS * contestant.block) as f64);
     }
 }
 
