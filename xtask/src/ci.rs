@@ -9,6 +9,7 @@ use std::{
 use anyhow::{Context as _, Result};
 
 use crate::{
+    bench::{self, bench},
     check::check,
     context::{Context, Tally},
     count::{self, count},
@@ -20,6 +21,7 @@ use crate::{
     run::{run, run_examples, run_odd},
     setup::setup,
     step::{STORM, step},
+    targets::TARGETS,
     test::{Choice, test, variants},
     ui,
 };
@@ -47,6 +49,7 @@ const STAGES: &[Stage] = &[
     Stage { name: "run, odd files", work: run_odd, counts_cases: false },
     Stage { name: "run, examples", work: run_examples, counts_cases: false },
     Stage { name: "count", work: counted, counts_cases: false },
+    Stage { name: "bench, quick", work: benched, counts_cases: false },
     Stage {
         name: "stack-depth",
         work: |context| stack_depth(context, depth::Do::Check),
@@ -106,6 +109,14 @@ fn set_up(context: &Context) -> Result<Tally> {
 
 fn counted(context: &Context) -> Result<Tally> {
     count(context, &count::Options { check: true, write: false, profile: false, op: None })
+}
+
+/// That everybody whom it compares does what it says. Times are another matter, since a machine that runs `ci` may do
+/// other things too. On this machine's own CPU, whichever are chosen.
+fn benched(context: &Context) -> Result<Tally> {
+    let targets = TARGETS.iter().collect();
+    let context = Context { targets, root: context.root.clone(), origin: context.origin.clone(), ..*context };
+    bench(&context, &bench::Options { check: false, write: false, quick: true, rounds: None })
 }
 
 fn fuzzed(context: &Context) -> Result<Tally> {

@@ -159,6 +159,32 @@ pub enum Command {
         op: Option<String>,
     },
 
+    /// Time each operation on this machine, beside a plain C call and beside others who switch stacks
+    ///
+    /// Natively, on one CPU: plain calls and callbacks through pointers, psm, corosensei, and where they are installed
+    /// Boost.Context and Go. In each round everybody who does the same has some turns, in short blocks, so that what
+    /// else the machine does hits them alike. Prints nanoseconds, the medians of the ratios with their quartiles, and
+    /// the limits; writes target/bench/bench.svg.
+    ///
+    /// Before anything is timed everybody has to call functions that count, as often as it says.
+    Bench {
+        /// Fail where a limit is missed
+        #[arg(long)]
+        check: bool,
+
+        /// Write qemu-tests/BENCH.md and its picture
+        #[arg(long)]
+        write: bool,
+
+        /// Only see that everybody does what it says: a few rounds, whose times are not told
+        #[arg(long, conflicts_with_all = ["check", "write", "rounds"])]
+        quick: bool,
+
+        /// So many rounds (default: 501)
+        #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
+        rounds: Option<u32>,
+    },
+
     /// Take a backtrace at every instruction of every crossing
     ///
     /// Twice: gdb's, over the emulator's stub, by the unwind tables alone, and the library's own, in a
@@ -297,8 +323,8 @@ pub enum Command {
         filter: Option<String>,
     },
 
-    /// Run every stage: check, test, run, count, step, stack-depth, fuzz, debug, frames, and those of
-    /// the machines
+    /// Run every stage: check, test, run, count, bench --quick, step, stack-depth, fuzz, debug, frames, and
+    /// those of the machines
     ///
     /// Ends with a table of where the time went and the line `N passed, N failed`: the cases of
     /// `test`, and one for each other stage.

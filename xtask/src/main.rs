@@ -4,6 +4,7 @@
 //! them (`$ ...`), tries every chosen CPU before it gives up, ends with an aligned line for each,
 //! and tells by its exit code how it went. `cargo xtask --help` is the manual.
 
+mod bench;
 mod check;
 mod ci;
 mod cli;
@@ -95,6 +96,10 @@ fn dispatch(cli: Cli) -> Result<bool> {
         Command::Count { check, write, profile, op } => {
             let options = count::Options { check, write, profile, op: op.as_deref() };
             count::count(&context, &options).map(Tally::good)
+        }
+        Command::Bench { check, write, quick, rounds } => {
+            let options = bench::Options { check, write, quick, rounds: rounds.map(|n| n as usize) };
+            bench::bench(&context, &options).map(Tally::good)
         }
         Command::StackDepth { check, write } => {
             depth::stack_depth(&context, kept(check, write)).map(Tally::good)

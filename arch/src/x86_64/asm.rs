@@ -250,29 +250,31 @@ pub unsafe extern "C" fn ccall() {
     naked_asm!(
         ".cfi_startproc",
         landing_pad!(),
-        // A record on the managed stack frees rbp; behind it the function, which frees r11.
-        "push rbp",                            ".cfi_def_cfa_offset 16", ".cfi_offset rbp, -16",
-        "mov rbp, rsp",                        ".cfi_def_cfa_register rbp",
-        "push r11",
+        // Behind the return address what a variadic function takes in al, and the function: that frees rax and r11.
+        "push rax",                            ".cfi_def_cfa_offset 16",
+        "push r11",                            ".cfi_def_cfa_offset 24",
         g_place!("r11"),
-        concat!("mov r10, ", current_g!("r11")),
-        "mov r10, [r10 + {m_out}]",
+        concat!("mov rax, ", current_g!("r11")),
+        "mov r10, [rax + {m_out}]",
         "test r10, r10",
         "jz 3f",
 
         concat!("mov ", current_g!("r11"), ", r10"),
-        "mov rsp, [r10 + {g0_sp}]",
+        "lea r11, [rsp + 16]",
+        "mov rsp, [r10 + {g0_sp}]",            ".cfi_def_cfa r11, 8",
 
-        // On g0. Build the AsmcgocallFrame as asmcgocall does; what r11 and rbp held is in the record.
-        "push qword ptr [rbp + 8]",
-        "push qword ptr [rbp]",
-        "lea r11, [rbp + 8]",
+        // On g0. Build the AsmcgocallFrame as asmcgocall does. The g goes there from the register that it was loaded to:
+        // the next call waits for what this one stores again, and going by `curg` would take half as long once more.
+        "push qword ptr [r11]",
+        "push rbp",
         "push r11",
-        "push qword ptr [r10 + {curg}]",
-        "mov r11, [rbp - 8]",
+        "push rax",
         "lea rbp, [rsp + {link}]",
         ".cfi_escape {cfa_is}, {cfa_len}, {breg_rsp}, {sp_lo}, {sp_hi}, {deref}, {plus}, {ra_lo}, {ra_hi}",
         ".cfi_escape {reg_at}, {rbp_dwarf}, {breg_len}, {breg_rsp}, {link_lo}, {link_hi}",
+        // What they held lies below `sp`, where the g writes nothing now.
+        "mov rax, [r11 - 8]",
+        "mov r11, [r11 - 16]",
         "call r11",
 
         // On g0, C has returned; rax, rdx, xmm0, xmm1, st(0) and st(1) are its results.
@@ -284,8 +286,11 @@ pub unsafe extern "C" fn ccall() {
         "ret",
 
         // On g0, gsignal or a stack that no g knows.
-        "3:",                                  ".cfi_def_cfa rbp, 16", ".cfi_offset rbp, -16",
-        "pop r11",
+        "3:",                                  ".cfi_def_cfa rsp, 24",
+        "pop r11",                             ".cfi_adjust_cfa_offset -8",
+        "pop rax",                             ".cfi_adjust_cfa_offset -8",
+        "push rbp",                            ".cfi_adjust_cfa_offset 8", ".cfi_offset rbp, -16",
+        "mov rbp, rsp",                        ".cfi_def_cfa_register rbp",
         "and rsp, -16",
         "call r11",
         "leave",                               ".cfi_def_cfa rsp, 8", ".cfi_restore rbp",
@@ -293,7 +298,6 @@ pub unsafe extern "C" fn ccall() {
         ".cfi_endproc",
         m_out = const offset_of!(G<X86_64>, m_out),
         g0_sp = const offset_of!(M<X86_64>, g0.sched.sp),
-        curg = const offset_of!(M<X86_64>, curg),
         g = const offset_of!(AsmcgocallFrame, g),
         sp = const offset_of!(AsmcgocallFrame, sp),
         link = const offset_of!(AsmcgocallFrame, link),

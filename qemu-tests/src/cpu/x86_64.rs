@@ -197,7 +197,8 @@ pub unsafe extern "C" fn ccall_one(
     )
 }
 
-/// Calls `f(a, b, c)` through `ccall`, whose result comes back as it is.
+/// Calls `f(a, b, c)` through `ccall`, whose result comes back as it is. Where rax, of which variadic functions read al,
+/// does not get there, `f` is not called and the result is another.
 ///
 /// # Safety
 /// `f` takes three words and returns a [`Wide`].
@@ -205,8 +206,16 @@ pub unsafe extern "C" fn ccall_one(
 pub unsafe extern "C" fn ccall_words(a: usize, b: usize, c: usize, f: usize /* rcx */) -> Wide {
     naked_asm!(
         ".cfi_startproc",
-        "mov r11, rcx",
+        "mov rax, rcx",
+        "lea r11, [rip + 2f]",
         "jmp {ccall}",
+        // What is called.
+        "2:",
+        "cmp rax, rcx",
+        "jne 3f",
+        "jmp rcx",
+        "3:",
+        "ret",
         ".cfi_endproc",
         ccall = sym stackgate::arch::ccall,
     )

@@ -1,0 +1,3 @@
+module stackgate.example/bench
+
+go 1.19
