@@ -65,7 +65,7 @@ enum Bound {
     Rival(&'static str, f64),
 }
 
-/// Seen by what a store or a load more or less changes.
+/// Seen by what a store or a load more or less changes; of a callback, by the row `cgocallback`.
 const CALL: &str =
     "the next call waits for the current g, which this one stores again, and which goes by memory twice";
 const CALLBACK: &str =
