@@ -65,7 +65,7 @@ enum Bound {
     Rival(&'static str, f64),
 }
 
-/// Seen by what a store or a load more or less changes.
+/// Seen by what a store or a load more or less changes; of a callback, by the row `cgocallback`.
 const CALL: &str =
     "the next call waits for the current g, which this one stores again, and which goes by memory twice";
 const CALLBACK: &str =
@@ -359,7 +359,10 @@ impl Report {
             if let Bound::Rival(who, _) = limit.what
                 && row.contestants.iter().all(|c| c.who != who)
             {
-                absent.insert(who, format!("{who}, which does not know {}", target.name));
+                absent.insert(
+                    who,
+                    format!("{who}, which cannot be built for {} by a released compiler", target.name),
+                );
             }
         }
         Ok(absent.into_values().collect())
@@ -624,7 +627,7 @@ mod tests {
         assert!(verify(&text.replace("2 2", "2 0"), 2).is_err(), "no time at all");
         assert!(verify(&text.replace("pinned", "panned"), 2).is_err(), "a line that nobody knows");
         let absent = verify(&text.replace("corosensei", "nobody"), 2).unwrap();
-        assert_eq!(absent, ["corosensei, which does not know x86_64"]);
+        assert_eq!(absent, ["corosensei, which cannot be built for x86_64 by a released compiler"]);
     }
 
     #[test]
