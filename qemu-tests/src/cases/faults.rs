@@ -125,19 +125,54 @@ fn in_managed_code_below_c() {
     }
 }
 
+/// Goes wrong in C where no m is.
+fn goes_wrong(how: usize) {
+    assert!(current_m().is_none());
+    let mut how = how as c_int;
+    // SAFETY: it takes a number, and does not return.
+    unsafe { c_fault_outer((&raw mut how).cast()) };
+}
+
 fn on_a_thread_without_an_m() {
+    unsafe extern "C" fn thread(how: *mut c_void) -> *mut c_void {
+        signal_stack(64 << 10);
+        goes_wrong(how.addr());
+        how
+    }
     check_eq!(install(), Ok(()));
-    let ending = in_child(|| {
-        handled();
-        assert!(current_m().is_none());
-        let mut how: c_int = 0;
-        // SAFETY: it takes a number, and does not return.
-        unsafe { c_fault_outer((&raw mut how).cast()) };
-        0
-    });
-    let lines = report(&ending, libc::SIGSEGV, "SIGSEGV");
-    check!(lines.iter().any(|line| line == "    on a thread without an m"), "{lines:#?}");
-    check!(lines.iter().any(|line| line == "... stopped: NoTask: no task to trace"), "{lines:#?}");
+    for (how, (signal, name, sent)) in FAULTS.into_iter().enumerate() {
+        for made_by_c in [false, true] {
+            let ending = in_child(|| {
+                handled();
+                if !made_by_c {
+                    goes_wrong(how);
+                }
+                let mut id = 0;
+                // SAFETY: a function that takes the number, on a thread that nothing of ours has begun.
+                unsafe {
+                    let how = core::ptr::without_provenance_mut(how);
+                    assert_eq!(libc::pthread_create(&mut id, core::ptr::null(), as_start(thread), how), 0);
+                    libc::pthread_join(id, null_mut());
+                }
+                0
+            });
+            let head = format!("{name}{}", if sent { ", which was sent" } else { "" });
+            let lines = report(&ending, signal, &head);
+            check!(lines.iter().any(|line| line == "    on a thread without an m"), "{lines:#?}");
+            // arm's unwind tables end in the C library's `abort`, which does not return.
+            if signal != libc::SIGABRT || Native::NAME != "arm" {
+                in_order(&lines, &["c_fault_inner", "c_fault_middle", "c_fault_outer", "goes_wrong"]);
+            }
+        }
+    }
+}
+
+/// A thread's start routine, of the type that the `libc` crate has.
+fn as_start(
+    f: unsafe extern "C" fn(*mut c_void) -> *mut c_void,
+) -> extern "C" fn(*mut c_void) -> *mut c_void {
+    // SAFETY: the same but for the word.
+    unsafe { core::mem::transmute(f) }
 }
 
 /// What was there before comes afterwards, and may put it right: nothing is told of a fault that is none.
