@@ -9,10 +9,11 @@ use core::ffi::{c_int, c_void};
 use core::hint::black_box;
 use core::ptr::null_mut;
 use core::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use stackgate::arch::unwind::Registers;
 use stackgate::arch::{Cpu, Native};
-use stackgate::{cgocall, current_m};
+use stackgate::{Platform, cgocall, current_m};
 use stackgate_libc::symbolizer::install;
-use stackgate_libc::{handle_faults, handle_overflow};
+use stackgate_libc::{Hosted, Verdict, handle_faults, handle_overflow, handle_signal};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -167,6 +168,46 @@ fn on_a_thread_without_an_m() {
     }
 }
 
+/// Where SP has gone astray there is nothing to read, and the handler goes on nevertheless: one frame is told.
+fn without_a_stack() {
+    static NOWHERE: AtomicUsize = AtomicUsize::new(0);
+    static TOP: AtomicUsize = AtomicUsize::new(0);
+    unsafe extern "C" fn astray(_: c_int, _: *mut c_void, ucontext: *mut c_void) -> Verdict {
+        /// The kernel's registers lie in less.
+        const NEAR: usize = 1 << 10;
+        // SAFETY: the handler's third argument, on the signal stack: what SP's value is there comes to be SP's.
+        unsafe {
+            let sp = Registers::from_ucontext(ucontext).sp();
+            let words = (TOP.load(Ordering::SeqCst) - ucontext.addr()).min(NEAR) / size_of::<usize>();
+            for word in core::slice::from_raw_parts_mut(ucontext.cast::<usize>(), words) {
+                if *word == sp {
+                    *word = NOWHERE.load(Ordering::SeqCst);
+                }
+            }
+        }
+        Verdict::Done
+    }
+    check_eq!(install(), Ok(()));
+    let ending = in_child(|| {
+        handle_faults().expect("handlers");
+        TOP.store(signal_stack(64 << 10).top, Ordering::SeqCst);
+        let page = Hosted.page_size();
+        let memory = Hosted.map(4 * page).expect("memory");
+        // SAFETY: new memory; a handler of this type.
+        unsafe {
+            Hosted.guard(memory, 4 * page).expect("a guard");
+            NOWHERE.store(memory.as_ptr().addr() + 2 * page, Ordering::SeqCst);
+            handle_signal(libc::SIGUSR1, astray).expect("a signal");
+            libc::raise(libc::SIGUSR1);
+        }
+        0
+    });
+    let lines = report(&ending, libc::SIGSEGV, "SIGSEGV");
+    check!(lines.iter().any(|line| line == "    on a thread without an m"), "{lines:#?}");
+    let frames = lines.iter().filter(|line| line.starts_with('\t') && line.contains("pc=0x"));
+    check_eq!(frames.count(), 1, "{lines:#?}");
+}
+
 /// A thread's start routine, of the type that the `libc` crate has.
 fn as_start(
     f: unsafe extern "C" fn(*mut c_void) -> *mut c_void,
@@ -247,6 +288,7 @@ cases! {
     "in C below a callback" => in_c_below_a_callback;
     "in managed code below C" => in_managed_code_below_c;
     "without an m" => on_a_thread_without_an_m;
+    "without a stack" => without_a_stack;
     "a former handler" => a_former_handler;
     "while another thread is in C" => while_another_thread_is_in_c;
 }
