@@ -60,17 +60,16 @@ pub unsafe fn mprotect(address: *mut u8, n: usize, protection: c_int) -> Result<
     unsafe { raw::mprotect(address.cast(), n, protection) }.done()
 }
 
-/// How far [`readable_end`] looks.
-const FAR: usize = 1 << 20;
-
 /// Up to where memory can be read without a gap, from `address` on; `address` itself if not even that can. No further
 /// than a megabyte, by whole pages.
 ///
 /// The kernel is made to read a word of each page, by a change of the signal mask that it has to refuse whatever the
 /// word is. Runs on any stack; safe in a signal handler. Keeps errno.
-#[cfg(feature = "symbolizer")]
+#[cfg_attr(not(feature = "symbolizer"), allow(dead_code, reason = "the symbolizer looks for it"))]
 pub(crate) fn readable_end(address: usize) -> usize {
     use crate::sys;
+    /// Bytes.
+    const FAR: usize = 1 << 20;
     /// `how` of `rt_sigprocmask(2)`: none that there is.
     const NO_HOW: core::ffi::c_int = -1;
     let page = stackgate::platform().map_or(0, |platform| platform.page_size());

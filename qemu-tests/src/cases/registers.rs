@@ -2,7 +2,7 @@
 
 use crate::cpu::{KEPT, Pattern, clobber_everything, clobber_volatile, with_pattern};
 use crate::setup::{Task, adopted, in_c, in_task};
-use crate::{cases, check, check_eq, cpu};
+use crate::{cases, check, check_eq};
 use core::ffi::{c_int, c_void};
 use stackgate::arch;
 use stackgate::{G, Resumed, current_g};
@@ -289,28 +289,6 @@ fn ccall_on_g0() {
     });
 }
 
-/// What valgrind is asked by, as a function.
-#[inline(never)]
-extern "C" fn asks(default: usize, words: &[usize; 6]) -> usize {
-    arch::client_request(default, words)
-}
-
-fn client_request() {
-    /// `VG_USERREQ__RUNNING_ON_VALGRIND` of `valgrind.h`.
-    const RUNNING_ON_VALGRIND: usize = 0x1001;
-    let f = asks as extern "C" fn(_, _) -> _ as usize;
-    let words = [RUNNING_ON_VALGRIND, 0, 0, 0, 0, 0];
-    let wanted = if cfg!(feature = "valgrind") { 1 } else { 0x1234 };
-    let answer = keeps("client_request", f, [0x1234, (&raw const words).expose_provenance(), 0, 0], 19);
-    check_eq!(answer, wanted, "what valgrind says, and nobody else");
-    // More than the function has: what follows are others.
-    const NEAR: usize = 128;
-    // SAFETY: the program's code.
-    let code = unsafe { core::slice::from_raw_parts(core::ptr::with_exposed_provenance::<u8>(f & !1), NEAR) };
-    let there = code.windows(cpu::CLIENT_REQUEST.len()).filter(|window| *window == cpu::CLIENT_REQUEST);
-    check_eq!(there.count(), 1, "the instructions that valgrind knows, in {code:x?}");
-}
-
 fn the_test_itself() {
     // With a callee that keeps nothing, each register must be reported lost.
     let before = pattern(70);
@@ -344,5 +322,4 @@ cases! {
     "crosscall2_panic" => crosscall2_panic;
     "callback after callback" => callback_after_callback;
     "crosscall1" => crosscall1;
-    "client_request" => client_request;
 }

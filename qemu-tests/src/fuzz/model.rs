@@ -95,7 +95,7 @@ impl Memory {
     /// One of zeros.
     pub fn new() -> Self {
         let taken = SLOTS.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |slots| {
-            (slots != u64::MAX).then(|| slots | slots + 1)
+            (slots != u64::MAX).then(|| slots | (slots + 1))
         });
         let slot = taken.expect("few stacks").trailing_ones() as usize;
         let wish = if Self::FIRST == 0 { 0 } else { Self::FIRST + slot * Self::STEP };
