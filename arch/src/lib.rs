@@ -35,6 +35,7 @@
 //! | [`crosscall1`] | a system stack | a thread's entry: runs managed code as a g0 |
 //! | [`sigtramp`] | any stack | a signal handler: calls the embedder's as gsignal |
 //! | [`trap`] | any stack | ends the program without a word |
+//! | [`client_request`] | any stack | what valgrind is asked by; nothing where there is none |
 //! | `crosscall2_win64` | a system stack | `crosscall2` for callers of the Windows convention (x86_64) |
 //!
 //! # What holds at every instruction
@@ -151,9 +152,9 @@ pub type Native = native::frame::ThisCpu;
 pub type NativeWord = <Native as Cpu>::Word;
 
 pub use native::asm::{
-    asmcgocall, asmcgocall_catch, callback_return, ccall, cgocallback, crosscall1, crosscall2,
-    crosscall2_panic, current, g_begin, getg, gogo, mcall, park, park_full, resume, resume_full, setg,
-    sigtramp, switch_to, systemstack, throw_to, trap,
+    asmcgocall, asmcgocall_catch, callback_return, ccall, cgocallback, client_request, crosscall1,
+    crosscall2, crosscall2_panic, current, g_begin, getg, gogo, mcall, park, park_full, resume, resume_full,
+    setg, sigtramp, switch_to, systemstack, throw_to, trap,
 };
 pub use native::frame::{
     AsmcgocallFrame, BEGIN_BELOW_BASE, BaseFrame, CallbackEntry, CallbackFrame, CalleeSaved, CatchFrame,
@@ -218,6 +219,7 @@ mod contract {
     const _: unsafe extern "C" fn(ThreadFn, *mut G<Native>) = asm::crosscall1;
     const _: super::SignalFn = asm::sigtramp;
     const _: fn() -> ! = asm::trap;
+    const _: fn(usize, &[usize; 6]) -> usize = asm::client_request;
     const _: fn(usize) -> super::Gobuf = super::native::frame::gobuf;
     const _: unsafe fn(*mut super::BaseFrame, usize) -> super::Gobuf = super::native::frame::begin_below;
     const _: usize = super::native::frame::BEGIN_BELOW_BASE;

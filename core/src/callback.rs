@@ -142,10 +142,10 @@ pub unsafe fn enter(managed: CallbackFn, block: *mut c_void, size: usize) {
 pub(crate) unsafe fn cgocallback(managed: CallbackFn, block: *mut c_void, size: usize, ctxt: usize) {
     // SAFETY: by the caller.
     unsafe {
-        #[cfg(any(feature = "asan", feature = "tsan"))]
+        #[cfg(any(feature = "asan", feature = "tsan", feature = "valgrind"))]
         let told = crate::sanitizers::calling_back();
         arch::cgocallback(managed, block, size, ctxt);
-        #[cfg(any(feature = "asan", feature = "tsan"))]
+        #[cfg(any(feature = "asan", feature = "tsan", feature = "valgrind"))]
         if let Some(told) = told {
             told.returned();
         }

@@ -156,7 +156,7 @@ pub(crate) unsafe fn call_hook(f: unsafe extern "C" fn(*mut c_void), arg: *mut c
 unsafe fn run_on_system_stack(f: unsafe extern "C" fn(*mut c_void), arg: *mut c_void) {
     // SAFETY: by the caller; the current g and the m that runs it are valid.
     unsafe {
-        #[cfg(any(feature = "asan", feature = "tsan"))]
+        #[cfg(any(feature = "asan", feature = "tsan", feature = "valgrind"))]
         {
             let m = (*arch::current()).m_out.get();
             if !m.is_null() {

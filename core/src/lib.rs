@@ -76,7 +76,7 @@ mod once;
 mod platform;
 mod pool;
 #[cfg_attr(
-    not(any(feature = "asan", feature = "tsan")),
+    not(any(feature = "asan", feature = "tsan", feature = "valgrind")),
     allow(unused_variables, dead_code, reason = "nothing is told")
 )]
 pub mod sanitizers;

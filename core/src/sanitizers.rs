@@ -1,7 +1,8 @@
-//! What AddressSanitizer and ThreadSanitizer are told of stacks: the features `asan` and `tsan`, for programs built
-//! with `-Z sanitizer=address` or `-Z sanitizer=thread` and C built with `-fsanitize`.
+//! What AddressSanitizer, ThreadSanitizer and valgrind are told of stacks: the features `asan` and `tsan`, for programs
+//! built with `-Z sanitizer=address` or `-Z sanitizer=thread` and C built with `-fsanitize`, and the feature `valgrind`,
+//! for programs that are run under it.
 //!
-//! Both keep books on the stack that a thread stands on, and take a switch that they are not told of for a mistake of
+//! All keep books on the stack that a thread stands on, and take a switch that they are not told of for a mistake of
 //! the program. With these features every crossing of this crate tells them: calls into C, callbacks, tasks that are
 //! resumed, park or switch, and throws. Without, everything here is nothing at all. The crossings of `stackgate_arch`
 //! called directly tell nobody, nor does the C interface where it is those.
@@ -14,8 +15,14 @@
 //!   finishes; a task that is given up while it is parked keeps its fiber. What one thread did before a crossing
 //!   happens before what any thread does after one: managed code is often not instrumented, and the order that it
 //!   makes is unseen otherwise. So does Go. It has the price that a race between two calls of C may go unseen.
+//! * **valgrind** sees every change of SP, and guesses what it means: a step within a stack, or another stack. So it is
+//!   told where stacks are: a task's from `g_init` until the task has finished, wherever the memory comes from, and
+//!   at its new place when it has moved. Those of threads it knows. What a finished task, or one that has moved away,
+//!   leaves behind counts as never written. A stack whose task is given up while it is parked is forgotten when another
+//!   task's is made of the same memory. It knows 65536 stacks at once; who has more is told of those only. Without
+//!   valgrind a program that was built with this feature does the same, a little more slowly.
 
-#[cfg(feature = "asan")]
+#[cfg(any(feature = "asan", feature = "valgrind"))]
 use crate::task::value;
 use crate::{G, M};
 
@@ -71,6 +78,11 @@ pub(crate) struct Call(Left);
 #[inline(always)]
 pub(crate) unsafe fn calling(m: *const M) -> Call {
     order();
+    // SAFETY: by the caller.
+    #[cfg(feature = "valgrind")]
+    unsafe {
+        valgrind::call_below(value((*m).g0.sched.sp));
+    }
     // SAFETY: by the caller.
     Call(unsafe { leave(&raw const (*m).g0) })
 }
@@ -132,25 +144,29 @@ impl Catch {
 }
 
 /// Around a callback, from the system stack of an m to its curg.
-#[cfg(any(feature = "asan", feature = "tsan"))]
+#[cfg(any(feature = "asan", feature = "tsan", feature = "valgrind"))]
 pub(crate) struct Callback(Left, *const M);
 
 /// Nothing where the callback will be refused.
 ///
 /// # Safety
 /// The callback comes next.
-#[cfg(any(feature = "asan", feature = "tsan"))]
+#[cfg(any(feature = "asan", feature = "tsan", feature = "valgrind"))]
 pub(crate) unsafe fn calling_back() -> Option<Callback> {
     order();
     // SAFETY: the current g is valid, and so is the m of a g0 and its curg.
     unsafe {
         let m = (*stackgate_arch::current()).m_in.get();
         let g = m.as_ref()?.curg.get();
+        #[cfg(feature = "valgrind")]
+        if !g.is_null() {
+            valgrind::callback_below(m);
+        }
         (!g.is_null()).then(|| Callback(leave(g), m))
     }
 }
 
-#[cfg(any(feature = "asan", feature = "tsan"))]
+#[cfg(any(feature = "asan", feature = "tsan", feature = "valgrind"))]
 impl Callback {
     /// The callback has returned.
     ///
@@ -178,13 +194,18 @@ pub(crate) unsafe fn resuming(g: *const G, begun: impl FnOnce() -> bool) -> Run 
 }
 
 impl Run {
-    /// A task has come back.
+    /// The task `g` has come back.
     ///
     /// # Safety
     /// The current g is `g0`; `finished` says whether the task that came has ended.
     #[inline(always)]
-    pub(crate) unsafe fn came_back(self, g0: *const G, finished: bool) {
-        let _ = finished;
+    pub(crate) unsafe fn came_back(self, g0: *const G, g: *const G, finished: bool) {
+        let _ = (g, finished);
+        #[cfg(feature = "valgrind")]
+        if finished {
+            // SAFETY: by the caller; the stack is the embedder's again.
+            unsafe { valgrind::forget(value((*g).stack.limit), value((*g).stack.top)) };
+        }
         // SAFETY: the fiber is that of who resumed.
         #[cfg(feature = "tsan")]
         unsafe {
@@ -273,6 +294,19 @@ pub(crate) unsafe fn reusing(limit: usize, top: usize) {
     unsafe {
         asan::__asan_unpoison_memory_region(core::ptr::with_exposed_provenance(limit), top - limit);
     }
+    #[cfg(feature = "valgrind")]
+    valgrind::know(limit, top);
+}
+
+/// A stack has been copied, top to top, from one place to another.
+///
+/// # Safety
+/// Nobody uses the old one.
+#[inline(always)]
+pub(crate) unsafe fn moved(from: (usize, usize), to: (usize, usize)) {
+    let _ = (from, to);
+    #[cfg(feature = "valgrind")]
+    valgrind::moved(from, to);
 }
 
 /// What came before this, on any thread, happens before what comes after.
@@ -369,6 +403,122 @@ mod tsan {
             let fiber = __tsan_create_fiber(0);
             __tsan_switch_to_fiber(fiber, 0);
             fiber
+        }
+    }
+}
+
+/// Client requests of valgrind and its memcheck: `valgrind.h`, `memcheck.h`.
+#[cfg(feature = "valgrind")]
+mod valgrind {
+    use crate::M;
+    use crate::task::{call_below as frame_below, value};
+    use core::sync::atomic::{AtomicUsize, Ordering};
+    use stackgate_arch::{AsmcgocallFrame, CallbackEntry, RED_ZONE, client_request, entry_below};
+
+    /// `VG_USERREQ__STACK_REGISTER`: lowest and highest address in, the stack's number out.
+    const STACK_REGISTER: usize = 0x1501;
+    /// `VG_USERREQ__STACK_DEREGISTER`: the stack's number.
+    const STACK_DEREGISTER: usize = 0x1502;
+    /// `VG_USERREQ__STACK_CHANGE`: the stack's number, lowest and highest address.
+    const STACK_CHANGE: usize = 0x1503;
+    /// `VG_USERREQ__MAKE_MEM_UNDEFINED` of memcheck, whose requests begin with its initials: address and size.
+    const MAKE_MEM_UNDEFINED: usize = (b'M' as usize) << 24 | (b'C' as usize) << 16 | 1;
+
+    fn request(number: usize, a: usize, b: usize, c: usize) -> usize {
+        client_request(0, &[number, a, b, c, 0, 0])
+    }
+
+    /// The memory may be used, and holds nothing yet.
+    fn make_undefined(from: usize, to: usize) {
+        request(MAKE_MEM_UNDEFINED, from, to - from, 0);
+    }
+
+    /// A stack that valgrind knows. Only who has the stack changes its row; so nothing is locked.
+    struct Row {
+        /// One past the highest address; [`FREE`] for a row that is nobody's, [`TAKEN`] while it changes.
+        top: AtomicUsize,
+        limit: AtomicUsize,
+        /// Valgrind's number for it.
+        number: AtomicUsize,
+    }
+
+    const FREE: usize = 0;
+    const TAKEN: usize = 1;
+
+    static ROWS: [Row; 1 << 16] = [const {
+        Row { top: AtomicUsize::new(FREE), limit: AtomicUsize::new(0), number: AtomicUsize::new(0) }
+    }; 1 << 16];
+    /// So many rows have been used at most.
+    static USED: AtomicUsize = AtomicUsize::new(0);
+
+    /// The rows of stacks of which a part lies between the two, each of them taken.
+    fn take(limit: usize, top: usize) -> impl Iterator<Item = &'static Row> {
+        ROWS[..USED.load(Ordering::Acquire)].iter().filter(move |row| {
+            let its_top = row.top.load(Ordering::Acquire);
+            its_top > TAKEN
+                && limit < its_top
+                && row.limit.load(Ordering::Relaxed) < top
+                && row.top.compare_exchange(its_top, TAKEN, Ordering::AcqRel, Ordering::Relaxed).is_ok()
+        })
+    }
+
+    fn is(row: &Row, limit: usize, top: usize, number: usize) {
+        row.limit.store(limit, Ordering::Relaxed);
+        row.number.store(number, Ordering::Relaxed);
+        row.top.store(top, Ordering::Release);
+    }
+
+    /// A stack begins to be a task's.
+    pub(super) fn know(limit: usize, top: usize) {
+        forget(limit, top);
+        let free = ROWS.iter().enumerate().find(|(_, row)| {
+            row.top.compare_exchange(FREE, TAKEN, Ordering::AcqRel, Ordering::Relaxed).is_ok()
+        });
+        let Some((at, row)) = free else { return };
+        is(row, limit, top, request(STACK_REGISTER, limit, top - 1, 0));
+        USED.fetch_max(at + 1, Ordering::AcqRel);
+    }
+
+    /// A stack is no task's any more.
+    pub(super) fn forget(limit: usize, top: usize) {
+        for row in take(limit, top) {
+            request(STACK_DEREGISTER, row.number.load(Ordering::Relaxed), 0, 0);
+            row.top.store(FREE, Ordering::Release);
+        }
+        // What lay below SP was out of bounds.
+        make_undefined(limit, top);
+    }
+
+    /// A stack is elsewhere.
+    pub(super) fn moved((from_limit, from_top): (usize, usize), (limit, top): (usize, usize)) {
+        for row in take(from_limit, from_top) {
+            let number = row.number.load(Ordering::Relaxed);
+            request(STACK_CHANGE, number, limit, top - 1);
+            is(row, limit, top, number);
+        }
+        // Where both share memory the copy may lie in what was the old one.
+        if top <= from_limit || from_top <= limit {
+            make_undefined(from_limit, from_top);
+        }
+    }
+
+    /// A call is about to change to the system stack: SP may arrive there with its frame below it already, and
+    /// valgrind takes a change of stacks for no more than that.
+    #[inline(always)]
+    pub(super) fn call_below(g0_sp: usize) {
+        make_undefined(g0_sp - size_of::<AsmcgocallFrame>() - RED_ZONE, g0_sp);
+    }
+
+    /// The same of a callback, to the stack of the task that is in C on `m`.
+    ///
+    /// # Safety
+    /// The current g is the g0 of `m`, which has a curg.
+    #[inline(always)]
+    pub(super) unsafe fn callback_below(m: *const M) {
+        // SAFETY: by the caller: a call lies below, and its callback's entry will lie there.
+        unsafe {
+            let entry = entry_below(&*frame_below(value((*m).g0.sched.sp))).addr();
+            make_undefined(entry - RED_ZONE, entry + size_of::<CallbackEntry>());
         }
     }
 }

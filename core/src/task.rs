@@ -368,7 +368,7 @@ pub unsafe fn resume_any(g: *mut G, word_in: usize) -> Result<(*mut G, Resumed),
         let run = sanitizers::resuming(g, || has_begun(g));
         let (word_out, g) = arch::resume(g, word_in);
         let finished = is(&*g, GState::Finished);
-        run.came_back(g0, finished);
+        run.came_back(g0, g, finished);
         if finished {
             return Ok((g, Resumed::Finished(word_out)));
         }
@@ -623,6 +623,7 @@ pub unsafe fn stack_moved(g: *mut G, limit: *mut u8, top: *mut u8) -> Result<(),
             }
         };
         (*g).stack = Stack { limit: word(low), top: word(high) };
+        sanitizers::moved((old_low, old_high), (low, high));
 
         let mut catch = moved((*g).catch.get().addr());
         (*g).catch = Ptr::new(core::ptr::with_exposed_provenance_mut(catch));

@@ -79,8 +79,9 @@ pub fn handle_overflow() -> Result<(), ServiceError> {
 
 /// Has every fault told that ends the program: SIGSEGV, SIGBUS, SIGILL, SIGFPE and SIGABRT, by its name, with the
 /// task and a traceback of what it interrupted, C's frames too where a
-/// [traceback function](stackgate::traceback::set_cgo_traceback) is set. Then the handler runs that was there before,
-/// or the process dies by the same signal. Stack overflows are found as by [`handle_overflow`].
+/// [traceback function](stackgate::traceback::set_cgo_traceback) is set; on a thread without an m these alone. Then
+/// the handler runs that was there before, or the process dies by the same signal. Stack overflows are found as by
+/// [`handle_overflow`].
 ///
 /// A handler that puts a fault right, as some libraries have, should be set afterwards and call this one for what it
 /// does not know; set before, it comes after what is written here.

@@ -59,3 +59,44 @@ pub unsafe fn mprotect(address: *mut u8, n: usize, protection: c_int) -> Result<
     // SAFETY: by the caller.
     unsafe { raw::mprotect(address.cast(), n, protection) }.done()
 }
+
+/// Up to where memory can be read without a gap, from `address` on; `address` itself if not even that can. No further
+/// than a megabyte, by whole pages.
+///
+/// The kernel is made to read a word of each page, by a change of the signal mask that it has to refuse whatever the
+/// word is. Runs on any stack; safe in a signal handler. Keeps errno.
+#[cfg_attr(not(feature = "symbolizer"), allow(dead_code, reason = "the symbolizer looks for it"))]
+pub(crate) fn readable_end(address: usize) -> usize {
+    use crate::sys;
+    /// Bytes.
+    const FAR: usize = 1 << 20;
+    /// `how` of `rt_sigprocmask(2)`: none that there is.
+    const NO_HOW: core::ffi::c_int = -1;
+    let page = stackgate::platform().map_or(0, |platform| platform.page_size());
+    if page == 0 {
+        return address;
+    }
+    let readable = |at: usize| {
+        let set: *const u64 = core::ptr::with_exposed_provenance(at);
+        // SAFETY: nothing but the kernel reads it, which says so where it cannot.
+        unsafe {
+            let refused = sys::syscall(
+                sys::SYS_RT_SIGPROCMASK,
+                NO_HOW,
+                set,
+                core::ptr::null_mut::<u64>(),
+                size_of::<u64>(),
+            );
+            refused == -1 && sys::errno() == sys::EINVAL
+        }
+    };
+    // SAFETY: errno is this thread's, and stays where it is.
+    let saved = unsafe { sys::__errno_location().read() };
+    let mut at = address / page * page;
+    while at.saturating_sub(address) < FAR && readable(at) {
+        at = at.saturating_add(page);
+    }
+    // SAFETY: as above.
+    unsafe { sys::__errno_location().write(saved) };
+    at.max(address)
+}

@@ -94,6 +94,10 @@ impl Platform for Hosted {
         let at: *mut c_void = at.as_ptr().cast();
         // SAFETY: by the caller.
         unsafe {
+            #[cfg(feature = "valgrind")]
+            if valgrind_runs() {
+                use_mprotect_guards();
+            }
             if GUARDS.load(Ordering::Relaxed) != BY_MPROTECT
                 && sys::madvise(at, size, sys::MADV_GUARD_INSTALL) == 0
                 && advice_is_taken(at)
@@ -286,6 +290,15 @@ unsafe fn advice_is_taken(page: *const c_void) -> bool {
         // In a handler, on the signal stack: not to be found out here.
         _ => false,
     }
+}
+
+/// Whether valgrind runs the program. It reads what a system call is passed, for which there are no guards by advice:
+/// it would die of them.
+#[cfg(feature = "valgrind")]
+fn valgrind_runs() -> bool {
+    /// `VG_USERREQ__RUNNING_ON_VALGRIND` of `valgrind.h`: how many valgrinds there are.
+    const RUNNING_ON_VALGRIND: usize = 0x1001;
+    stackgate::arch::client_request(0, &[RUNNING_ON_VALGRIND, 0, 0, 0, 0, 0]) != 0
 }
 
 /// Makes every guard from now on by `mprotect`, which splits a mapping each time and may therefore run out of

@@ -51,18 +51,23 @@ cfg_if::cfg_if! {
     if #[cfg(target_arch = "x86_64")] {
         pub(crate) const SYS_GETTID: c_long = 186;
         pub(crate) const SYS_FUTEX: c_long = 202;
+        pub(crate) const SYS_RT_SIGPROCMASK: c_long = 14;
     } else if #[cfg(any(target_arch = "x86", target_arch = "arm"))] {
         pub(crate) const SYS_GETTID: c_long = 224;
         pub(crate) const SYS_FUTEX: c_long = 240;
+        pub(crate) const SYS_RT_SIGPROCMASK: c_long = 175;
     } else if #[cfg(target_arch = "aarch64")] {
         pub(crate) const SYS_GETTID: c_long = 178;
         pub(crate) const SYS_FUTEX: c_long = 98;
+        pub(crate) const SYS_RT_SIGPROCMASK: c_long = 135;
     } else if #[cfg(target_arch = "powerpc64")] {
         pub(crate) const SYS_GETTID: c_long = 207;
         pub(crate) const SYS_FUTEX: c_long = 221;
+        pub(crate) const SYS_RT_SIGPROCMASK: c_long = 174;
     } else {
         pub(crate) const SYS_GETTID: c_long = 236;
         pub(crate) const SYS_FUTEX: c_long = 238;
+        pub(crate) const SYS_RT_SIGPROCMASK: c_long = 175;
     }
 }
 

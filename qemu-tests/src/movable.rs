@@ -1,6 +1,7 @@
 //! What the assembly of the tests knows of a task whose stack is moved.
 
 use core::ffi::c_void;
+use core::ops::RangeInclusive;
 use stackgate::arch;
 
 /// What the task's function `movable` of the CPU's assembly is told, and tells.
@@ -42,12 +43,23 @@ impl Movable {
 /// The two stacks are as large as each other, and the first is a copy of the second.
 #[inline(never)]
 pub unsafe fn rewrite_all(limit: *mut u8, top: *mut u8, old_limit: *mut u8, old_top: *mut u8) {
-    let mut at = limit.cast::<usize>();
-    while at < top.cast() {
-        // SAFETY: within the copy, by the caller.
+    // SAFETY: by the caller.
+    unsafe { rewrite(limit.cast(), top.cast(), old_limit.addr()..=old_top.addr(), top.addr()) };
+}
+
+/// Rewrites every word from `from` up to `to` that lies in `old`, a stack that ends at `top` now.
+///
+/// # Safety
+/// The words are there, and nobody else's.
+#[inline(never)]
+pub unsafe fn rewrite(from: *mut usize, to: *mut usize, old: RangeInclusive<usize>, top: usize) {
+    let mut at = from;
+    while at < to {
+        // SAFETY: by the caller. Volatile, since frames of callers may be among them.
         unsafe {
-            if (old_limit.addr()..=old_top.addr()).contains(&*at) {
-                *at = (*at).wrapping_add(top.addr().wrapping_sub(old_top.addr()));
+            let word = at.read_volatile();
+            if old.contains(&word) {
+                at.write_volatile(word.wrapping_add(top.wrapping_sub(*old.end())));
             }
             at = at.add(1);
         }

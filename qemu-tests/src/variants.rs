@@ -4,8 +4,8 @@
 pub fn begin() {
     #[cfg(stackgate_landing_pads)]
     crate::cpu::enforce_landing_pads();
-    // What Rust gives its main thread is too small for instrumented handlers.
-    #[cfg(any(feature = "asan", feature = "tsan"))]
+    // What Rust gives its main thread is too small for instrumented handlers, and for valgrind's frames.
+    #[cfg(any(feature = "asan", feature = "tsan", feature = "valgrind"))]
     {
         let memory = vec![0u8; MORE_STACK << 14].leak();
         let stack = libc::stack_t { ss_sp: memory.as_mut_ptr().cast(), ss_flags: 0, ss_size: memory.len() };
@@ -14,8 +14,21 @@ pub fn begin() {
     }
 }
 
-/// How many times the stack instrumented code needs that others do.
-pub const MORE_STACK: usize = if cfg!(any(feature = "asan", feature = "tsan")) { 16 } else { 1 };
+/// How many times the stack instrumented code needs that others do, and what valgrind puts on one for a handler.
+pub const MORE_STACK: usize =
+    if cfg!(any(feature = "asan", feature = "tsan", feature = "valgrind")) { 16 } else { 1 };
+
+/// Says that a test reads these bytes whoever has written them: what lies below SP, for example, when it copies a whole
+/// stack.
+pub fn is_readable(from: *const u8, bytes: usize) {
+    _ = (from, bytes);
+    #[cfg(feature = "valgrind")]
+    {
+        /// `VG_USERREQ__MAKE_MEM_DEFINED` of valgrind's memcheck, `memcheck.h`.
+        const MAKE_MEM_DEFINED: usize = (b'M' as usize) << 24 | (b'C' as usize) << 16 | 2;
+        stackgate::arch::client_request(0, &[MAKE_MEM_DEFINED, from.addr(), bytes, 0, 0, 0]);
+    }
+}
 
 /// Does what is to be noticed. Returns where nobody does.
 pub fn prove() {
@@ -50,5 +63,14 @@ pub fn prove() {
             scope.spawn(bump);
         });
         std::process::exit(1);
+    }
+    #[cfg(feature = "valgrind")]
+    {
+        // What was never written decides.
+        let bytes = Vec::<u8>::with_capacity(8);
+        // SAFETY: wrong on purpose: nobody has written it.
+        if unsafe { core::hint::black_box(bytes.as_ptr()).read_volatile() } == 1 {
+            println!("one");
+        }
     }
 }

@@ -95,8 +95,8 @@ pub enum Command {
     /// booted.
     ///
     /// With --variants: the same cases built and run in other ways: arm64 where the CPU enforces landing pads
-    /// (`landing-pads`), ppc64le with hash checks (`hash-checks`), x86_64 under AddressSanitizer (`asan`) and
-    /// ThreadSanitizer (`tsan`). Each program first does what its variant has to notice.
+    /// (`landing-pads`), ppc64le with hash checks (`hash-checks`), x86_64 under AddressSanitizer (`asan`),
+    /// ThreadSanitizer (`tsan`) and valgrind (`valgrind`). Each program first does what its variant has to notice.
     Test {
         /// On machines without an operating system
         #[arg(long, conflicts_with = "filter")]

@@ -277,6 +277,24 @@ const BUGS: &[Bug] = &[
         functions: &["pub(crate) unsafe fn callback("],
         line: "system.unmask(mask);",
     },
+    Bug {
+        name: "a call returns to the stack that has been moved",
+        file: "core/src/task.rs",
+        functions: &["pub unsafe fn stack_moved("],
+        line: "arch::call_moved(&mut *call_below(value((*m).g0.sched.sp)), moved);",
+    },
+    Bug {
+        name: "a call below a callback returns to the stack that has been moved",
+        file: "core/src/task.rs",
+        functions: &["pub unsafe fn stack_moved("],
+        line: "arch::call_moved(&mut *call, moved);",
+    },
+    Bug {
+        name: "a parked task goes on on the stack that has been moved",
+        file: "core/src/task.rs",
+        functions: &["pub unsafe fn stack_moved("],
+        line: "arch::gobuf_moved(&mut (*g).sched, moved);",
+    },
 ];
 
 impl Bug {

@@ -11,7 +11,7 @@ use crate::{
     context::Context,
     machines,
     process::{Cmd, find_program},
-    targets::Target,
+    targets::{Target, VALGRIND},
     toolchain::{Compilers, Kit, MSRV, Missing, kit, release_will_do},
     ui,
 };
@@ -34,6 +34,7 @@ const EXTRAS: &[(&str, &str, &str)] = &[
     ("clang", "clang", "dist --check"),
     ("ld.lld", "lld", "dist --check"),
     ("pkgconf", "pkgconf", "dist --check"),
+    (VALGRIND, VALGRIND, "test --variant valgrind"),
 ];
 
 /// What is installed only where it is asked for: it is large, and nothing else needs it.

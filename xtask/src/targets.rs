@@ -187,12 +187,27 @@ pub struct Variant {
     pub cflags: &'static str,
     /// Features of the test programs' package.
     pub cargo_features: &'static [&'static str],
-    /// Options for the emulator, or without one: the program runs natively.
-    pub emulator: Option<&'static [&'static str]>,
+    /// What runs the program.
+    pub runner: Runner,
     /// The program's environment.
     pub environment: &'static [(&'static str, &'static str)],
     /// What `guest --prove` must say or die of: that what this is about happens at all.
     pub proof: Proof,
+    /// What no case may have said on standard error, however it ends.
+    pub unsaid: Option<&'static str>,
+    /// The groups that `ci` runs, where those of all variants take too long.
+    pub groups: Option<&'static [&'static str]>,
+}
+
+/// What runs the programs of a variant.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Runner {
+    /// The CPU's emulator, with these options.
+    Emulator(&'static [&'static str]),
+    /// The machine itself.
+    Native,
+    /// A program of the machine's own, with these options; [`crate::setup`] installs it.
+    Program(&'static str, &'static [&'static str]),
 }
 
 /// How a program ends that does what the variant is to notice.
@@ -224,9 +239,11 @@ pub const VARIANTS: &[Variant] = &[
         cflags: "-mbranch-protection=standard",
         cargo_features: &["std"],
         // The emulator computes the architecture's own signatures in software, for minutes.
-        emulator: Some(&["-cpu", "max,pauth-impdef=on"]),
+        runner: Runner::Emulator(&["-cpu", "max,pauth-impdef=on"]),
         environment: &[],
         proof: Proof::Signal(SIGILL),
+        unsaid: None,
+        groups: None,
     },
     Variant {
         name: "hash-checks",
@@ -242,9 +259,11 @@ pub const VARIANTS: &[Variant] = &[
         features: &["+crt-static", "+rop-protect"],
         cflags: "-mcpu=power10 -mrop-protect",
         cargo_features: &["std"],
-        emulator: Some(&["-cpu", "power10"]),
+        runner: Runner::Emulator(&["-cpu", "power10"]),
         environment: &[],
         proof: Proof::Signal(SIGTRAP),
+        unsaid: None,
+        groups: None,
     },
     Variant {
         name: "asan",
@@ -259,7 +278,7 @@ pub const VARIANTS: &[Variant] = &[
         features: &[],
         cflags: "-fsanitize=address",
         cargo_features: &["std", "asan"],
-        emulator: None,
+        runner: Runner::Native,
         environment: &[(
             "ASAN_OPTIONS",
             // Parked stacks are nobody's to a leak checker. Locals are to lie on the stacks that the cases look at,
@@ -268,6 +287,8 @@ pub const VARIANTS: &[Variant] = &[
              handle_abort=0:handle_sigill=0:handle_sigfpe=0",
         )],
         proof: Proof::Says("AddressSanitizer: heap-buffer-overflow"),
+        unsaid: None,
+        groups: None,
     },
     Variant {
         name: "tsan",
@@ -282,15 +303,35 @@ pub const VARIANTS: &[Variant] = &[
         features: &[],
         cflags: "-fsanitize=thread",
         cargo_features: &["std", "tsan"],
-        emulator: None,
+        runner: Runner::Native,
         environment: &[(
             "TSAN_OPTIONS",
             "suppressions=qemu-tests/tsan.supp:report_signal_unsafe=0:\
              handle_segv=0:handle_sigbus=0:handle_abort=0:handle_sigill=0:handle_sigfpe=0",
         )],
         proof: Proof::Says("ThreadSanitizer: data race"),
+        unsaid: None,
+        groups: None,
+    },
+    Variant {
+        name: "valgrind",
+        target: "x86_64",
+        about: "under valgrind's memcheck, which is told of stacks; position independent, with shared libraries",
+        flags: &["-C force-frame-pointers=yes", "-C force-unwind-tables=yes"],
+        features: &[],
+        cflags: "",
+        cargo_features: &["std", "valgrind"],
+        // An exit code that no case has. Without -q: that would keep it from saying what must not be said.
+        runner: Runner::Program(VALGRIND, &["--error-exitcode=99", "--leak-check=no"]),
+        environment: &[],
+        proof: Proof::Says("Conditional jump or move depends on uninitialised value"),
+        unsaid: Some("client switching stacks?"),
+        groups: Some(&["moved stack", "tasks", "throwing", "foreign threads"]),
     },
 ];
+
+/// The program, and Debian's package of it.
+pub const VALGRIND: &str = "valgrind";
 
 /// Numbers of signals, the same on every CPU here.
 const SIGILL: i32 = 4;

@@ -18,9 +18,9 @@ use crate::{
     exceptions::{self, Exception},
     guest::{self, Profile, Program},
     host_tests, known_bugs,
-    process::Cmd,
+    process::{Cmd, Outcome, find_program},
     protocol::{Case, judge, notes, parse_list},
-    targets::{self, Proof, TARGETS, VARIANTS, Variant},
+    targets::{self, Proof, Runner, TARGETS, VARIANTS, Variant},
     toolchain::Kit,
     ui,
 };
@@ -42,6 +42,10 @@ struct Column {
     cases: Vec<Case>,
     /// The program without the emulator, and the cases that run so; none of a variant's.
     direct: Option<(Cmd, Vec<String>)>,
+    /// What no case may have said.
+    unsaid: Option<&'static str>,
+    /// The groups of [`Choice::Crossings`].
+    crossings: &'static [&'static str],
 }
 
 impl Column {
@@ -107,7 +111,7 @@ pub fn test(context: &Context, filter: Option<&str>) -> Result<Tally> {
     columns.sort_by_key(|c: &Column| c.name == NATIVE);
     let complete = kits.kits.len() == TARGETS.len() && problems.is_empty();
     let exceptions = exceptions::read()?.into_iter().filter(|e| !is_variant(&e.cpu)).collect::<Vec<_>>();
-    let chosen = |case: &Case| filter.is_none_or(|part| case.name.contains(part));
+    let chosen = |_: &[&str], case: &Case| filter.is_none_or(|part| case.name.contains(part));
     let (own, done) = run_columns(&mut columns, &exceptions, &chosen, complete, &mut problems);
     tally.merge(own);
     kits.report_skipped();
@@ -155,14 +159,14 @@ fn is_variant(name: &str) -> bool {
 fn run_columns(
     columns: &mut [Column],
     exceptions: &[Exception],
-    chosen: &dyn Fn(&Case) -> bool,
+    chosen: &dyn Fn(&[&str], &Case) -> bool,
     complete: bool,
     problems: &mut Vec<String>,
 ) -> (Tally, Vec<Done>) {
     problems.extend(check_lists(columns, exceptions, complete));
     let excepted: Vec<_> = columns.iter_mut().flat_map(|c| c.except(exceptions)).collect();
     let before: usize = columns.iter().map(|c| c.cases.len()).sum();
-    columns.iter_mut().for_each(|c| c.cases.retain(chosen));
+    columns.iter_mut().for_each(|c| c.cases.retain(|case| chosen(c.crossings, case)));
     let after: usize = columns.iter().map(|c| c.cases.len()).sum();
     if after == 0 {
         problems.push("no case has that in its name".to_owned());
@@ -208,7 +212,7 @@ fn run_columns(
 #[derive(Clone, Copy, Debug)]
 pub enum Choice<'a> {
     All,
-    /// Those of the groups in [`CROSSINGS`].
+    /// Those of the groups in [`CROSSINGS`], or of fewer where a variant says so.
     Crossings,
     /// Those with this in their name.
     Named(&'a str),
@@ -253,9 +257,9 @@ pub fn variants(context: &Context, names: &[String], choice: Choice<'_>) -> Resu
         }
     }
     let exceptions = exceptions_of_variants(&exceptions::read()?, &columns);
-    let chosen = |case: &Case| match choice {
+    let chosen = |crossings: &[&str], case: &Case| match choice {
         Choice::All => true,
-        Choice::Crossings => CROSSINGS.contains(&case.group()),
+        Choice::Crossings => crossings.contains(&case.group()),
         Choice::Named(part) => case.name.contains(part),
     };
     let (own, _) = run_columns(&mut columns, &exceptions, &chosen, false, &mut problems);
@@ -282,6 +286,11 @@ fn exceptions_of_variants(all: &[Exception], columns: &[Column]) -> Vec<Exceptio
 
 /// Builds the test program of a variant, has it prove itself, and asks it for its cases.
 fn column_of_variant(kit: &Kit, variant: &Variant) -> Result<Column> {
+    if let Runner::Program(name, _) = variant.runner
+        && find_program(name).is_none()
+    {
+        anyhow::bail!("{name} is missing; install it: cargo xtask setup");
+    }
     let program = guest::build(kit, Program::Bin("guest"), Profile::Dev)?;
     let cmd = kit.guest(&program);
     let outcome = cmd.clone().arg("--prove").capture(Some(TIME_LIMIT))?;
@@ -301,7 +310,14 @@ fn column_of_variant(kit: &Kit, variant: &Variant) -> Result<Column> {
     ui::say(&format!("{}: {}", variant.name, variant.about));
     let listed = cmd.clone().arg("--list").capture(Some(TIME_LIMIT))?;
     let cases = parse_list(&listed.stdout).with_context(|| format!("`{cmd} --list`"))?;
-    Ok(Column { name: variant.name, program: cmd, cases, direct: None })
+    Ok(Column {
+        name: variant.name,
+        program: cmd,
+        cases,
+        direct: None,
+        unsaid: variant.unsaid,
+        crossings: variant.groups.unwrap_or(CROSSINGS),
+    })
 }
 
 /// Builds the test program for a CPU and asks it for its cases; on the host's own CPU it makes
@@ -326,7 +342,14 @@ fn columns_of(kit: &Kit) -> Result<Vec<Column>> {
                 ui::dim("$"),
                 ui::dim(&format!("# {} cases, each in a process", cases.len()))
             ));
-            Ok(Column { name, program, cases, direct: Some((direct.clone(), Vec::new())) })
+            Ok(Column {
+                name,
+                program,
+                cases,
+                direct: Some((direct.clone(), Vec::new())),
+                unsaid: None,
+                crossings: CROSSINGS,
+            })
         })
         .collect()
 }
@@ -384,10 +407,12 @@ fn run_all(columns: &[Column]) -> (Vec<Done>, Vec<Duration>) {
 fn run_case(column: &Column, case: &Case) -> Option<(u64, Vec<String>)> {
     let cmd = column.command(case);
     let (why, output) = match cmd.capture(Some(TIME_LIMIT)) {
-        Ok(outcome) => match judge(&case.expect, &outcome) {
-            Ok(checks) => return Some((checks, notes(&outcome.stdout).map(str::to_owned).collect())),
-            Err(why) => (why, format!("{}{}", outcome.stdout, outcome.stderr)),
-        },
+        Ok(outcome) => {
+            match judge(&case.expect, &outcome).and_then(|checks| unsaid(column, &outcome, checks)) {
+                Ok(checks) => return Some((checks, notes(&outcome.stdout).map(str::to_owned).collect())),
+                Err(why) => (why, format!("{}{}", outcome.stdout, outcome.stderr)),
+            }
+        }
         Err(error) => (format!("{error:#}"), String::new()),
     };
     let indented: Vec<_> = output.lines().map(|line| format!("    {line}")).collect();
@@ -399,6 +424,14 @@ fn run_case(column: &Column, case: &Case) -> Option<(u64, Vec<String>)> {
         if indented.is_empty() { "" } else { "\n" },
     ));
     None
+}
+
+/// Fails where a case said what none may say; passes its `checks` on where not.
+fn unsaid(column: &Column, outcome: &Outcome, checks: u64) -> Result<u64, String> {
+    match column.unsaid.filter(|text| outcome.stderr.contains(text)) {
+        Some(text) => Err(format!("`{text}` on standard error")),
+        None => Ok(checks),
+    }
 }
 
 /// What the cases noted, by column.
@@ -455,6 +488,8 @@ mod tests {
             program: Cmd::new("guest"),
             cases: cases.iter().map(|n| case(n)).collect(),
             direct: None,
+            unsaid: None,
+            crossings: CROSSINGS,
         };
         let columns = [column("i386", &["a/x", "b/x"]), column("arm", &["a/x"])];
         let result = |column, group: &str, checks| Done {

@@ -14,7 +14,7 @@ use anyhow::{Context as _, Result, bail};
 use crate::{
     process::{Cmd, find_program, find_programs},
     sysroot::{Library, Wanted},
-    targets::{Target, Variant},
+    targets::{Runner, Target, Variant},
 };
 
 /// Release of a compiler, as far as it is compared.
@@ -305,9 +305,10 @@ impl Kit {
     /// A guest program under the emulator.
     pub fn guest(&self, program: &str) -> Cmd {
         let Some(variant) = self.variant else { return Cmd::new(&self.runner).arg(program) };
-        let cmd = match variant.emulator {
-            Some(options) => Cmd::new(&self.runner).args(options).arg(program),
-            None => Cmd::new(program),
+        let cmd = match variant.runner {
+            Runner::Emulator(options) => Cmd::new(&self.runner).args(options).arg(program),
+            Runner::Native => Cmd::new(program),
+            Runner::Program(name, options) => Cmd::new(name).args(options).arg(program),
         };
         variant.environment.iter().fold(cmd, |cmd, &(name, value)| cmd.env(name, value))
     }

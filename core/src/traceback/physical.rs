@@ -51,7 +51,16 @@ impl Physical {
     /// # Errors
     /// [`Stop`]: why there is no caller.
     pub fn of_interrupted(registers: &Registers) -> Result<Self, Stop> {
+        Self::of_interrupted_below(registers, usize::MAX)
+    }
+
+    /// The same, and nothing at `end` or above it is read: for a thread of which nobody knows where its stack ends.
+    ///
+    /// # Errors
+    /// [`Stop`]: why there is no caller.
+    pub fn of_interrupted_below(registers: &Registers, end: usize) -> Result<Self, Stop> {
         let mut walk = Self::in_c(registers);
+        walk.high = walk.high.min(end);
         let memory = Memory::new(walk.low, walk.high);
         // What lies below SP and belongs to it still is the interrupted function's.
         let memory = Memory { low: memory.low.saturating_sub(cpu::RED_ZONE), ..memory };

@@ -288,7 +288,8 @@ impl Traceback {
     /// The chain of what a signal interrupted on this thread: at any instruction, on any stack.
     ///
     /// Where C was interrupted, the traceback function is asked for its frames with `sigcontext`; if there is
-    /// none, the interrupted PC stands for them. A managed frame comes first with [`Pc::exact`]. On arm, whose tables
+    /// none, the interrupted PC stands for them; on a thread without an m there are no others. A managed frame comes
+    /// first with [`Pc::exact`]. On arm, whose tables
     /// say nothing of prologues, the caller of a function that was interrupted there may be left out.
     ///
     /// Runs on any stack; safe in a signal handler if the traceback function is.
@@ -310,7 +311,9 @@ impl Traceback {
         let registers = unsafe { Registers::from_ucontext(ucontext) };
         let mut trace = Self::empty(walker);
         if !trace.begin() {
-            return trace.ended(Stop::NoTask);
+            // Nothing but C's runs here.
+            trace.begin_in_c(ucontext, registers.pc());
+            return trace;
         }
         // SAFETY: this thread's, in a frame that has not ended.
         let innermost = unsafe { trace.signal.as_ref() };
@@ -970,9 +973,12 @@ impl Traceback {
 
     /// Goes on in the managed caller of the call into C whose frame ends at `g0_sp`.
     fn enter_call(&mut self) {
+        if self.m.is_null() || self.g.is_null() {
+            return self.end(Stop::End);
+        }
         let call = call_below(self.g0_sp);
         // SAFETY: the m is this thread's; only the address of its field is taken.
-        if self.m.is_null() || self.g.is_null() || core::ptr::eq(call, unsafe { &raw const (*self.m).root }) {
+        if core::ptr::eq(call, unsafe { &raw const (*self.m).root }) {
             // A thread that C made: its task begins with the callback.
             return self.end(Stop::End);
         }

@@ -50,6 +50,7 @@ use core::ptr::{null_mut, with_exposed_provenance};
 use core::sync::atomic::{AtomicPtr, AtomicU8, Ordering};
 use stackgate::arch::capture;
 use stackgate::arch::unwind::{Registers, in_crossing};
+use stackgate::current_m;
 use stackgate::traceback::{
     ContextArg, Pc, Physical, SetTracebackError, SymbolizerArg, TracebackArg, set_cgo_traceback,
     set_managed_symbolizer,
@@ -230,7 +231,10 @@ unsafe extern "C" fn traceback(arg: *mut TracebackArg) {
         let walk = if !arg.sigcontext.is_null() {
             let registers = Registers::from_ucontext(arg.sigcontext);
             pcs.add(Pc::interrupted(registers.pc()).as_return_address());
-            Physical::of_interrupted(&registers)
+            // Of a thread without an m nobody has asked where its stack ends, and here nobody can.
+            let end =
+                if current_m().is_some() { usize::MAX } else { crate::memory::readable_end(registers.sp()) };
+            Physical::of_interrupted_below(&registers, end)
         } else if arg.context != 0 {
             Ok(*with_exposed_provenance::<Physical>(arg.context))
         } else {

@@ -9,10 +9,11 @@ use core::ffi::{c_int, c_void};
 use core::hint::black_box;
 use core::ptr::null_mut;
 use core::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use stackgate::arch::unwind::Registers;
 use stackgate::arch::{Cpu, Native};
-use stackgate::{cgocall, current_m};
+use stackgate::{Platform, cgocall, current_m};
 use stackgate_libc::symbolizer::install;
-use stackgate_libc::{handle_faults, handle_overflow};
+use stackgate_libc::{Hosted, Verdict, handle_faults, handle_overflow, handle_signal};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -125,19 +126,94 @@ fn in_managed_code_below_c() {
     }
 }
 
+/// Goes wrong in C where no m is.
+fn goes_wrong(how: usize) {
+    assert!(current_m().is_none());
+    let mut how = how as c_int;
+    // SAFETY: it takes a number, and does not return.
+    unsafe { c_fault_outer((&raw mut how).cast()) };
+}
+
 fn on_a_thread_without_an_m() {
+    unsafe extern "C" fn thread(how: *mut c_void) -> *mut c_void {
+        signal_stack(64 << 10);
+        goes_wrong(how.addr());
+        how
+    }
+    check_eq!(install(), Ok(()));
+    for (how, (signal, name, sent)) in FAULTS.into_iter().enumerate() {
+        for made_by_c in [false, true] {
+            let ending = in_child(|| {
+                handled();
+                if !made_by_c {
+                    goes_wrong(how);
+                }
+                let mut id = 0;
+                // SAFETY: a function that takes the number, on a thread that nothing of ours has begun.
+                unsafe {
+                    let how = core::ptr::without_provenance_mut(how);
+                    assert_eq!(libc::pthread_create(&mut id, core::ptr::null(), as_start(thread), how), 0);
+                    libc::pthread_join(id, null_mut());
+                }
+                0
+            });
+            let head = format!("{name}{}", if sent { ", which was sent" } else { "" });
+            let lines = report(&ending, signal, &head);
+            check!(lines.iter().any(|line| line == "    on a thread without an m"), "{lines:#?}");
+            // arm's unwind tables end in the C library's `abort`, which does not return.
+            if signal != libc::SIGABRT || Native::NAME != "arm" {
+                in_order(&lines, &["c_fault_inner", "c_fault_middle", "c_fault_outer", "goes_wrong"]);
+            }
+        }
+    }
+}
+
+/// Where SP has gone astray there is nothing to read, and the handler goes on nevertheless: one frame is told.
+fn without_a_stack() {
+    static NOWHERE: AtomicUsize = AtomicUsize::new(0);
+    static TOP: AtomicUsize = AtomicUsize::new(0);
+    unsafe extern "C" fn astray(_: c_int, _: *mut c_void, ucontext: *mut c_void) -> Verdict {
+        /// The kernel's registers lie in less.
+        const NEAR: usize = 1 << 10;
+        // SAFETY: the handler's third argument, on the signal stack: what SP's value is there comes to be SP's.
+        unsafe {
+            let sp = Registers::from_ucontext(ucontext).sp();
+            let words = (TOP.load(Ordering::SeqCst) - ucontext.addr()).min(NEAR) / size_of::<usize>();
+            for word in core::slice::from_raw_parts_mut(ucontext.cast::<usize>(), words) {
+                if *word == sp {
+                    *word = NOWHERE.load(Ordering::SeqCst);
+                }
+            }
+        }
+        Verdict::Done
+    }
     check_eq!(install(), Ok(()));
     let ending = in_child(|| {
-        handled();
-        assert!(current_m().is_none());
-        let mut how: c_int = 0;
-        // SAFETY: it takes a number, and does not return.
-        unsafe { c_fault_outer((&raw mut how).cast()) };
+        handle_faults().expect("handlers");
+        TOP.store(signal_stack(64 << 10).top, Ordering::SeqCst);
+        let page = Hosted.page_size();
+        let memory = Hosted.map(4 * page).expect("memory");
+        // SAFETY: new memory; a handler of this type.
+        unsafe {
+            Hosted.guard(memory, 4 * page).expect("a guard");
+            NOWHERE.store(memory.as_ptr().addr() + 2 * page, Ordering::SeqCst);
+            handle_signal(libc::SIGUSR1, astray).expect("a signal");
+            libc::raise(libc::SIGUSR1);
+        }
         0
     });
     let lines = report(&ending, libc::SIGSEGV, "SIGSEGV");
     check!(lines.iter().any(|line| line == "    on a thread without an m"), "{lines:#?}");
-    check!(lines.iter().any(|line| line == "... stopped: NoTask: no task to trace"), "{lines:#?}");
+    let frames = lines.iter().filter(|line| line.starts_with('\t') && line.contains("pc=0x"));
+    check_eq!(frames.count(), 1, "{lines:#?}");
+}
+
+/// A thread's start routine, of the type that the `libc` crate has.
+fn as_start(
+    f: unsafe extern "C" fn(*mut c_void) -> *mut c_void,
+) -> extern "C" fn(*mut c_void) -> *mut c_void {
+    // SAFETY: the same but for the word.
+    unsafe { core::mem::transmute(f) }
 }
 
 /// What was there before comes afterwards, and may put it right: nothing is told of a fault that is none.
@@ -212,6 +288,7 @@ cases! {
     "in C below a callback" => in_c_below_a_callback;
     "in managed code below C" => in_managed_code_below_c;
     "without an m" => on_a_thread_without_an_m;
+    "without a stack" => without_a_stack;
     "a former handler" => a_former_handler;
     "while another thread is in C" => while_another_thread_is_in_c;
 }

@@ -6,6 +6,7 @@
 use crate::cases::nesting::through;
 use crate::movable::Movable;
 use crate::setup::adopted;
+use crate::variants::is_readable;
 use crate::{cases, check, check_eq, cpu};
 use core::ffi::{c_int, c_void};
 use core::sync::atomic::{AtomicUsize, Ordering};
@@ -44,6 +45,7 @@ impl MovableTask {
         let (limit, top) = self.ends(self.now);
         // SAFETY: this runs on the system stack, while the g is in C or parked; all of the stack is copied.
         unsafe {
+            is_readable(old_limit, SIZE);
             limit.copy_from_nonoverlapping(old_limit, SIZE);
             cpu::relink(limit, top, old_limit, old_top);
             stack_moved(&raw mut *self.g, limit, top).expect("a good stack");
@@ -133,6 +135,7 @@ fn parked() {
         task.now = 1;
         // SAFETY: the g is parked.
         unsafe {
+            is_readable(old_limit, SIZE);
             limit.copy_from_nonoverlapping(old_limit, SIZE);
             stack_moved(g, limit, top).expect("a good stack");
             old_limit.write_bytes(0xa5, SIZE);

@@ -215,6 +215,33 @@ fn negative_results_keep_their_sign() {
     });
 }
 
+/// What valgrind is asked by, as a function.
+#[inline(never)]
+extern "C" fn asks(default: usize, words: &[usize; 6]) -> usize {
+    arch::client_request(default, words)
+}
+
+fn client_request() {
+    /// `VG_USERREQ__RUNNING_ON_VALGRIND` of `valgrind.h`.
+    const RUNNING_ON_VALGRIND: usize = 0x1001;
+    let f = asks as extern "C" fn(_, _) -> _ as usize;
+    let words = [RUNNING_ON_VALGRIND, 0, 0, 0, 0, 0];
+    let wanted = if cfg!(feature = "valgrind") { 1 } else { 0x1234 };
+    let answer = crate::cases::registers::keeps(
+        "client_request",
+        f,
+        [0x1234, (&raw const words).expose_provenance(), 0, 0],
+        19,
+    );
+    check_eq!(answer, wanted, "what valgrind says, and nobody else");
+    // More than the function has: what follows are others.
+    const NEAR: usize = 128;
+    // SAFETY: the program's code.
+    let code = unsafe { core::slice::from_raw_parts(core::ptr::with_exposed_provenance::<u8>(f & !1), NEAR) };
+    let there = code.windows(cpu::CLIENT_REQUEST.len()).filter(|window| *window == cpu::CLIENT_REQUEST);
+    check_eq!(there.count(), 1, "the instructions that valgrind knows, in {code:x?}");
+}
+
 cases! {
     "paths";
     "from a g" => from_a_g;
@@ -229,4 +256,5 @@ cases! {
     "ccall's arguments on g0" => || adopted(|_| ccall_passes_registers_on());
     "ccall's arguments without a g" => ccall_passes_registers_on;
     "negative results" => negative_results_keep_their_sign;
+    "client_request" => client_request;
 }

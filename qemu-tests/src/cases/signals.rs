@@ -607,7 +607,8 @@ fn tracebacks_on_a_foreign_thread() {
     let seen = || (LENGTH.load(Ordering::SeqCst), STOP.load(Ordering::SeqCst));
     thread::spawn(move || {
         with_room(|| raise(ONE));
-        check_eq!(seen(), (0, Stop::NoTask as usize), "no m yet");
+        check_eq!(seen(), (1, Stop::End as usize), "C alone: no m yet");
+        check_eq!((kept()[0].managed, kept()[0].pc), (false, 0xc000), "C, which was interrupted");
         with_room(body);
         with_room(|| raise(ONE));
         check_eq!(seen(), (1, Stop::End as usize), "C alone, on a thread that has its m until it ends");
@@ -865,7 +866,6 @@ unsafe extern "C" fn storms_abroad(_: c_int, _: *mut c_void, ucontext: *mut c_vo
     }
     let interrupted_c = !first.managed && first.pc == 0xc000;
     let well = match trace.stop() {
-        Some(Stop::NoTask) => length == 0,
         Some(Stop::End) if length == 1 => interrupted_c || in_crossing(pc) && last == Pc::c(0x100),
         // The crossing that makes or ends the thread's one callback.
         Some(Stop::End) if length == 0 => in_crossing(pc),

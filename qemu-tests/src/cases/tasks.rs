@@ -85,6 +85,25 @@ fn finished_from_deep_below() {
     });
 }
 
+/// The stack of a task that has finished is memory like any other, down to where the task has been: under valgrind too.
+fn the_stack_is_the_embedders_again() {
+    adopted(|_| {
+        let mut stack = vec![0u128; 1 << 12].into_boxed_slice();
+        let mut g = Box::new(G::default());
+        for round in 0..3u128 {
+            let ends = stack.as_mut_ptr_range();
+            // SAFETY: both live longer than the task.
+            unsafe {
+                g_init(&raw mut *g, ends.start.cast(), ends.end.cast(), finishes).expect("a good stack");
+                check_eq!(resume(&raw mut *g, 5), Ok(Resumed::Parked(5)));
+                check_eq!(resume(&raw mut *g, 6), Ok(Resumed::Finished(6)));
+            }
+            stack.fill(round);
+            check!(core::hint::black_box(&stack).iter().all(|word| *word == round));
+        }
+    });
+}
+
 fn the_embedders_words_are_kept() {
     adopted(|m| {
         let mut task = Task::new(16 << 10, echoes);
@@ -446,6 +465,7 @@ cases! {
     "words each way" => words_each_way;
     "reuse" => finished_ones_are_used_again;
     "finish" => finished_from_deep_below;
+    "the stack afterwards" => the_stack_is_the_embedders_again;
     "user words" => the_embedders_words_are_kept;
     "turns" => tasks_take_turns_between_their_calls;
     "ten thousand" => ten_thousand_tasks;

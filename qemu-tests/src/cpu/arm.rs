@@ -356,6 +356,12 @@ pub unsafe extern "C" fn ccall_doubles(a: f64, b: f64, f: usize /* r0 */) -> f64
 /// The widest integer that a function returns in registers: r0 and r1.
 pub type Wide = u64;
 
+/// What gcc makes of the instructions in `VALGRIND_DO_CLIENT_REQUEST_EXPR`, `valgrind.h` of valgrind 3.19.
+pub const CLIENT_REQUEST: &[u8] = &[
+    0xec, 0xc1, 0xa0, 0xe1, 0xec, 0xc6, 0xa0, 0xe1, 0xec, 0xce, 0xa0, 0xe1, 0xec, 0xc9, 0xa0, 0xe1, 0x0a,
+    0xa0, 0x8a, 0xe1,
+];
+
 /// What SP is a multiple of at every instruction.
 pub const SP_LEAST: usize = 4;
 /// What SP is a multiple of where a call is made.

@@ -310,6 +310,12 @@ pub unsafe extern "C" fn ccall_doubles(a: f64, b: f64, f: usize /* x0 */) -> f64
 /// The widest integer that a function returns in registers: x0 and x1.
 pub type Wide = u128;
 
+/// What gcc makes of the instructions in `VALGRIND_DO_CLIENT_REQUEST_EXPR`, `valgrind.h` of valgrind 3.19.
+pub const CLIENT_REQUEST: &[u8] = &[
+    0x8c, 0x0d, 0xcc, 0x93, 0x8c, 0x35, 0xcc, 0x93, 0x8c, 0xcd, 0xcc, 0x93, 0x8c, 0xf5, 0xcc, 0x93, 0x4a,
+    0x01, 0x0a, 0xaa,
+];
+
 /// What SP is a multiple of at every instruction.
 pub const SP_LEAST: usize = 16;
 /// What SP is a multiple of where a call is made.

@@ -219,6 +219,10 @@ pub unsafe extern "C" fn ccall_doubles(a: f64, b: f64, f: usize) -> f64 {
 /// The widest integer that a function returns in registers: eax and edx.
 pub type Wide = u64;
 
+/// What gcc makes of the instructions in `VALGRIND_DO_CLIENT_REQUEST_EXPR`, `valgrind.h` of valgrind 3.19.
+pub const CLIENT_REQUEST: &[u8] =
+    &[0xc1, 0xc7, 0x03, 0xc1, 0xc7, 0x0d, 0xc1, 0xc7, 0x1d, 0xc1, 0xc7, 0x13, 0x87, 0xdb];
+
 /// What SP is a multiple of at every instruction.
 pub const SP_LEAST: usize = 4;
 /// What SP is a multiple of where a call is made.

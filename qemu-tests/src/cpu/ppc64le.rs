@@ -508,6 +508,12 @@ pub unsafe extern "C" fn ccall_doubles(a: f64, b: f64, f: usize /* r5 */) -> f64
 /// The widest integer that a function returns in registers: r3 and r4.
 pub type Wide = u128;
 
+/// What gcc makes of the instructions in `VALGRIND_DO_CLIENT_REQUEST_EXPR`, `valgrind.h` of valgrind 3.19.
+pub const CLIENT_REQUEST: &[u8] = &[
+    0x00, 0x18, 0x00, 0x78, 0x00, 0x68, 0x00, 0x78, 0x02, 0xe8, 0x00, 0x78, 0x02, 0x98, 0x00, 0x78, 0x78,
+    0x0b, 0x21, 0x7c,
+];
+
 /// What SP is a multiple of at every instruction.
 pub const SP_LEAST: usize = 16;
 /// What SP is a multiple of where a call is made.

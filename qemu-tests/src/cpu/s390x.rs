@@ -297,6 +297,9 @@ pub unsafe extern "C" fn ccall_doubles(a: f64, b: f64, f: usize /* r2 */) -> f64
 /// The widest integer that a function returns in registers: r2.
 pub type Wide = u64;
 
+/// What gcc makes of the instructions in `VALGRIND_DO_CLIENT_REQUEST_EXPR`, `valgrind.h` of valgrind 3.19.
+pub const CLIENT_REQUEST: &[u8] = &[0x18, 0xff, 0x18, 0x11, 0x18, 0x22, 0x18, 0x33, 0x18, 0x22];
+
 /// What SP is a multiple of at every instruction.
 pub const SP_LEAST: usize = 8;
 /// What SP is a multiple of where a call is made.

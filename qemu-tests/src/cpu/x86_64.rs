@@ -239,6 +239,12 @@ pub unsafe extern "C" fn ccall_doubles(a: f64, b: f64, f: usize /* rdi */) -> f6
 /// The widest integer that a function returns in registers: rax and rdx.
 pub type Wide = u128;
 
+/// What gcc makes of the instructions in `VALGRIND_DO_CLIENT_REQUEST_EXPR`, `valgrind.h` of valgrind 3.19.
+pub const CLIENT_REQUEST: &[u8] = &[
+    0x48, 0xc1, 0xc7, 0x03, 0x48, 0xc1, 0xc7, 0x0d, 0x48, 0xc1, 0xc7, 0x3d, 0x48, 0xc1, 0xc7, 0x33, 0x48,
+    0x87, 0xdb,
+];
+
 /// What SP is a multiple of at every instruction.
 pub const SP_LEAST: usize = 8;
 /// What SP is a multiple of where a call is made.

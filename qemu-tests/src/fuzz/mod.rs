@@ -11,6 +11,11 @@
 //! callee-saved register; and, where a word says so, tracebacks by both walkers, of parked tasks, and in handlers.
 //! What the library must refuse it must refuse with the error that the model expects.
 //!
+//! Stacks are moved as well, while their tasks are parked and while they are in C. Compiled code keeps addresses of its
+//! stack wherever it likes, so every word is rewritten that could be one, in the copy and in C's frames: a random word
+//! of 64 bits is none ([`Memory`](model::Memory)), while of 32 bits one in a few thousands is. So this is for the four
+//! 64-bit CPUs.
+//!
 //! The program `fuzz` runs sequences in child processes. What hooks, contexts and signals there are is set once in a
 //! process: by the lowest bits of the seed.
 
@@ -29,6 +34,7 @@ unsafe extern "C" {
 }
 
 pub use model::CLASSES;
+pub use moves::may_come;
 
 /// Reads where the functions with names lie, for this process and the children that it will have.
 pub fn prepare() {

@@ -72,10 +72,76 @@ pub enum State {
     Finished,
 }
 
+/// A stack, where no number is taken for its address that lies in a part of a word which was an address.
+///
+/// Stacks are moved, and compiled code keeps addresses wherever it likes; so every word is rewritten that looks like
+/// one. The lower halves of these have bits that no random number of 32 bits has ([`int`]), and two stacks do not differ
+/// in the bits of smaller numbers.
+pub struct Memory {
+    at: *mut u128,
+    slot: usize,
+}
+/// Of what lies at which place, a bit each.
+static SLOTS: AtomicU64 = AtomicU64::new(0);
+
+impl Memory {
+    /// Bytes of each.
+    const SIZE: usize = 256 << 10;
+    /// Bytes from one to the next.
+    const STEP: usize = 1 << 20;
+    /// Where the first is; anywhere where addresses have 32 bits, and nothing moves.
+    const FIRST: usize = if usize::BITS == 64 { (0x10a_u64 << 28) as usize } else { 0 };
+
+    /// One of zeros.
+    pub fn new() -> Self {
+        let taken = SLOTS.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |slots| {
+            (slots != u64::MAX).then(|| slots | (slots + 1))
+        });
+        let slot = taken.expect("few stacks").trailing_ones() as usize;
+        let wish = if Self::FIRST == 0 { 0 } else { Self::FIRST + slot * Self::STEP };
+        // SAFETY: new memory.
+        let at = unsafe {
+            let (prot, flags) = (libc::PROT_READ | libc::PROT_WRITE, libc::MAP_PRIVATE | libc::MAP_ANONYMOUS);
+            libc::mmap(core::ptr::with_exposed_provenance_mut(wish), Self::SIZE, prot, flags, -1, 0)
+        };
+        let good = at != libc::MAP_FAILED && (wish == 0 || at.expose_provenance() == wish);
+        assert!(good, "memory at {wish:#x}: {at:?}");
+        Self { at: at.cast(), slot }
+    }
+}
+
+impl Drop for Memory {
+    fn drop(&mut self) {
+        // SAFETY: `new` has mapped it.
+        unsafe { libc::munmap(self.at.cast(), Self::SIZE) };
+        SLOTS.fetch_and(!(1 << self.slot), Ordering::Relaxed);
+    }
+}
+
+impl core::ops::Deref for Memory {
+    type Target = [u128];
+    fn deref(&self) -> &[u128] {
+        // SAFETY: there as long as this is.
+        unsafe { core::slice::from_raw_parts(self.at, Self::SIZE / size_of::<u128>()) }
+    }
+}
+
+impl core::ops::DerefMut for Memory {
+    fn deref_mut(&mut self) -> &mut [u128] {
+        // SAFETY: as above.
+        unsafe { core::slice::from_raw_parts_mut(self.at, Self::SIZE / size_of::<u128>()) }
+    }
+}
+
+/// A random number of 32 bits, of either sign, that is in no place the lower half of a [`Memory`]'s address.
+pub fn int(random: &mut Random) -> c_int {
+    (random.word() as u32 & 0x8fff_ffff | 0x5000_0000) as c_int
+}
+
 /// A task, or the one of a thread of C's.
 pub struct Task {
     pub g: *mut G,
-    pub own: Option<(Box<G>, Box<[u128]>)>,
+    pub own: Option<(Box<G>, Memory)>,
     pub state: State,
     pub levels: Vec<Level>,
     /// Parked with other values in the callee-saved registers: it has no frame record that could be found.

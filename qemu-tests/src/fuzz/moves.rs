@@ -1,23 +1,25 @@
 //! The interpreter: each level takes words of the sequence, does what they say, and compares.
 
 use super::model::{
-    ANYWHERE, BOTTOM, Canary, Command, KNOWN, Kind, Level, MARKERS, State, Task, Thread, World, hold,
-    keeping, last_context, next_word, note, number, publish, raise, refused, same, settle_bare,
+    ANYWHERE, BOTTOM, Canary, Command, KNOWN, Kind, Level, MARKERS, Memory, State, Task, Thread, World, hold,
+    int, keeping, last_context, next_word, note, number, publish, raise, refused, same, settle_bare,
     settle_in_task, settle_on_g0, trace_here, trace_parked, with,
 };
 use super::report::{Op, Random, report};
 use crate::cpu;
+use crate::movable::rewrite;
 use core::ffi::{c_int, c_void};
 use core::hint::black_box;
 use core::num::NonZeroUsize;
 use core::ptr::{null_mut, with_exposed_provenance_mut};
-use core::sync::atomic::Ordering;
+use core::sync::atomic::{AtomicUsize, Ordering};
+use stackgate::arch::Cpu;
 use stackgate::arch::frame::Word;
 use stackgate::traceback::{ContextPlace, acquire_context, release_context};
 use stackgate::{
     AdoptError, G, M, ParkError, ReleaseError, ResumeError, Resumed, StackError, SwitchError, arch, capi,
     cgocall, cgocall_catch, cgocall_no_callback, current_g, current_m, enter, finish, g_init, m_adopt,
-    m_release, on_system_stack, park, resume, resume_any, switch_to, throw,
+    m_release, on_system_stack, park, resume, resume_any, stack_moved, switch_to, throw,
 };
 use stackgate_libc::{ExitError, ThreadOptions, exit_thread, reap_threads, start_thread};
 use std::sync::mpsc::{Receiver, Sender, channel};
@@ -32,8 +34,6 @@ const DEPTH: usize = 24;
 const TASKS: usize = 6;
 /// How many threads there are at once.
 const THREADS: usize = 5;
-/// Bytes of a task's stack.
-const STACK: usize = 256 << 10;
 /// Bytes of a signal stack.
 const SIGNAL_STACK: usize = 256 << 10;
 
@@ -286,7 +286,7 @@ fn calls(t: usize, op: Op, random: &mut Random) {
             no_callback: op == Op::NoCallback,
             ..Level::default()
         },
-        result: random.word() as c_int,
+        result: int(random),
         thrown: None,
     };
     if counted {
@@ -505,10 +505,11 @@ fn c_level(t: usize) {
     loop {
         settle_in_task(t, true);
         let Some((number, word)) = next_word() else { break };
-        let (no_callback, deep, catch, visit) = with(|w| {
+        let (no_callback, deep, catch, visit, own) = with(|w| {
             let task = &w.tasks[t];
             let no_callback = task.levels.last().is_some_and(|level| level.no_callback);
-            (no_callback, task.levels.len() >= DEPTH, task.catch(w.class).is_some(), ready(w).is_some())
+            let (deep, own) = (task.levels.len() >= DEPTH, task.own.is_some());
+            (no_callback, deep, task.catch(w.class).is_some(), ready(w).is_some(), own)
         });
         let back = if no_callback || deep { 0 } else { 3 };
         let (op, mut random) = choose(
@@ -525,6 +526,7 @@ fn c_level(t: usize) {
                 (Some(Op::Mask), 1),
                 (Some(Op::Trace), 1),
                 (Some(Op::MisuseInC), 1),
+                (Some(Op::MoveInC), if MOVES && own { 2 } else { 0 }),
                 (Some(Op::Visit), if visit { 2 } else { 0 }),
                 (Some(start_one(word)), usize::from(with(|w| w.threads.len()) < THREADS)),
                 (Some(end_one(word)), usize::from(visit)),
@@ -541,6 +543,7 @@ fn c_level(t: usize) {
             Op::Mask => masks(&mut random),
             Op::Trace => trace_here(t),
             Op::MisuseInC => misuse_in_c(t),
+            Op::MoveInC => moves_in_c(t, &mut random),
             Op::Visit | Op::EndThread | Op::ExitThread => others(op, Some(t), &mut random),
             Op::AdoptedThread | Op::StartedThread | Op::ForeignThread => starts(op, Some(t)),
             _ => calls_back(t, op, &mut random),
@@ -601,7 +604,7 @@ stackgate::export! {
 /// Calls task `t` back from C, or the task of a thread of C's.
 fn calls_back(t: usize, op: Op, random: &mut Random) {
     let opaque = random.below(2) == 0;
-    let size = random.word() as u32 as i32;
+    let size = int(random);
     let hooked = matches!(op, Op::Enter | Op::Export);
     let mut back = Back {
         t,
@@ -656,7 +659,7 @@ fn calls_back(t: usize, op: Op, random: &mut Random) {
 
 fn keeps_nothing(random: &mut Random) {
     let mut words = [0usize; 2];
-    let (n, ctxt) = (random.word() as i32, random.below(100) + 1);
+    let (n, ctxt) = (int(random), random.below(100) + 1);
     let args =
         [address!(cpu::clobber_everything), (&raw mut words).expose_provenance(), n as u32 as usize, ctxt];
     keeping("crosscall2 of what keeps nothing", address!(arch::crosscall2), args, random);
@@ -679,7 +682,7 @@ fn calls_in_c(t: usize, random: &mut Random) {
     let no_callback = with(|w| w.tasks[t].levels.last().is_some_and(|level| level.no_callback));
     let opaque = random.below(2) == 0;
     let level = Level { c: true, marker: random.below(MARKERS), no_callback, ..Level::default() };
-    let mut call = Call { t, level, result: random.word() as c_int, thrown: None };
+    let mut call = Call { t, level, result: int(random), thrown: None };
     let arg = (&raw mut call).cast::<c_void>();
     let result = if opaque {
         keeping(
@@ -734,6 +737,105 @@ fn misuse_in_c(t: usize) {
         "exit_thread in C",
     );
     in_use(g);
+}
+
+// ---- Stacks that move.
+
+/// Whether stacks are moved.
+const MOVES: bool = usize::BITS == 64;
+
+/// Whether an operation is one that sequences have on this CPU.
+pub fn may_come(op: Op) -> bool {
+    MOVES || !matches!(op, Op::MoveParked | Op::MoveInC)
+}
+
+/// Where the stack that is moved was, and where it ends now.
+static OLD: [AtomicUsize; 2] = [const { AtomicUsize::new(0) }; 2];
+static NEW_TOP: AtomicUsize = AtomicUsize::new(0);
+
+/// Fails if the frame at `at` has an address of the old stack in a field that is for `stack_moved` to rewrite.
+///
+/// # Safety
+/// It is such a frame.
+unsafe fn has_moved(frame: &str, at: usize) {
+    let old = OLD[0].load(Ordering::Relaxed)..=OLD[1].load(Ordering::Relaxed);
+    let layout = arch::Native::LAYOUTS.iter().find(|layout| layout.name == frame).expect("a frame");
+    let mut looked_at = 0;
+    for field in layout.fields.iter().filter(|field| field.writer.contains("`stack_moved`")) {
+        // SAFETY: by the caller.
+        let word = unsafe { with_exposed_provenance_mut::<usize>(at + field.offset).read() };
+        same!(
+            old.contains(&word),
+            false,
+            "whether {} of the {frame} is an address of the old stack",
+            field.name
+        );
+        looked_at += 1;
+    }
+    same!(looked_at > 0, true, "whether `stack_moved` rewrites something in the {frame}");
+}
+
+/// Copies the stack of task `t` elsewhere, tells the library, and rewrites what compiled code has of its addresses: in
+/// the copy, and where the task is in C in the frames from here up to `to`.
+///
+/// The frames that begin here are among those, so that nothing here counts on an address of the old stack afterwards.
+unsafe extern "C" fn moves(t: usize, to: usize) -> usize {
+    let mut here = [0usize; 1];
+    let from = black_box(&raw mut here).cast::<usize>();
+    let (g, mut former) = with(|w| {
+        let (g, stack) = w.tasks[t].own.as_mut().expect("a task of its own");
+        (&raw mut **g, core::mem::replace(stack, Memory::new()))
+    });
+    // SAFETY: the g is parked, or in C here; both stacks are as large, and all of the old one is copied.
+    unsafe {
+        let ends = [(*g).stack.limit, (*g).stack.top].map(|end| end.get() as usize);
+        OLD[0].store(ends[0], Ordering::Relaxed);
+        OLD[1].store(ends[1], Ordering::Relaxed);
+        let [limit, top] = ends.map(|end| end - former.as_ptr().addr());
+        let (new, parked) = with(|w| {
+            let (_, stack) = w.tasks[t].own.as_mut().expect("a task of its own");
+            stack.copy_from_slice(&former);
+            (stack.as_mut_ptr().cast::<u8>(), w.tasks[t].state != State::Running)
+        });
+        let (limit, top) = (new.wrapping_add(limit), new.wrapping_add(top));
+        NEW_TOP.store(top.expose_provenance(), Ordering::Relaxed);
+        same!(stack_moved(g, limit, top), Ok(()), "stack_moved");
+        if !parked {
+            // The call that is under way, and those through which it has been called back.
+            let calls = with(|w| w.tasks[t].levels.iter().map(|level| level.sched_sp).collect::<Vec<_>>());
+            for g0_sp in calls.into_iter().filter(|&g0_sp| g0_sp != 0) {
+                has_moved("AsmcgocallFrame", g0_sp - size_of::<arch::AsmcgocallFrame>());
+            }
+        } else if arch::BEGIN_BELOW_BASE != 0 {
+            has_moved("SwitchFrame", (*g).sched.sp.get() as usize);
+        }
+        let old = || OLD[0].load(Ordering::Relaxed)..=OLD[1].load(Ordering::Relaxed);
+        rewrite(limit.cast(), top.cast(), old(), NEW_TOP.load(Ordering::Relaxed));
+        if to != 0 {
+            rewrite(from, with_exposed_provenance_mut(to), old(), NEW_TOP.load(Ordering::Relaxed));
+        }
+    }
+    former.fill(!0);
+    black_box(&former);
+    0
+}
+
+fn moves_parked(random: &mut Random) {
+    let idle = idle(usize::MAX);
+    let t = idle[random.below(idle.len())];
+    keeping("a move", address!(moves), [t, 0, 0, 0], random);
+    if random.below(2) == 0 {
+        trace_parked(t);
+    }
+}
+
+/// Moves the stack of task `t`, which is in C here. What callers have in registers is rewritten too, since it has been
+/// stored on the way.
+fn moves_in_c(t: usize, random: &mut Random) {
+    publish(0);
+    let to = with(|w| w.tasks[t].levels[0].sched_sp);
+    keeping("a move", address!(moves), [t, to, 0, 0], random);
+    publish(with(|w| w.tasks[t].managed()));
 }
 
 // ---- Threads.
@@ -1007,6 +1109,7 @@ pub fn g0_level() {
                 (Some(Op::NewTask), if tasks < TASKS { 3 } else { 0 }),
                 (Some(Op::Reuse), if finished { 2 } else { 0 }),
                 (Some(Op::Resume), if idle { 14 } else { 0 }),
+                (Some(Op::MoveParked), if MOVES && idle { 2 } else { 0 }),
                 (Some(Op::TraceParked), if tasks != 0 { 2 } else { 0 }),
                 (Some(Op::CallInC), 1),
                 (Some(Op::Raise), 1),
@@ -1030,6 +1133,7 @@ pub fn g0_level() {
                     trace_parked(t);
                 }
             }
+            Op::MoveParked => moves_parked(&mut random),
             Op::CallInC => calls_on_g0(&mut random),
             Op::Raise => raise(None),
             Op::Mask => masks(&mut random),
@@ -1059,7 +1163,7 @@ fn init(t: usize, smaller: usize) {
 fn new_task(random: &mut Random) {
     let mut g: Box<G> = Box::default();
     let at = &raw mut *g;
-    let own = Some((g, vec![0u128; STACK / 16].into_boxed_slice()));
+    let own = Some((g, Memory::new()));
     let task =
         Task { g: at, own, state: State::New, levels: Vec::new(), opaque: false, word_in: 0, word_out: 0 };
     let t = with(|w| {

@@ -45,6 +45,8 @@ ops! {
     Finish "finish",
     FinishBelowC "finish below C, refused",
     Mcall "mcall and gogo",
+    MoveParked "the stack of a parked task is moved",
+    MoveInC "a stack is moved while C runs",
     Raise "a signal, at a place that is known",
     Interrupt "a signal, anywhere",
     Mask "signals blocked, or let in",
