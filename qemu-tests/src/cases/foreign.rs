@@ -91,14 +91,11 @@ fn their_calls_are_counted() {
     }
     let before = calls_of_ended_threads();
     let calls = |n: usize| {
-        thread::spawn(move || {
+        let call = || {
             // SAFETY: `nothing` takes anything.
-            in_callback(|| {
-                (0..n).for_each(|_| check_eq!(unsafe { cgocall(nothing, core::ptr::null_mut()) }, 0))
-            });
-        })
-        .join()
-        .expect("the thread");
+            check_eq!(unsafe { cgocall(nothing, core::ptr::null_mut()) }, 0);
+        };
+        thread::spawn(move || in_callback(|| (0..n).for_each(|_| call()))).join().expect("the thread");
     };
     calls(3);
     check_eq!(calls_of_ended_threads() - before, 3, "of the first thread");

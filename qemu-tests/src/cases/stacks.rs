@@ -248,8 +248,7 @@ const PARKED: usize = (5 << 30) / 1_000_000;
 
 fn a_million_parked() {
     unsafe extern "C" fn task(word: usize) -> usize {
-        // SAFETY: no C is below.
-        word + unsafe { park(word + 1) }.expect("a task")
+        word + park(word + 1).expect("a task")
     }
     let count = many();
     adopted(|_| {
