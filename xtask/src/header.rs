@@ -363,7 +363,8 @@ const NAMES: &[(&str, &str)] = &[
 ];
 
 /// Crossings that C cannot call as functions.
-const NOT_FOR_C: &[&str] = &["current", "resume", "park", "switch_to", "g_start", "crosscall2_win64", "trap"];
+const NOT_FOR_C: &[&str] =
+    &["client_request", "current", "resume", "park", "switch_to", "g_start", "crosscall2_win64", "trap"];
 
 /// A crossing as a function without a body, under the name that C knows it by.
 fn crossing(item: Item) -> Option<Item> {

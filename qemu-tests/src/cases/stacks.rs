@@ -244,7 +244,7 @@ fn a_million_at_once() {
 
 /// What a task may take that is parked on a stack of 4 KiB, with its g, the stack's guard and what manages both: a
 /// million in 5 GiB.
-const PARKED: usize = (5 << 30) / 1_000_000;
+const PARKED: usize = ((5_u64 << 30) / 1_000_000) as usize;
 
 fn a_million_parked() {
     unsafe extern "C" fn task(word: usize) -> usize {
