@@ -90,7 +90,7 @@ pub const SCENARIOS: &[Scenario] = &[
     Scenario {
         name: "the current g where there is none",
         way: Way::Bare(step_no_g),
-        steps: &[step("getg", "getg no_g main", ""), step("setg", "setg no_g main", "")],
+        steps: &[step("getg", "getg no_g main", "C:signal"), step("setg", "setg no_g main", "C:signal")],
     },
     Scenario {
         name: "asmcgocall from a g",
@@ -105,7 +105,7 @@ pub const SCENARIOS: &[Scenario] = &[
     Scenario {
         name: "asmcgocall without a g",
         way: Way::Bare(step_calls_here),
-        steps: &[step("asmcgocall", "asmcgocall calls_here main", "")],
+        steps: &[step("asmcgocall", "asmcgocall calls_here main", "C:signal")],
     },
     Scenario {
         name: "ccall from a g",
@@ -120,7 +120,7 @@ pub const SCENARIOS: &[Scenario] = &[
     Scenario {
         name: "ccall without a g",
         way: Way::Bare(step_ccalls_here),
-        steps: &[step("ccall", "ccall ccalls_here main", "")],
+        steps: &[step("ccall", "ccall ccalls_here main", "C:signal")],
     },
     Scenario {
         name: "systemstack from a g",
@@ -135,7 +135,7 @@ pub const SCENARIOS: &[Scenario] = &[
     Scenario {
         name: "systemstack without a g",
         way: Way::Bare(step_system_here),
-        steps: &[step("systemstack", "systemstack system_here main", "")],
+        steps: &[step("systemstack", "systemstack system_here main", "C:signal")],
     },
     Scenario {
         name: "asmcgocall_catch without a throw",
@@ -466,7 +466,7 @@ pub const SCENARIOS: &[Scenario] = &[
     Scenario {
         name: "a callback on a thread without a g",
         way: Way::Bare(step_calls_back_here),
-        steps: &[step("cgocallback", "cgocallback calls_back_here main", "")],
+        steps: &[step("cgocallback", "cgocallback calls_back_here main", "C:signal")],
     },
     Scenario {
         name: "a callback while no g runs",
@@ -477,9 +477,9 @@ pub const SCENARIOS: &[Scenario] = &[
         name: "a thread's entry",
         way: Way::Bare(step_enters_thread),
         steps: &[
-            step("crosscall1", "crosscall1 enters_thread main", ""),
+            step("crosscall1", "crosscall1 enters_thread main", "C:signal"),
             step("crosscall1", "crosscall1 enters_thread main", "enters_thread main"),
-            step("crosscall1", "crosscall1 enters_thread main", ""),
+            step("crosscall1", "crosscall1 enters_thread main", "C:signal"),
         ],
     },
     Scenario {
@@ -495,7 +495,7 @@ pub const SCENARIOS: &[Scenario] = &[
     Scenario {
         name: "a handler without a g",
         way: Way::Bare(step_handled_here),
-        steps: &[step("sigtramp", "sigtramp handled_here main", "")],
+        steps: &[step("sigtramp", "sigtramp handled_here main", "C:signal")],
     },
 ];
 

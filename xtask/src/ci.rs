@@ -160,6 +160,9 @@ fn run_large(context: &Context) -> Result<Tally> {
     run(context, None, Some(&context.root.join(path)))
 }
 
+/// So many failures are told once more at the end.
+const TOLD: usize = 50;
+
 /// Runs every stage to its end, whatever became of the others.
 pub fn ci(context: &Context, long: bool) -> Result<Tally> {
     let mut tally = Tally::default();
@@ -189,7 +192,10 @@ pub fn ci(context: &Context, long: bool) -> Result<Tally> {
     let failures = ui::failures();
     if !failures.is_empty() {
         ui::headline("what failed");
-        failures.iter().flat_map(|text| shortened(text)).for_each(|line| ui::say(&line));
+        failures.iter().take(TOLD).flat_map(|text| shortened(text)).for_each(|line| ui::say(&line));
+        if let Some(more @ 1..) = failures.len().checked_sub(TOLD) {
+            ui::say(&format!("and {more} more"));
+        }
     }
     ui::say(&tally.to_string());
     Ok(tally)

@@ -71,7 +71,7 @@ impl Row {
     const FARTHEST: i32 = 1 << (Self::ABOVE - Self::UP - 1);
 
     /// Of these instructions, if they do no more than that.
-    fn of(mut program: Program<'_>) -> Option<Self> {
+    fn of(mut program: Program<'_, impl Fn(u32) -> u32>) -> Option<Self> {
         let (mut base, mut mask, mut up, mut above) = (SP as u32, 0, 0, 0);
         let mut popped = false;
         loop {
@@ -156,25 +156,25 @@ pub(super) fn follow(row: usize, frame: &Frame, memory: &Memory) -> Option<Frame
 }
 
 /// The tables of a module whose index this is.
-fn tables(index: &'static [u8]) -> Tables<'static> {
+fn tables(index: &'static [u8]) -> Tables<'static, impl Fn(u32) -> u32> {
     Tables {
         index,
         at: index.as_ptr().addr() as u32,
         // SAFETY: the tables of a module that stays loaded; the index designates its own extab.
-        extab: &|at| unsafe { core::ptr::with_exposed_provenance::<u32>(at as usize).read() },
+        extab: |at| unsafe { core::ptr::with_exposed_provenance::<u32>(at as usize).read() },
     }
 }
 
 /// The tables of one module.
-struct Tables<'a> {
+struct Tables<'a, E> {
     index: &'a [u8],
     /// The address of the index, to which the addresses in it are relative.
     at: u32,
     /// Reads a word of `.ARM.extab`, aligned to four.
-    extab: &'a dyn Fn(u32) -> u32,
+    extab: E,
 }
 
-impl Tables<'_> {
+impl<E: Fn(u32) -> u32> Tables<'_, E> {
     fn word(&self, offset: usize) -> u32 {
         let bytes = self.index.get(offset..offset + 4).and_then(|bytes| bytes.try_into().ok());
         bytes.map_or(0, u32::from_ne_bytes)
@@ -203,7 +203,7 @@ impl Tables<'_> {
     }
 
     /// The instructions for `pc`.
-    fn program(&self, pc: u32) -> Result<Program<'_>, Stop> {
+    fn program(&self, pc: u32) -> Result<Program<'_, E>, Stop> {
         let entry = self.find(pc).ok_or(Stop::NoTable)?;
         let inline = self.word(entry + 4);
         if inline == CANTUNWIND {
@@ -233,7 +233,7 @@ impl Tables<'_> {
                 _ => return Err(Stop::BadTable),
             }
         };
-        Ok(Program { extab: self.extab, next: next.unwrap_or(0), word, bytes, words })
+        Ok(Program { extab: &self.extab, next: next.unwrap_or(0), word, bytes, words })
     }
 }
 
@@ -243,15 +243,15 @@ fn prel31(at: u32, word: u32) -> u32 {
 }
 
 /// Unwinding instructions: bytes, the most significant one of each word first.
-struct Program<'a> {
-    extab: &'a dyn Fn(u32) -> u32,
+struct Program<'a, E> {
+    extab: &'a E,
     next: u32,
     word: u32,
     bytes: u32,
     words: u32,
 }
 
-impl Program<'_> {
+impl<E: Fn(u32) -> u32> Program<'_, E> {
     /// The next byte; behind the last one `finish` for ever.
     fn byte(&mut self) -> u32 {
         if self.bytes == 0 {
@@ -272,7 +272,7 @@ const FINISH: u32 = 0xb0;
 
 /// Goes from the frame with `registers` to its caller's.
 fn step(
-    tables: &Tables<'_>,
+    tables: &Tables<'_, impl Fn(u32) -> u32>,
     registers: &mut [u32; COUNT],
     exact: bool,
     stack: &dyn Fn(u32) -> Option<u32>,
@@ -394,7 +394,7 @@ mod tests {
         let tables = Tables {
             index: index.as_flattened().as_flattened(),
             at: AT,
-            extab: &|at| extab[((at - EXTAB) / 4) as usize],
+            extab: |at: u32| extab[((at - EXTAB) / 4) as usize],
         };
         let mut registers = [0; COUNT];
         registers[SP] = STACK;
@@ -490,7 +490,7 @@ mod tests {
                 u32::from_be_bytes([g, h, 0xb0, 0xb0]),
             ];
             let program = Program {
-                extab: &|at| extab[((at - EXTAB) / 4) as usize],
+                extab: &|at: u32| extab[((at - EXTAB) / 4) as usize],
                 next: EXTAB + 4,
                 word: extab[0],
                 bytes: 2,

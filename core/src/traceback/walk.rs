@@ -289,8 +289,8 @@ impl Traceback {
     ///
     /// Where C was interrupted, the traceback function is asked for its frames with `sigcontext`; if there is
     /// none, the interrupted PC stands for them; on a thread without an m there are no others. A managed frame comes
-    /// first with [`Pc::exact`]. On arm, whose tables
-    /// say nothing of prologues, the caller of a function that was interrupted there may be left out.
+    /// first with [`Pc::exact`]. On arm, whose tables say nothing of prologues, the caller of a function that was
+    /// interrupted there may be left out.
     ///
     /// Runs on any stack; safe in a signal handler if the traceback function is.
     ///
@@ -328,7 +328,8 @@ impl Traceback {
 
     /// The chain of what was interrupted with these registers on this thread, or CPU: for handlers that get
     /// no `ucontext_t`, an interrupt's of a machine without an operating system for example. Every register
-    /// that an unwinder keeps has to be there. The traceback function's `sigcontext` is `registers`.
+    /// that an unwinder keeps has to be there. The traceback function's `sigcontext` is `registers`; on a thread without
+    /// an m all frames are C's.
     ///
     /// Runs on any stack; safe in a signal handler if the traceback function is.
     ///
@@ -336,14 +337,16 @@ impl Traceback {
     /// What was interrupted stands still, and these are its registers.
     pub unsafe fn from_registers(walker: Walker, registers: &Registers) -> Self {
         let mut trace = Self::empty(walker);
+        let sigcontext = (&raw const *registers).cast_mut().cast();
         if !trace.begin() {
-            return trace.ended(Stop::NoTask);
+            trace.begin_in_c(sigcontext, registers.pc());
+            return trace;
         }
         // The handler came by no trampoline of ours: which g it has interrupted, SP says.
         if trace.signal.is_null() && trace.in_handler() {
             trace.as_g = null();
         }
-        trace.begin_interrupted(registers, (&raw const *registers).cast_mut().cast());
+        trace.begin_interrupted(registers, sigcontext);
         trace
     }
 
