@@ -229,6 +229,19 @@ pub unsafe extern "C" fn asmcgocall(func: CFn /* rdi */, arg: *mut c_void /* rsi
 }
 // The pushes of asmcgocall, ccall and systemstack, from the frame's upper end down.
 pushes!(AsmcgocallFrame: pc, link, sp, g);
+pushes!(CcallWords: pc, rax, func);
+
+/// What [`ccall`] has on the managed stack, where the g writes nothing more once SP has left it.
+#[repr(C)]
+#[allow(dead_code, reason = "only its offsets are used")]
+struct CcallWords {
+    /// The function.
+    func: W64,
+    /// What a variadic function takes in al.
+    rax: W64,
+    /// The call instruction's.
+    pc: W64,
+}
 
 /// Calls any C function on the system stack, its argument registers untouched. For JITs and typed wrappers.
 ///
@@ -250,7 +263,7 @@ pub unsafe extern "C" fn ccall() {
     naked_asm!(
         ".cfi_startproc",
         landing_pad!(),
-        // Behind the return address what a variadic function takes in al, and the function: that frees rax and r11.
+        // The CcallWords, from their upper end: pc, which the call instruction has written, rax, func.
         "push rax",                            ".cfi_def_cfa_offset 16",
         "push r11",                            ".cfi_def_cfa_offset 24",
         g_place!("r11"),
@@ -260,7 +273,7 @@ pub unsafe extern "C" fn ccall() {
         "jz 3f",
 
         concat!("mov ", current_g!("r11"), ", r10"),
-        "lea r11, [rsp + 16]",
+        "lea r11, [rsp + {words_pc}]",
         "mov rsp, [r10 + {g0_sp}]",            ".cfi_def_cfa r11, 8",
 
         // On g0. Build the AsmcgocallFrame as asmcgocall does. The g goes there from the register that it was loaded to:
@@ -272,9 +285,8 @@ pub unsafe extern "C" fn ccall() {
         "lea rbp, [rsp + {link}]",
         ".cfi_escape {cfa_is}, {cfa_len}, {breg_rsp}, {sp_lo}, {sp_hi}, {deref}, {plus}, {ra_lo}, {ra_hi}",
         ".cfi_escape {reg_at}, {rbp_dwarf}, {breg_len}, {breg_rsp}, {link_lo}, {link_hi}",
-        // What they held lies below `sp`, where the g writes nothing now.
-        "mov rax, [r11 - 8]",
-        "mov r11, [r11 - 16]",
+        "mov rax, [r11 - {words_pc} + {words_rax}]",
+        "mov r11, [r11 - {words_pc} + {words_func}]",
         "call r11",
 
         // On g0, C has returned; rax, rdx, xmm0, xmm1, st(0) and st(1) are its results.
@@ -298,6 +310,9 @@ pub unsafe extern "C" fn ccall() {
         ".cfi_endproc",
         m_out = const offset_of!(G<X86_64>, m_out),
         g0_sp = const offset_of!(M<X86_64>, g0.sched.sp),
+        words_func = const offset_of!(CcallWords, func),
+        words_rax = const offset_of!(CcallWords, rax),
+        words_pc = const offset_of!(CcallWords, pc),
         g = const offset_of!(AsmcgocallFrame, g),
         sp = const offset_of!(AsmcgocallFrame, sp),
         link = const offset_of!(AsmcgocallFrame, link),
