@@ -191,9 +191,7 @@ unsafe fn in_context(context: ContextFn, f: impl FnOnce(usize)) {
     unsafe {
         let ctxt = traceback::acquire_from(context, place);
         f(ctxt);
-        if ctxt != 0 {
-            traceback::release_to(context, ctxt, place);
-        }
+        traceback::release_to(context, place);
     }
 }
 

@@ -4,6 +4,7 @@
 #include <stddef.h>
 #include <stdint.h>
 #include <stdlib.h>
+#include <string.h>
 #include <ucontext.h>
 
 /* Exported by the tests. */
@@ -51,7 +52,19 @@ int c_qsort(void *words)
 	return 3;
 }
 
-/* Calls back, and again if what it called has come here by a longjmp: two closures. */
+/* Calls back from below 4 KiB that it has written to. */
+static void from_deeper(void *closure)
+{
+	char written[4096];
+
+	memset(written, 0xa5, sizeof written);
+	__asm__ volatile("" : : "r"(written) : "memory");
+	test_run(closure);
+	__asm__ volatile("" : : "r"(written) : "memory");
+}
+
+/* Calls back, and again if what it called has come here by a longjmp: two closures, and if the second is for
+   from_deeper. */
 static jmp_buf left;
 
 int c_jumps(void *closures)
@@ -62,7 +75,9 @@ int c_jumps(void *closures)
 		test_run(closure[0]);
 		return 1;
 	}
-	if (closure[1])
+	if (closure[2])
+		from_deeper(closure[1]);
+	else if (closure[1])
 		test_run(closure[1]);
 	return 2;
 }

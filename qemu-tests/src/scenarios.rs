@@ -10,7 +10,7 @@ use core::ffi::{c_int, c_void};
 use core::fmt::{self, Write as _};
 use core::hint::black_box;
 use core::sync::atomic::{AtomicBool, AtomicPtr, AtomicUsize, Ordering};
-use stackgate::arch::frame::Word;
+use stackgate::arch::frame::{Ptr, Word};
 use stackgate::arch::{self, AsmcgocallFrame, CALLBACK_ELSEWHERE, NativeWord, SIGNAL_HANDLER, Stack};
 use stackgate::traceback::{Traceback, TracebackArg};
 use stackgate::{CFn, CallbackFn, EntryFn, G, GState, M, m_adopt, m_release, stack_moved};
@@ -283,6 +283,16 @@ pub const SCENARIOS: &[Scenario] = &[
             step("asmcgocall", task!("asmcgocall jumped"), "jumped"),
             step("cgocallback", called!("cgocallback c_has_jumped", "jumped"), "C:signal jumped"),
             step("asmcgocall", task!("asmcgocall jumped"), "jumped"),
+        ],
+    },
+    Scenario {
+        name: "a callback after a longjmp, from deeper",
+        way: Way::Task(step_jumped_deeper),
+        steps: &[
+            step("asmcgocall", task!("asmcgocall jumped_deeper"), "jumped_deeper"),
+            // Where the task is on its stack only those words say.
+            step("cgocallback", called!("cgocallback c_has_called", "jumped_deeper"), "C:signal"),
+            step("asmcgocall", task!("asmcgocall jumped_deeper"), "jumped_deeper"),
         ],
     },
     Scenario {
@@ -586,6 +596,7 @@ macro_rules! calls {
 
 calls!(step_called_back, step_c_calls_back);
 calls!(step_jumped, step_c_has_jumped);
+calls!(step_jumped_deeper, step_c_has_called);
 calls!(step_nests, step_c_nests);
 calls!(step_crossed, step_c_crosses);
 calls!(step_panicked, step_c_panics);
@@ -796,6 +807,24 @@ unsafe extern "C" fn step_c_has_jumped(_: *mut c_void) -> c_int {
         (*m).g0.sched.sp = NativeWord::new(below.add(1).expose_provenance() as u64);
         arch::cgocallback(step_leaf, NULL, 0, 1);
         ((*m).g0.sched.sp, (*m).g0.stack.limit) = (used, limit);
+    }
+    black_box(0)
+}
+
+/// C that calls back where it has called over the words of the call, as after a `longjmp` over managed frames: over one
+/// of them, which it brings back for the way back.
+#[unsafe(no_mangle)]
+#[inline(never)]
+unsafe extern "C" fn step_c_has_called(_: *mut c_void) -> c_int {
+    // SAFETY: a call of a task's is under way on this m; it goes to `step_elsewhere`.
+    unsafe {
+        // On g0, whose address is its m's.
+        let used = (*arch::current()).sched.sp.get() as usize;
+        let call: *mut AsmcgocallFrame = core::ptr::with_exposed_provenance_mut(used);
+        let g = &raw mut (*call.sub(1)).g;
+        let was = g.replace(Ptr::new(core::ptr::null_mut()));
+        arch::cgocallback(step_leaf, NULL, 0, 1);
+        g.write(was);
     }
     black_box(0)
 }

@@ -20,7 +20,7 @@ use crate::{
     fuzz, machines, mutants,
     run::{run, run_examples, run_odd},
     setup::setup,
-    step::{STORM, step},
+    step::{LONG_STORM, STORM, step},
     targets::TARGETS,
     test::{Choice, test, variants},
     ui,
@@ -64,9 +64,6 @@ const STAGES: &[Stage] = &[
     Stage { name: "run --machine", work: machines::run, counts_cases: false },
     Stage { name: "size", work: |context| machines::size(context, depth::Do::Check), counts_cases: false },
 ];
-
-/// How long signals storm in `ci --long`.
-const LONG_STORM: Duration = Duration::from_secs(60);
 
 /// How long sequences are run in `ci --long`.
 const LONG_FUZZ: Duration = Duration::from_secs(10 * 60);

@@ -1415,11 +1415,15 @@ pub unsafe extern "C" fn cgocallback(
         "bhi 1f",
         "2:",
 
-        // The lower half: g0_sp, m, g, ctxt. The AsmcgocallFrame that this callback came through ends at
-        // g0_sp.
+        // The lower half: g0_sp, m, g, ctxt.
         "push {{r3, r4, r5, lr}}",             ".cfi_def_cfa_offset {size}", goes_on!(".save {{r4, r5, rfp, lr}}" ".pad #{r4}"),
+        // The AsmcgocallFrame that this callback came through ends at g0_sp. Where its g is another, C has left it by
+        // longjmp and called over it. r3's word is in the frame.
+        "ldr r3, [lr, #{call_g} - {call}]",
+        "cmp r3, r4",
+        "bne 60f",
         // It is complete: publish it. Then SP goes to curg's stack, then curg is current: until then a handler
-        // that runs on g0's stack calls C there. r3's word is in the frame.
+        // that runs on g0's stack calls C there.
         "str sp, [r5, #{m_g0_sp}]",
         "ldr r5, [lr, #{call_sp} - {call}]",
         "mov r3, sp",                          ".cfi_def_cfa_register r3",
@@ -1456,8 +1460,13 @@ pub unsafe extern "C" fn cgocallback(
         "mov sp, r3",                          ".cfi_def_cfa sp, {size}", goes_on!(".save {{r4, r5, rfp, lr}}" ".pad #{r4}"),
         "pop {{r0-r5, rfp, pc}}",
 
+        // Called over.
+        "60:",                                 ".cfi_remember_state", goes_on!(".save {{r4, r5, rfp, lr}}" ".pad #{r4}"),
+        "ldr r3, [sp], #{r4}",                 ".cfi_def_cfa_offset {size} - {r4}", goes_on!(".save {{r4, r5, rfp, lr}}"),
+        "b 3f",
+
         // Above g0_sp: is not one of them on g0's stack? A foreign thread's g0_sp begins in its m.
-        "1:",                                  ".cfi_def_cfa sp, {size} - {r4}", goes_on!(".save {{r4, r5, rfp, lr}}"),
+        "1:",                                  ".cfi_restore_state", ".cfi_def_cfa sp, {size} - {r4}", goes_on!(".save {{r4, r5, rfp, lr}}"),
         "ldr r4, [r5, #{m_g0_limit}]",
         "cmp lr, r4",
         "ldr r4, [r5, #{curg}]",
@@ -1488,6 +1497,7 @@ pub unsafe extern "C" fn cgocallback(
         m_g0_limit = const offset_of!(M<Arm>, g0.stack.limit),
         m_g0_top = const offset_of!(M<Arm>, g0.stack.top),
         call = const size_of::<AsmcgocallFrame>(),
+        call_g = const offset_of!(AsmcgocallFrame, g),
         call_sp = const offset_of!(AsmcgocallFrame, sp),
         ctxt = const offset_of!(CallbackFrame, ctxt),
         r4 = const offset_of!(CallbackFrame, r4),

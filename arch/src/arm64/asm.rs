@@ -1350,10 +1350,14 @@ pub unsafe extern "C" fn cgocallback(
         "ldr x15, [x13, {m_g0_sp}]",
         "cmp sp, x15",
         "b.hi 4f",
+        // The AsmcgocallFrame that this callback came through ends at g0_sp. Where its g is another, C has left it by
+        // longjmp and called over it.
         "5:",
+        "ldp x16, x14, [x15, {call_g} - {call}]",
+        "cmp x16, x12",
+        "b.ne 3f",
 
-        // The CallbackFrame: link, pc; ctxt, m; g0_sp, g. The AsmcgocallFrame that this callback came through
-        // ends at g0_sp.
+        // The CallbackFrame: link, pc; ctxt, m; g0_sp, g.
         "sub sp, sp, {size}",                  ".cfi_def_cfa_offset {size}",
         "stp x29, x30, [sp, {cb_link}]",       ".cfi_rel_offset x29, {cb_link}", ".cfi_rel_offset x30, {cb_pc}",
         "stp x3, x13, [sp, {ctxt}]",
@@ -1361,7 +1365,6 @@ pub unsafe extern "C" fn cgocallback(
         // It is complete: publish it. Then SP goes to curg's stack, then curg is current.
         "mov x9, sp",                          ".cfi_def_cfa_register x9",
         "str x9, [x13, {m_g0_sp}]",
-        "ldur x14, [x15, {call_sp} - {call}]",
         "ldp x16, x17, [x15, {call_link} - {call}]",
         "sub sp, x14, {entry}",
         "str x12, [x10, x11]",
@@ -1416,7 +1419,7 @@ pub unsafe extern "C" fn cgocallback(
         m_g0_limit = const offset_of!(M<Arm64>, g0.stack.limit),
         m_g0_top = const offset_of!(M<Arm64>, g0.stack.top),
         call = const size_of::<AsmcgocallFrame>(),
-        call_sp = const offset_of!(AsmcgocallFrame, sp),
+        call_g = const offset_of!(AsmcgocallFrame, g),
         call_link = const offset_of!(AsmcgocallFrame, link),
         g0_sp = const offset_of!(CallbackFrame, g0_sp),
         ctxt = const offset_of!(CallbackFrame, ctxt),

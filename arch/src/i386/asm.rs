@@ -1364,23 +1364,27 @@ pub unsafe extern "C" fn cgocallback(
 
         // The rest of the CallbackFrame, from its upper end: place, m, ctxt, g, g0_sp.
         "push eax",
+        // The AsmcgocallFrame that this callback came through ends at g0_sp. Where its g is another, C has left it by
+        // longjmp and called over it.
+        "mov eax, [ecx + {m_g0_sp}]",
+        "cmp [eax - {call} + {call_g}], edx",
+        "jne 6f",
         "push ecx",
         "push dword ptr [ebp + {word} + {in_ctxt}]",
         "push edx",
-        "push dword ptr [ecx + {m_g0_sp}]",
-        // It is complete: publish it. Then SP goes to curg's stack, then curg is current. The AsmcgocallFrame
-        // that this callback came through ends at g0_sp.
+        "push eax",
+        // It is complete: publish it. Then SP goes to curg's stack, then curg is current.
         "mov [ecx + {m_g0_sp}], esp",
-        "mov ecx, [esp + {g0_sp}]",
-        "mov esp, [ecx - {call} + {call_sp}]",
-        concat!("mov ", current_g!("eax"), ", edx"),
+        "mov ecx, [esp + {place}]",
+        "mov esp, [eax - {call} + {call_sp}]",
+        concat!("mov ", current_g!("ecx"), ", edx"),
         "and esp, -{align}",
         "sub esp, {above_entry}",
 
         // On curg. The CallbackEntry from its upper end: pc, link, func, callback, and the arguments. ebp is C's
         // until all is there, since the arguments are found by it, and unwinders' CFA is.
-        "push dword ptr [ecx - {call} + {call_pc}]",
-        "push dword ptr [ecx - {call} + {call_link}]",
+        "push dword ptr [eax - {call} + {call_pc}]",
+        "push dword ptr [eax - {call} + {call_link}]",
         "push dword ptr [ebp + {word} + {in_func}]",
         "lea eax, [ebp - {cb_link}]",
         "push eax",
@@ -1405,8 +1409,13 @@ pub unsafe extern "C" fn cgocallback(
         "pop ebp",                             ".cfi_adjust_cfa_offset -{word}", ".cfi_restore ebp",
         "ret",
 
+        // Called over.
+        "6:",                                  ".cfi_def_cfa ebp, 2*{word}", ".cfi_offset ebp, -2*{word}",
+        "pop eax",
+        "jmp 3f",
+
         // Above g0_sp: is not one of them on g0's stack? A foreign thread's g0_sp begins in its m.
-        "4:",                                  ".cfi_def_cfa ebp, 2*{word}", ".cfi_offset ebp, -2*{word}",
+        "4:",
         "mov edx, [ecx + {m_g0_sp}]",
         "cmp edx, [ecx + {m_g0_limit}]",
         "mov edx, [ecx + {curg}]",
@@ -1434,6 +1443,7 @@ pub unsafe extern "C" fn cgocallback(
         m_g0_limit = const offset_of!(M<I386>, g0.stack.limit),
         m_g0_top = const offset_of!(M<I386>, g0.stack.top),
         call = const size_of::<AsmcgocallFrame>(),
+        call_g = const offset_of!(AsmcgocallFrame, g),
         call_sp = const offset_of!(AsmcgocallFrame, sp),
         call_link = const offset_of!(AsmcgocallFrame, link),
         call_pc = const offset_of!(AsmcgocallFrame, pc),

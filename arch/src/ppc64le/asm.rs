@@ -1864,9 +1864,14 @@ pub unsafe extern "C" fn cgocallback(
         "ld %r8, {m_g0_sp}(%r11)",
         "cmpld %r1, %r8",
         "bgt 4f",
+        // The AsmcgocallFrame that this callback came through ends at g0_sp. Where its g is another, C has left it by
+        // longjmp and called over it.
         "5:",
+        "ld %r0, {call_g} - {call}(%r8)",
+        "cmpd %r0, %r10",
+        "bne 3f",
 
-        // The CallbackFrame. The AsmcgocallFrame that this callback came through ends at g0_sp.
+        // The CallbackFrame.
         "stdu %r1, -{size}(%r1)",               ".cfi_def_cfa_offset {size}",
         "std %r8, {g0_sp}(%r1)",
         "std %r10, {g}(%r1)",
@@ -1939,6 +1944,7 @@ pub unsafe extern "C" fn cgocallback(
         m_g0_limit = const offset_of!(M<Ppc64le>, g0.stack.limit),
         m_g0_top = const offset_of!(M<Ppc64le>, g0.stack.top),
         call = const size_of::<AsmcgocallFrame>(),
+        call_g = const offset_of!(AsmcgocallFrame, g),
         call_sp = const offset_of!(AsmcgocallFrame, sp),
         size = const size_of::<CallbackFrame>(),
         link = const offset_of!(CallbackFrame, link),

@@ -1309,10 +1309,13 @@ pub unsafe extern "C" fn cgocallback(
         // unless it has a stack of its own.
         "lg %r14, {m_g0_sp}(%r13)",
         "clgrjhe %r15, %r14, 4f",
+        // The AsmcgocallFrame that this callback came through ends at g0_sp. Where its g is another, C has left it by
+        // longjmp and called over it.
         "5:",
+        "clg %r12, {call_g} - {call}(%r14)",
+        "jne 3f",
 
-        // The rest of the CallbackFrame: g, m and g0_sp at once, ctxt. The AsmcgocallFrame that this callback
-        // came through ends at g0_sp.
+        // The rest of the CallbackFrame: g, m and g0_sp at once, ctxt.
         "stmg %r12, %r14, {g}(%r15)",
         "stg %r5, {ctxt}(%r15)",
         // The CallbackEntry on curg, directly below the managed SP. It is complete when SP comes.
@@ -1371,6 +1374,7 @@ pub unsafe extern "C" fn cgocallback(
         m_g0_limit = const offset_of!(M<S390x>, g0.stack.limit),
         m_g0_top = const offset_of!(M<S390x>, g0.stack.top),
         call = const size_of::<AsmcgocallFrame>(),
+        call_g = const offset_of!(AsmcgocallFrame, g),
         call_sp = const offset_of!(AsmcgocallFrame, sp),
         ctxt = const offset_of!(CallbackFrame, ctxt),
         g = const offset_of!(CallbackFrame, g),

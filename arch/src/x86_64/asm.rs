@@ -1211,10 +1211,13 @@ pub unsafe extern "C" fn cgocallback(
         "mov r11, [r8 + {m_g0_sp}]",
         "cmp rsp, r11",
         "ja 4f",
+        // The AsmcgocallFrame that this callback came through ends at g0_sp. Where its g is another, C has left it by
+        // longjmp and called over it.
         "5:",
+        "cmp [r11 - {call} + {call_g}], r9",
+        "jne 3f",
 
-        // The rest of the CallbackFrame, from its upper end: m, ctxt, g, g0_sp. The AsmcgocallFrame that this
-        // callback came through ends at g0_sp.
+        // The rest of the CallbackFrame, from its upper end: m, ctxt, g, g0_sp.
         "push r8",
         "push rcx",
         "push r9",
@@ -1274,6 +1277,7 @@ pub unsafe extern "C" fn cgocallback(
         m_g0_limit = const offset_of!(M<X86_64>, g0.stack.limit),
         m_g0_top = const offset_of!(M<X86_64>, g0.stack.top),
         call = const size_of::<AsmcgocallFrame>(),
+        call_g = const offset_of!(AsmcgocallFrame, g),
         call_sp = const offset_of!(AsmcgocallFrame, sp),
         call_link = const offset_of!(AsmcgocallFrame, link),
         call_pc = const offset_of!(AsmcgocallFrame, pc),

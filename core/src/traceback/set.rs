@@ -234,16 +234,17 @@ pub(crate) unsafe fn acquire_from(context: ContextFn, place: *mut ContextPlace) 
     }
 }
 
-/// Gives a context back to the function that made it in `place`.
+/// Gives the context in `place`, if there is one, back to the function that made it there.
 ///
 /// # Safety
-/// As [`acquire_from`], which has returned `ctxt`, not 0.
+/// As [`acquire_from`], which has been called with the same two.
 #[inline(always)]
-pub(crate) unsafe fn release_to(context: ContextFn, ctxt: usize, place: *mut ContextPlace) {
-    // SAFETY: by the caller.
+pub(crate) unsafe fn release_to(context: ContextFn, place: *mut ContextPlace) {
+    // SAFETY: by the caller. The word is as the function left it, so its caller need not keep a copy.
     unsafe {
-        (*place).arg.context = ctxt;
-        context(place.cast());
+        if (*place).arg.context != 0 {
+            context(place.cast());
+        }
     }
 }
 

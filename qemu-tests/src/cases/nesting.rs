@@ -145,8 +145,9 @@ fn calls_in_a_callback_leave_the_m_as_it_was() {
     });
 }
 
-/// Calls C that a `longjmp` from below a callback leads back to; it calls `then` back, if there is one.
-fn jumps(then: Option<&mut dyn FnMut()>) -> c_int {
+/// Calls C that a `longjmp` from below a callback leads back to; it calls `then` back, if there is one, perhaps from
+/// deeper than where it has left.
+fn jumps(then: Option<&mut dyn FnMut()>, deeper: bool) -> c_int {
     let mut f = || {
         // SAFETY: the frames between have nothing that must be done.
         unsafe { arch::asmcgocall(c_jumps_back, core::ptr::null_mut()) };
@@ -155,7 +156,8 @@ fn jumps(then: Option<&mut dyn FnMut()>) -> c_int {
     let mut first: Closure<'_> = &mut f;
     let mut then = then;
     let second = then.as_mut().map_or(core::ptr::null_mut(), |then| (&raw mut *then).cast::<c_void>());
-    let mut closures = [(&raw mut first).cast::<c_void>(), second];
+    let deeper = core::ptr::without_provenance_mut(usize::from(deeper));
+    let mut closures = [(&raw mut first).cast::<c_void>(), second, deeper];
     // SAFETY: C passes the closures to `test_run` and keeps them no longer than the call.
     unsafe { arch::asmcgocall(c_jumps, (&raw mut closures).cast()) }
 }
@@ -164,7 +166,7 @@ fn jumps(then: Option<&mut dyn FnMut()>) -> c_int {
 fn a_longjmp_over_managed_frames() {
     in_task(|| {
         let g = current_g();
-        check_eq!(jumps(None), 2);
+        check_eq!(jumps(None, false), 2);
         check_eq!(current_g(), g);
         let mut ran = 0;
         in_c(|| ran += 1);
@@ -176,7 +178,14 @@ fn a_longjmp_over_managed_frames() {
 
 fn a_callback_after_a_longjmp() {
     in_task(|| {
-        jumps(Some(&mut || unreachable!("it is refused")));
+        jumps(Some(&mut || unreachable!("it is refused")), false);
+    });
+}
+
+/// Where C has called, the words of the call that it has left are no more.
+fn a_callback_after_a_longjmp_from_deeper() {
+    in_task(|| {
+        jumps(Some(&mut || unreachable!("it is refused")), true);
     });
 }
 
@@ -242,6 +251,8 @@ cases! {
     "many callbacks in one call" => many_callbacks_in_one_call;
     "a longjmp over managed frames" => a_longjmp_over_managed_frames;
     "a callback after a longjmp" (fatal "callback after a longjmp") => a_callback_after_a_longjmp;
+    "a callback after a longjmp, from deeper" (fatal "callback after a longjmp")
+        => a_callback_after_a_longjmp_from_deeper;
     "on a stack of C's own" => on_a_stack_of_cs_own;
     "g0.sched.sp" => calls_in_a_callback_leave_the_m_as_it_was;
 }
