@@ -133,6 +133,10 @@ pub(crate) static NO_G: NoG = NoG(MaybeUninit::zeroed());
 #[unsafe(export_name = "stackgate_handles_no_g")]
 pub static HANDLES_NO_G: NoG = NoG(MaybeUninit::zeroed());
 
+/// The same on a thread that ends and whose m has been given back: whoever calls in gets an m for that call only.
+#[unsafe(export_name = "stackgate_ended_no_g")]
+pub static ENDED_NO_G: NoG = NoG(MaybeUninit::zeroed());
+
 /// A `G` of zeros that nobody writes.
 #[repr(transparent)]
 #[derive(Debug)]

@@ -89,7 +89,9 @@ mod g;
 pub mod lineage;
 pub mod unwind;
 
-pub use g::{CALLBACK_ELSEWHERE, Cpu, G, GState, HANDLES_NO_G, Interrupted, M, SIGNAL_HANDLER, Stack};
+pub use g::{
+    CALLBACK_ELSEWHERE, Cpu, ENDED_NO_G, G, GState, HANDLES_NO_G, Interrupted, M, SIGNAL_HANDLER, Stack,
+};
 
 /// Has a compiled function beside the crossings. Where none of a unit has unwind tables the compiler puts those of
 /// the assembly, too, into `.debug_frame`, which no unwinder of a running program reads: so do sanitizers' units,

@@ -226,6 +226,7 @@ pub(crate) unsafe fn callback(func: CallbackFn, frame: *mut c_void, size: usize,
         fatal(NAME, "no platform is set, so none can be made: adopt the thread with m_adopt");
     };
     let system = System(platform);
+    let ends = core::ptr::addr_eq(arch::current(), &raw const arch::ENDED_NO_G);
     // First of all, so that no handler runs while this thread holds the pool or has half an m.
     let mask = system.mask();
     let extra = match POOL.take(&mask) {
@@ -244,11 +245,12 @@ pub(crate) unsafe fn callback(func: CallbackFn, frame: *mut c_void, size: usize,
     // SAFETY: it is this thread's now; by the caller.
     unsafe {
         attach(extra, platform);
-        let bound = platform.at_thread_exit(thread_ends, extra.as_ptr().cast()).is_ok();
+        // The hook has run on a thread that ends, and perhaps does not run again.
+        let bound = !ends && platform.at_thread_exit(thread_ends, extra.as_ptr().cast()).is_ok();
         system.unmask(mask);
         crate::callback::cgocallback(func, frame, size, ctxt);
         if !bound {
-            detach(extra, &system);
+            detach(extra, &system, ends);
         }
     }
 }
@@ -305,15 +307,16 @@ fn guess(here: usize) -> StackBounds {
     StackBounds { limit: here.saturating_sub(32 << 10), top: here.saturating_add(4 << 10), accurate: false }
 }
 
-/// Makes this thread one without an m, and gives the m back.
+/// Makes this thread one without an m, which `ends` or does not, and gives the m back.
 ///
 /// # Safety
 /// `extra` is this thread's, and no callback of it is under way.
-unsafe fn detach(extra: NonNull<Extra>, system: &System) {
+unsafe fn detach(extra: NonNull<Extra>, system: &System, ends: bool) {
+    let no_g = if ends { (&raw const arch::ENDED_NO_G).cast_mut().cast() } else { core::ptr::null_mut() };
     let mask = system.mask();
     // SAFETY: by the caller.
     unsafe {
-        arch::setg(core::ptr::null_mut());
+        arch::setg(no_g);
         let m = &raw mut (*extra.as_ptr()).m;
         (*m).curg = Ptr::new(core::ptr::null_mut());
         ENDED_CALLS.fetch_add(value((*m).ncgocall), Ordering::Relaxed);
@@ -326,5 +329,5 @@ unsafe fn detach(extra: NonNull<Extra>, system: &System) {
 unsafe extern "C" fn thread_ends(extra: *mut c_void) {
     let (Some(extra), Some(platform)) = (NonNull::new(extra.cast::<Extra>()), platform()) else { return };
     // SAFETY: `callback` gave the word; the thread makes no callback any more, or will have none of this m.
-    unsafe { detach(extra, &System(platform)) };
+    unsafe { detach(extra, &System(platform), true) };
 }

@@ -112,8 +112,7 @@ pub trait Platform: Sync {
     /// process. Not for threads that end by [`abort`](Self::abort) or with the process.
     ///
     /// # Errors
-    /// [`ServiceError::Busy`] if there is another hook, or if it has run on this thread, which is ending;
-    /// [`ServiceError::NoMemory`].
+    /// [`ServiceError::Busy`] if there is another hook; [`ServiceError::NoMemory`].
     ///
     /// # Safety
     /// `hook` may be called with `word` when the thread ends, and does not unwind.

@@ -140,13 +140,8 @@ impl Platform for Hosted {
 
     unsafe fn at_thread_exit(&self, hook: ExitHook, word: *mut c_void) -> Result<(), ServiceError> {
         let key = exit_key(hook)?;
-        // SAFETY: by the caller: the destructor runs `hook`.
-        unsafe {
-            if rounds(sys::pthread_getspecific(key)).is_some() {
-                return Err(ServiceError::Busy);
-            }
-            check(sys::pthread_setspecific(key, word))
-        }
+        // SAFETY: by the caller: `hook` is the key's destructor.
+        check(unsafe { sys::pthread_setspecific(key, word) })
     }
 
     fn block_signals(&self) -> Result<SignalMask, ServiceError> {
@@ -384,39 +379,7 @@ static EXIT_HOOK: AtomicPtr<c_void> = AtomicPtr::new(core::ptr::null_mut());
 static EXIT_KEY: AtomicUsize = AtomicUsize::new(NO_KEY);
 const NO_KEY: usize = usize::MAX;
 
-/// How often destructors run: `PTHREAD_DESTRUCTOR_ITERATIONS`, `limits.h`.
-const ROUNDS: usize = 4;
-/// After how many of them the mark is left out. ThreadSanitizer has closed its books on the thread when the last one comes.
-const LAST_ROUND: usize = if cfg!(feature = "tsan") { ROUNDS - 2 } else { ROUNDS };
-
-/// What the key holds once the hook has run, a place for each round: addresses that are nobody's word.
-static ENDING: [u8; ROUNDS] = [0; ROUNDS];
-
-/// How many rounds came before, if `word` is such a mark.
-fn rounds(word: *mut c_void) -> Option<usize> {
-    let round = word.addr().wrapping_sub((&raw const ENDING).addr());
-    (round < ROUNDS).then_some(round)
-}
-
-/// The key's destructor. glibc, and POSIX allows it, runs destructors again while values are set, four times in
-/// all: the mark stays through each round, so that the hook is never set again on a thread that ends.
-unsafe extern "C" fn thread_ends(word: *mut c_void) {
-    let key = EXIT_KEY.load(Ordering::Acquire) as c_uint;
-    let before = rounds(word);
-    let round = before.map_or(0, |round| round + 1);
-    // SAFETY: the key is there since the value was set; `exit_key` stored the hook, for which its caller vouches.
-    unsafe {
-        if round < LAST_ROUND {
-            sys::pthread_setspecific(key, (&raw const ENDING[round]).cast_mut().cast());
-        }
-        if before.is_none() {
-            let hook = EXIT_HOOK.load(Ordering::Relaxed);
-            core::mem::transmute::<*mut c_void, ExitHook>(hook)(word);
-        }
-    }
-}
-
-/// The key whose destructor runs `hook`. Nothing is locked: of two threads that make one, one takes it back.
+/// The key whose destructor is `hook`. Nothing is locked: of two threads that make one, one takes it back.
 fn exit_key(hook: ExitHook) -> Result<c_uint, ServiceError> {
     let mine = hook as *mut c_void;
     let now = EXIT_HOOK.compare_exchange(core::ptr::null_mut(), mine, Ordering::Relaxed, Ordering::Relaxed);
@@ -429,7 +392,7 @@ fn exit_key(hook: ExitHook) -> Result<c_uint, ServiceError> {
     }
     let mut key: c_uint = 0;
     // SAFETY: the caller of the service vouches for the hook.
-    if unsafe { sys::pthread_key_create(&mut key, Some(thread_ends)) } != 0 {
+    if unsafe { sys::pthread_key_create(&mut key, Some(hook)) } != 0 {
         return Err(ServiceError::NoMemory);
     }
     match EXIT_KEY.compare_exchange(NO_KEY, key as usize, Ordering::AcqRel, Ordering::Acquire) {

@@ -10,11 +10,10 @@ pub(crate) use crate::raw::{
     pthread_attr_getstack::target as pthread_attr_getstack, pthread_attr_init::target as pthread_attr_init,
     pthread_attr_setdetachstate::target as pthread_attr_setdetachstate,
     pthread_attr_setstacksize::target as pthread_attr_setstacksize, pthread_create::target as pthread_create,
-    pthread_getattr_np::target as pthread_getattr_np, pthread_getspecific::target as pthread_getspecific,
-    pthread_key_create::target as pthread_key_create, pthread_self::target as pthread_self,
-    pthread_setspecific::target as pthread_setspecific, pthread_sigmask::target as pthread_sigmask,
-    read::target as read, sigaltstack::target as sigaltstack, usleep::target as usleep,
-    write::target as write,
+    pthread_getattr_np::target as pthread_getattr_np, pthread_key_create::target as pthread_key_create,
+    pthread_self::target as pthread_self, pthread_setspecific::target as pthread_setspecific,
+    pthread_sigmask::target as pthread_sigmask, read::target as read, sigaltstack::target as sigaltstack,
+    usleep::target as usleep, write::target as write,
 };
 pub(crate) use crate::{
     MADV_DONTNEED, MADV_NOHUGEPAGE, MAP_ANONYMOUS, MAP_NORESERVE, MAP_PRIVATE, PROT_NONE, PROT_READ,

@@ -195,7 +195,7 @@ pub enum Command {
     ///
     /// Then a storm: all of it again and again, while a timer's signals come to the trampoline, about 100
     /// microseconds after the last one was handled. Each trace in a crossing has to be one that the program expects
-    /// there. How many instructions the storm has hit is printed; a minute has to hit all of them.
+    /// there. How many instructions the storm has hit is printed; from a minute on all of them have to be, in four storms at most.
     Step {
         /// How long the storm lasts on each CPU, in seconds
         #[arg(long, value_name = "SECONDS", default_value_t = 5, value_parser = clap::value_parser!(u64).range(1..))]

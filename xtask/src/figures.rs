@@ -42,12 +42,10 @@ const CGOCALL: &[Over] = &[Over {
 /// What attaching a thread needs of a C library.
 const ATTACH: &[Over] = &[Over {
     cpus: &["i386", "x86_64", "arm", "arm64", "ppc64le", "s390x"],
-    why: "five of six instructions are the C library's. `pthread_getattr_np`, which alone says where a thread's \
-          stack lies, also allocates and frees a set of CPUs, a third of all. At the thread's end each of four \
-          rounds looks at all keys for destructors, which is more than another third; the key stays set through \
-          them so that a callback from a later destructor leaks no m. Go 1.19 asks for no bounds and has no \
-          destructor: it attaches and detaches with each callback, 2800 to 3400 instructions every time where ours \
-          take 63 to 74",
+    why: "three fifths and more are `pthread_getattr_np`'s, which alone says where a thread's stack lies: it \
+          allocates a set of CPUs, for which malloc makes a new thread a cache, and takes it apart when the thread \
+          ends. What remains is below the limit on each CPU. Go 1.19 asks for no bounds: it attaches and detaches \
+          with each callback, 2800 to 3400 instructions every time where ours take 65 to 77",
 }];
 
 /// What a step by records asks before it believes a record.
