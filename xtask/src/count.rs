@@ -83,9 +83,12 @@ pub fn count(context: &Context, options: &Options<'_>) -> Result<Tally> {
             }
         }
     }
+    if counters.iter().all(|counter| counter.ops.is_empty()) {
+        bail!("no CPU has such an operation");
+    }
     if options.profile {
         let Some(op) = options.op else { bail!("--profile needs --op NAME") };
-        for counter in &counters {
+        for counter in counters.iter().filter(|counter| !counter.ops.is_empty()) {
             counter.profile(op)?;
         }
         return Ok(tally);
@@ -127,8 +130,14 @@ impl<'a> Counter<'a> {
         let list = kit.guest(&program).arg("--list").read()?;
         let all: Vec<_> = list.lines().map(str::to_owned).collect();
         let ops: Vec<_> = all.iter().filter(|op| only.is_none_or(|only| only == *op)).cloned().collect();
+        // Not every CPU has all: those of others are where the others are.
         if ops.is_empty() {
-            bail!("unknown operation `{}`; the operations are: {}", only.unwrap_or(""), all.join("; "));
+            ui::say(&format!(
+                "{}: unknown operation `{}`; the operations are: {}",
+                kit.target.name,
+                only.unwrap_or(""),
+                all.join("; ")
+            ));
         }
         let counter = Self { kit, program, plugin, ops };
         ui::say(&format!("{} {}", ui::dim("$"), counter.command("OPERATION", FEW, "FILE", false)));

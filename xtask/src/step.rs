@@ -428,6 +428,7 @@ pub fn crossing_ranges(symbols: &Symbols, cpu: &str) -> Result<Vec<Range<u64>>> 
 
 /// Why nobody can reach an instruction of `function` that reads `text`, if so it is.
 pub fn unreachable(function: &str, text: &str) -> Option<&'static str> {
+    let text = one_line(text);
     UNREACHED.iter().find(|(f, start, _)| *f == function && text.starts_with(start)).map(|(_, _, why)| *why)
 }
 
@@ -438,11 +439,16 @@ pub fn name_of(symbols: &Symbols, address: u64) -> String {
     short.unwrap_or(name).to_owned()
 }
 
+/// An instruction with single spaces, however the disassembler has set it.
+fn one_line(text: &str) -> String {
+    text.split_whitespace().collect::<Vec<_>>().join(" ")
+}
+
 /// `function+offset (instruction)`.
 fn place(symbols: &Symbols, address: u64, text: &str) -> String {
     let function = name_of(symbols, address);
     let start = symbols.range(&format!("{PREFIX}{function}")).map_or(address, |range| range.start);
-    format!("{function}+{:#x} ({})", address - start, text.split_whitespace().collect::<Vec<_>>().join(" "))
+    format!("{function}+{:#x} ({})", address - start, one_line(text))
 }
 
 /// What a view saw.
@@ -481,8 +487,7 @@ impl Seen {
         let mut wrong: Vec<_> = self.problems.iter().map(|problem| format!("{run}{problem}")).collect();
         for (&address, text) in texts.iter().filter(|(address, _)| !self.seen.contains(address)) {
             let place = place(symbols, address, text);
-            let text = text.split_whitespace().collect::<Vec<_>>().join(" ");
-            match unreachable(&name_of(symbols, address), &text) {
+            match unreachable(&name_of(symbols, address), text) {
                 Some(why) => _ = unreached.insert(format!("not reached: {place}: {why}")),
                 None => wrong.push(format!("{run}{view}: {place}: never reached")),
             }

@@ -136,6 +136,15 @@ const OPERATIONS: &[Operation] = &[
             }
         });
     }),
+    #[cfg(any(target_arch = "x86", target_arch = "x86_64", target_arch = "arm", target_arch = "aarch64"))]
+    ("corosensei's resume and suspend", |n| {
+        let mut task = corosensei::Coroutine::<usize, usize, ()>::new(|yielder, _| {
+            loop {
+                yielder.suspend(0);
+            }
+        });
+        (0..n).for_each(|_| _ = task.resume(0));
+    }),
     ("switch to a task", |n| {
         adopted(|_| {
             let mut tasks = [Task::new(16 << 10, switches), Task::new(16 << 10, switches)];
