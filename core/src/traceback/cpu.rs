@@ -100,50 +100,77 @@ impl Frame {
         registers
     }
 
-    /// The registers that the frame at `address` keeps, by its layout, for one that begins with `self`.
+    /// The registers that the frame at `address` keeps, for one that begins with `self`.
     ///
     /// # Safety
-    /// A frame of that layout lies there.
-    pub unsafe fn with(mut self, layout: &Layout, address: usize) -> Self {
-        for field in layout.fields {
-            let Some(register) = field.register else { continue };
-            let dwarf = register.dwarf as usize;
-            let more = self.more.get_mut(dwarf.wrapping_sub(FIRST_MORE));
-            if dwarf != FP && more.is_none() {
-                continue;
-            }
-            // SAFETY: by the caller.
-            let value = unsafe { with_exposed_provenance::<usize>(address + field.offset).read() };
-            if let Some(more) = more {
-                *more = value;
-            }
-            if dwarf == FP {
-                self.fp = value;
-            }
+    /// A frame that keeps them so lies there.
+    unsafe fn with(mut self, kept: &Kept, address: usize) -> Self {
+        // SAFETY: by the caller.
+        let read = |at: u16| unsafe { with_exposed_provenance::<usize>(address + at as usize).read() };
+        for (more, at) in self.more.iter_mut().zip(kept.more) {
+            *more = at.map_or(*more, read);
         }
+        self.fp = kept.fp.map_or(self.fp, read);
         self
+    }
+}
+
+/// Where a frame keeps the registers of a [`Frame`], as its layout says: that itself has texts for readers, which
+/// would lie in every program.
+#[derive(Clone, Copy, Debug)]
+struct Kept {
+    fp: Option<u16>,
+    more: [Option<u16>; MORE],
+}
+
+impl Kept {
+    const fn of(layout: &'static Layout) -> Self {
+        let mut kept = Self { fp: None, more: [None; MORE] };
+        let mut i = 0;
+        while i < layout.fields.len() {
+            if let Some(register) = layout.fields[i].register {
+                let at = Some(layout.fields[i].offset as u16);
+                let more = (register.dwarf as usize).wrapping_sub(FIRST_MORE);
+                if more < kept.more.len() {
+                    kept.more[more] = at;
+                }
+                if register.dwarf as usize == FP {
+                    kept.fp = at;
+                }
+            }
+            i += 1;
+        }
+        kept
+    }
+}
+
+/// Where a frame has its return address, if it has one.
+const fn pc_of(layout: &'static Layout) -> Option<usize> {
+    match find(layout, "pc") {
+        Some(field) => Some(field.offset),
+        None => None,
     }
 }
 
 /// The caller of `park` or `mcall` in a g that is parked, from the `SwitchFrame` at `at`; `None` where that
 /// lies outside the stack.
 pub(super) fn parked(at: usize, memory: &Memory) -> Option<Frame> {
-    let pc = const { find(&SwitchFrame::LAYOUT, "pc") };
-    left(pc, size_of::<SwitchFrame>(), &SwitchFrame::LAYOUT, 0, at, memory)
+    let (pc, kept) = const { (pc_of(&SwitchFrame::LAYOUT), Kept::of(&SwitchFrame::LAYOUT)) };
+    left(pc, size_of::<SwitchFrame>(), &kept, 0, at, memory)
 }
 
 /// The caller of `asmcgocall_catch`, from the `CatchFrame` at `at`; `None` where that lies outside the stack.
 pub(super) fn caught(at: usize, memory: &Memory) -> Option<Frame> {
-    let pc = const { find(&CatchFrame::LAYOUT, "pc") };
-    left(pc, size_of::<CatchFrame>(), &CalleeSaved::LAYOUT, offset_of!(CatchFrame, saved), at, memory)
+    let (pc, kept) = const { (pc_of(&CatchFrame::LAYOUT), Kept::of(&CalleeSaved::LAYOUT)) };
+    left(pc, size_of::<CatchFrame>(), &kept, offset_of!(CatchFrame, saved), at, memory)
 }
 
 /// The caller of a function whose frame of `size` bytes at `at` has `registers` at the offset `saved`, and its return
 /// address in `pc` if it has that.
 fn left(
-    pc: Option<&Field>,
+    pc: Option<usize>,
     size: usize,
-    registers: &Layout,
+    registers: &Kept,
     saved: usize,
     at: usize,
     memory: &Memory,
@@ -157,7 +184,7 @@ fn left(
         Frame { pc: read(saved + RECORD.pc)?, sp: at + saved, ..Frame::default() }
     } else if let Some(pc) = pc {
         // The frame is complete in itself; the caller's begins above it.
-        Frame { pc: read(pc.offset)?, sp: at + size, ..Frame::default() }
+        Frame { pc: read(pc)?, sp: at + size, ..Frame::default() }
     } else {
         let sp = read(RECORD.link)?;
         Frame { pc: memory.read(sp.wrapping_add(RECORD.pc))?, sp, ..Frame::default() }
@@ -176,9 +203,9 @@ pub(super) unsafe fn caller_of_call(call: *const AsmcgocallFrame) -> Frame {
         let start = start_of_call(&*call);
         let frame = Frame { pc: start.pc, sp: start.sp, fp: start.record, ..Frame::default() };
         if SAVED_IN_CALLERS_FRAME {
-            frame.with(&CalleeSaved::LAYOUT, start.sp)
+            frame.with(&const { Kept::of(&CalleeSaved::LAYOUT) }, start.sp)
         } else {
-            frame.with(&AsmcgocallFrame::LAYOUT, call.addr())
+            frame.with(&const { Kept::of(&AsmcgocallFrame::LAYOUT) }, call.addr())
         }
     }
 }
