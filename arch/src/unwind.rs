@@ -105,17 +105,27 @@ impl Registers {
     /// # Safety
     /// `ucontext` is the third argument of a signal handler that was installed with `SA_SIGINFO`.
     pub unsafe fn from_ucontext(ucontext: *const core::ffi::c_void) -> Self {
-        const UCONTEXT: Layout = native::unwind::Ucontext::LAYOUT;
-        let mut registers = Self::default();
-        for field in UCONTEXT.fields {
-            if let Some(register) = field.register {
-                // SAFETY: the field lies inside what the kernel wrote.
-                let value = unsafe { ucontext.byte_add(field.offset).cast::<usize>().read() };
-                registers.set(register.dwarf as usize, value);
-            }
-        }
-        registers
+        const AT: [Option<u16>; native::unwind::REGISTERS_KEPT] = kept_in(&native::unwind::Ucontext::LAYOUT);
+        // SAFETY: the field lies inside what the kernel wrote.
+        let read = |at: u16| unsafe { ucontext.byte_add(at as usize).cast::<usize>().read() };
+        Self { words: AT.map(|at| at.map_or(0, read)) }
     }
+}
+
+/// Where a structure has the register of each DWARF number. The layout itself has texts for readers, which would lie
+/// in every program.
+const fn kept_in(layout: &'static Layout) -> [Option<u16>; native::unwind::REGISTERS_KEPT] {
+    let mut kept = [None; native::unwind::REGISTERS_KEPT];
+    let mut i = 0;
+    while i < layout.fields.len() {
+        if let Some(register) = layout.fields[i].register
+            && (register.dwarf as usize) < kept.len()
+        {
+            kept[register.dwarf as usize] = Some(layout.fields[i].offset as u16);
+        }
+        i += 1;
+    }
+    kept
 }
 
 impl From<Start> for Registers {
