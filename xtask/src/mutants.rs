@@ -12,12 +12,17 @@
 //!   two follow each other without a jump, a call or a label between, and at least one of them can be moved past what lies
 //!   between.
 //!
+//! What became of each is kept in `target/mutants/CPU/results` for as long as the mutant, the programs and all else
+//! that judges stay as they are ([`results`]): a run that was stopped goes on where it was. A mutant is one process a
+//! case, as in `test`: cases set up what a process has once, and starting one takes 25 ms of a second and more.
+//!
 //! A mutant that changes no byte of code or tables is none: a line for another build of the crossings, or
 //! a rule that says what holds anyway. Nor is one that the assembler refuses: it says nothing about tests. One
 //! that hangs counts as noticed.
 
 mod bench;
 mod guards;
+mod results;
 mod source;
 
 pub use bench::{RECORD, record};
@@ -35,7 +40,7 @@ use std::{
 };
 
 use anyhow::{Context as _, Result, bail};
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 use stackgate_arch::frame::SavedBy;
 
 use crate::{
@@ -46,8 +51,9 @@ use crate::{
     toolchain::Kit,
     ui,
 };
-use bench::{Bench, source_of};
+use bench::{Bench, Unlinked, source_of};
 use guards::Guards;
+use results::{Reached, Results};
 use source::{Dialect, Kind, Mutant, mutants as make};
 
 /// What the command line says.
@@ -94,7 +100,7 @@ struct File {
 }
 
 /// What became of a mutant.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, Deserialize, PartialEq, Eq, Serialize)]
 enum Fate {
     /// Who noticed.
     Killed(String),
@@ -355,13 +361,18 @@ fn run<'m>(
         Err(error) => bail!("the crossings as they are do not build: {error}"),
     };
     let sections = original.sections()?;
-    let guards = Guards::of(kit, original)?;
+    let guards = Guards::of(kit, original, |judges| Reached::open(bench.directory(), judges))?;
+    let known = Mutex::new(Results::open(bench.directory(), &guards.judges())?);
+    for mutant in all {
+        let known = known.lock().unwrap_or_else(PoisonError::into_inner);
+        known.killer(&mutant.to_string()).into_iter().for_each(|by| guards.learn(mutant, by));
+    }
 
     let progress = ui::Progress::new("mutants", limit.unwrap_or(all.len()) as u64);
     let (next, enough) = (AtomicUsize::new(0), AtomicBool::new(false));
     let results: Mutex<BTreeMap<usize, Result<Fate>>> = Mutex::default();
-    let one = |worker: usize, mutant: &Mutant| -> Result<Fate> {
-        let built = match bench.build(worker, &mutant.apply(text))? {
+    let try_out = |worker: usize, mutant: &Mutant, text: &str, before: Option<&str>| -> Result<Fate> {
+        let built = match bench.build(worker, text)? {
             Ok(built) => built,
             Err(error) => {
                 ui::say(&format!("{cpu}  {mutant}: is not built: {}", ui::dim(&error)));
@@ -371,7 +382,33 @@ fn run<'m>(
         if built.sections()? == sections {
             return Ok(Fate::Same);
         }
-        Ok(guards.killer(kit, &built, mutant)?.map_or(Fate::Survived, Fate::Killed))
+        match guards.killer(&built, mutant, before) {
+            Ok(by) => Ok(by.map_or(Fate::Survived, Fate::Killed)),
+            Err(error) => {
+                let error = error.downcast::<Unlinked>()?;
+                ui::say(&format!("{cpu}  {mutant}: is not linked: {}", ui::dim(&error.to_string())));
+                Ok(Fate::Refused)
+            }
+        }
+    };
+    let one = |worker: usize, mutant: &Mutant| -> Result<Fate> {
+        let (text, name) = (mutant.apply(text), mutant.to_string());
+        let (fate, before) = {
+            let known = known.lock().unwrap_or_else(PoisonError::into_inner);
+            (known.fate(&name, &text), known.killer(&name).map(str::to_owned))
+        };
+        if let Some(fate) = fate {
+            return Ok(fate);
+        }
+        let start = Instant::now();
+        let fate = try_out(worker, mutant, &text, before.as_deref())?;
+        match &fate {
+            Fate::Killed(by) => say(cpu, mutant, &format!("killed by {by}"), start),
+            Fate::Survived => say(cpu, mutant, &ui::red("survived"), start),
+            Fate::Same | Fate::Refused => (),
+        }
+        known.lock().unwrap_or_else(PoisonError::into_inner).add(&name, &text, &fate)?;
+        Ok(fate)
     };
     thread::scope(|scope| {
         for worker in 0..workers {
@@ -380,13 +417,7 @@ fn run<'m>(
                 while !enough.load(Ordering::Relaxed) {
                     let at = next.fetch_add(1, Ordering::Relaxed);
                     let Some(mutant) = all.get(at) else { break };
-                    let start = Instant::now();
                     let fate = one(worker, mutant);
-                    if let Ok(Fate::Killed(by)) = &fate {
-                        say(cpu, mutant, &format!("killed by {by}"), start);
-                    } else if let Ok(Fate::Survived) = &fate {
-                        say(cpu, mutant, &ui::red("survived"), start);
-                    }
                     progress.step(&format!("{cpu} {}", mutant.function));
                     let mut results = results.lock().unwrap_or_else(PoisonError::into_inner);
                     results.insert(at, fate);

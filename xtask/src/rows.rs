@@ -4,12 +4,17 @@
 //! - a rule that finds a register in memory finds it where one of the CPU's frames has it, and all rules of a
 //!   row do so in the same frame; an expression reads a field of the register, or the address of a frame;
 //! - a rule begins with the store of that register to that place, and ends with the load from it;
-//! - no rule finds anything below SP.
+//! - no rule finds anything below SP;
+//! - what a light switch does not keep is lost behind it.
 //!
 //! The tables are read from a linked program, `.debug_frame` on arm and `.eh_frame` elsewhere. Rows whose CFA
 //! is counted from another register than SP are held against the layouts alone.
 
-use std::{collections::BTreeMap, fs, ops::Range};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fs,
+    ops::Range,
+};
 
 use anyhow::{Context as _, Result, bail};
 use capstone::prelude::*;
@@ -129,6 +134,8 @@ enum Cfa {
 struct Row {
     cfa: Cfa,
     rules: BTreeMap<u16, Rule>,
+    /// Registers whose value is lost.
+    lost: BTreeSet<u16>,
 }
 
 /// A register that an instruction moves from or to the stack.
@@ -164,6 +171,10 @@ pub fn disagreements(cpu: &str, program: &str) -> Result<(usize, Vec<String>)> {
             instructions.into_iter().filter(|i| constants.iter().all(|c| !c.contains(&i.address))).collect();
         let rows = rows(&known, &file, &range).with_context(|| format!("{name}: no unwind tables"))?;
         count += instructions.len();
+        if step::LOSING.contains(&name) {
+            let wrong = against_losses(&known, &rows).into_iter();
+            problems.extend(wrong.map(|what| format!("{cpu}: {name}: {what}")));
+        }
         let mut say = |at: &Instruction, what: String| {
             problems.push(format!("{cpu}: {name}+{:#x} ({}): {what}", at.address - range.start, at.text));
         };
@@ -272,6 +283,28 @@ fn against_layouts(cpu: &Cpu, function: &str, row: &Row) -> Vec<String> {
         };
         if !layouts.iter().any(reads) {
             wrong.push(format!("the CFA is the word at SP{at:+} plus {plus}, and no frame has such a field"));
+        }
+    }
+    wrong
+}
+
+/// What a light switch does not keep is lost from where SP comes to the other stack, all of it at once.
+fn against_losses(cpu: &Cpu, rows: &[(Range<u64>, Row)]) -> Vec<String> {
+    let kept: Vec<u16> = cpu
+        .layout("SwitchFrame")
+        .map(|layout| cpu.fields(layout).into_iter().map(|(register, ..)| register).collect())
+        .unwrap_or_default();
+    let registers = cpu.described.registers.iter().map(|register| register.dwarf);
+    let lost: BTreeSet<u16> = registers.filter(|r| cpu.is_callee_saved(*r) && !kept.contains(r)).collect();
+    let mut wrong = Vec::new();
+    let from = rows.iter().position(|(_, row)| !row.lost.is_empty());
+    if from.is_none() {
+        wrong.push("the tables have nothing as lost".to_owned());
+    }
+    for (within, row) in &rows[from.unwrap_or(rows.len())..] {
+        for &register in lost.difference(&row.lost) {
+            let name = cpu.name(register);
+            wrong.push(format!("at {:#x} the tables do not have {name} as lost", within.start));
         }
     }
     wrong
@@ -415,8 +448,10 @@ fn read_rows<'a, S: gimli::UnwindSection<Slice<'a>>>(
             },
         };
         let mut rules = BTreeMap::new();
+        let mut lost = BTreeSet::new();
         for (register, rule) in row.registers() {
             match rule {
+                RegisterRule::Undefined => _ = lost.insert(register.0),
                 RegisterRule::Offset(at) => _ = rules.insert(register.0, Rule::At(*at)),
                 RegisterRule::Expression(e) => {
                     if let [Operation::RegisterOffset { register: from, offset, .. }] = expression(e)?[..]
@@ -428,7 +463,7 @@ fn read_rows<'a, S: gimli::UnwindSection<Slice<'a>>>(
                 _ => (),
             }
         }
-        found.push((row.start_address()..row.end_address(), Row { cfa, rules }));
+        found.push((row.start_address()..row.end_address(), Row { cfa, rules, lost }));
     }
     Ok(found)
 }
@@ -588,7 +623,7 @@ mod tests {
 
     fn row(cfa: i64, rules: &[(u16, i64)]) -> Row {
         let rules = rules.iter().map(|&(register, at)| (register, Rule::At(at))).collect();
-        Row { cfa: Cfa::Register(RSP, cfa), rules }
+        Row { cfa: Cfa::Register(RSP, cfa), rules, lost: BTreeSet::new() }
     }
 
     fn instruction(mnemonic: &str, operands: &str) -> Instruction {
