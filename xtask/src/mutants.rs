@@ -78,6 +78,8 @@ const EQUIVALENTS: &str = "qemu-tests/mutants.toml";
 const DOCUMENT: &str = "qemu-tests/MUTANTS.md";
 /// Its part that is written here; all before it is written by hand.
 const OURS: &str = "\n# Made by `cargo xtask mutants`\n";
+/// The headline in it under which a row a CPU says what the last run that wrote came to.
+const TOTALS: &str = "What became of them";
 /// Rows a CPU and kind that go there.
 const ROWS: usize = 2;
 
@@ -152,6 +154,7 @@ pub fn mutants(context: &Context, options: &Options<'_>) -> Result<Tally> {
     let equivalents = read_equivalents()?;
     let kits = if options.list { None } else { Some(context.kits()?) };
     let mut chosen = Vec::new();
+    let mut made = BTreeMap::new();
     let mut problems = Vec::new();
     for target in &context.targets {
         let path = format!("arch/{}", source_of(target));
@@ -163,6 +166,7 @@ pub fn mutants(context: &Context, options: &Options<'_>) -> Result<Tally> {
             }
         }
         problems.extend(unknown(&equivalents, target.name, &all));
+        made.insert(target.name, all.len());
         if options.sample.is_some() {
             // They take longest, since nobody notices them; a run of all says whether it is still so.
             all.retain(|mutant| equivalents.iter().all(|known| !known.is(target.name, mutant)));
@@ -181,6 +185,7 @@ pub fn mutants(context: &Context, options: &Options<'_>) -> Result<Tally> {
     let mut rows = Vec::new();
     let mut total = Count::default();
     let mut killed: BTreeMap<&str, Vec<(Mutant, String)>> = BTreeMap::new();
+    let mut totals = BTreeMap::new();
     let mut survivors = Vec::new();
     let mut cpus = 0;
     for (at, kit) in kits.kits.iter().enumerate() {
@@ -233,6 +238,7 @@ pub fn mutants(context: &Context, options: &Options<'_>) -> Result<Tally> {
         if options.sample.is_none() && !count.enough() {
             problems.push(format!("{cpu}: fewer than {LEAST_PERCENT} % were noticed"));
         }
+        totals.insert(cpu, (made[cpu], count));
     }
 
     if !survivors.is_empty() {
@@ -250,7 +256,7 @@ pub fn mutants(context: &Context, options: &Options<'_>) -> Result<Tally> {
     }
     problems.iter().for_each(|problem| ui::failed(problem));
     if options.write {
-        write(&killed)?;
+        write(&killed, &totals)?;
     }
     ui::say(&format!(
         "mutants: {cpus} CPUs, {} tried, {} killed, {} survived, {}, {} equivalent, seed {}",
@@ -488,12 +494,16 @@ fn unknown(equivalents: &[Equivalent], cpu: &str, all: &[Mutant]) -> Vec<String>
         .collect()
 }
 
-/// Replaces the tables of the CPUs that were tried.
-fn write(killed: &BTreeMap<&str, Vec<(Mutant, String)>>) -> Result<()> {
+/// Replaces the tables of the CPUs that were tried, and their rows of the totals.
+fn write(
+    killed: &BTreeMap<&str, Vec<(Mutant, String)>>,
+    totals: &BTreeMap<&str, (usize, Count)>,
+) -> Result<()> {
     let mut text = fs::read_to_string(DOCUMENT).with_context(|| format!("cannot read {DOCUMENT}"))?;
     for (cpu, all) in killed {
         text = with_table(&text, cpu, &rows_of(all))?;
     }
+    text = with_totals(&text, totals)?;
     fs::write(DOCUMENT, text).with_context(|| format!("cannot write {DOCUMENT}"))?;
     Cmd::new("git").args(["--no-pager", "diff", "--stat", "--", DOCUMENT]).run()?;
     Ok(())
@@ -525,22 +535,56 @@ fn rows_of(all: &[(Mutant, String)]) -> BTreeMap<Kind, String> {
 /// The document with other rows under `### cpu` in the part that is ours. Kinds of which there is none now keep
 /// the rows that they had.
 fn with_table(text: &str, cpu: &str, rows: &BTreeMap<Kind, String>) -> Result<String> {
+    with_section(text, cpu, |old| {
+        let mut table = String::from("\n| kind | what was broken | what noticed |\n|---|---|---|\n");
+        for kind in Kind::ALL {
+            let had = || old.lines().filter(|line| line.starts_with(&format!("| {kind} |")));
+            match rows.get(&kind) {
+                Some(rows) => table.push_str(rows),
+                None => had().for_each(|line| _ = writeln!(table, "{line}")),
+            }
+        }
+        table
+    })
+}
+
+/// The document with other rows for these CPUs under [`TOTALS`]: how many there are, and what became of them.
+fn with_totals(text: &str, totals: &BTreeMap<&str, (usize, Count)>) -> Result<String> {
+    with_section(text, TOTALS, |old| {
+        let mut table = String::from(
+            "\n| CPU | mutants | tried | noticed | survived | | equivalent | without effect | not built |\n\
+             |---|---|---|---|---|---|---|---|---|\n",
+        );
+        for cpu in TARGETS.iter().map(|target| target.name) {
+            let had = || old.lines().filter(|line| line.starts_with(&format!("| {cpu} |")));
+            match totals.get(cpu) {
+                Some((made, count)) => {
+                    let Count { killed, survived, equivalent, same, refused } = count;
+                    let (tried, percent) = (count.tried(), count.percent());
+                    let _ = writeln!(
+                        table,
+                        "| {cpu} | {made} | {tried} | {killed} | {survived} | {percent} | {equivalent} | {same} | \
+                         {refused} |"
+                    );
+                }
+                None => had().for_each(|line| _ = writeln!(table, "{line}")),
+            }
+        }
+        table
+    })
+}
+
+/// The document with another text under this headline of the part that is ours, made from what is there.
+fn with_section(text: &str, headline: &str, new: impl FnOnce(&str) -> String) -> Result<String> {
     let at = text.find(OURS).with_context(|| format!("{DOCUMENT} has no headline `{}`", OURS.trim()))?;
     let (by_hand, ours) = text.split_at(at + OURS.len());
-    let headline = format!("\n### {cpu}\n");
+    let headline = format!("\n### {headline}\n");
     let start = ours.find(&headline).unwrap_or(ours.len());
     let (before, rest) = ours.split_at(start);
     let rest = rest.strip_prefix(headline.as_str()).unwrap_or(rest);
     let (old, after) = rest.split_at(rest.find("\n#").unwrap_or(rest.len()));
-    let mut table = String::from("\n| kind | what was broken | what noticed |\n|---|---|---|\n");
-    for kind in Kind::ALL {
-        let had = || old.lines().filter(|line| line.starts_with(&format!("| {kind} |")));
-        match rows.get(&kind) {
-            Some(rows) => table.push_str(rows),
-            None => had().for_each(|line| _ = writeln!(table, "{line}")),
-        }
-    }
-    Ok(format!("{by_hand}{before}{headline}{table}{after}"))
+    let new = new(old);
+    Ok(format!("{by_hand}{before}{headline}{new}{after}"))
 }
 
 #[cfg(test)]
@@ -596,6 +640,17 @@ mod tests {
         assert!(matches("*: `a*` only after `*sp*`", "park: `a [x]` only after `mov sp, x`"));
         assert!(!matches("park: `a`", "park: `a` only after `b`"));
         assert!(!matches("*: `c*", "park: `a`"));
+    }
+
+    #[test]
+    fn totals_of_other_cpus_stay() {
+        let head = "\n| CPU | mutants | tried | noticed | survived | | equivalent | without effect | not built |\n\
+                    |---|---|---|---|---|---|---|---|---|\n";
+        let old = format!("{OURS}\n### {TOTALS}\n{head}| arm | old |\n| s390x | old |\n\n### arm\n");
+        let count = Count { killed: 19, survived: 1, equivalent: 2, same: 3, refused: 4 };
+        let new = with_totals(&old, &BTreeMap::from([("arm", (99, count))])).unwrap();
+        let row = "| arm | 99 | 20 | 19 | 1 | 95.0 % | 2 | 3 | 4 |\n";
+        assert_eq!(new, format!("{OURS}\n### {TOTALS}\n{head}{row}| s390x | old |\n\n### arm\n"));
     }
 
     #[test]

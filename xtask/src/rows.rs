@@ -3,7 +3,8 @@
 //!
 //! - a rule that finds a register in memory finds it where one of the CPU's frames has it, and all rules of a
 //!   row do so in the same frame; an expression reads a field of the register, or the address of a frame;
-//! - a rule begins with the store of that register to that place, and ends with the load from it;
+//! - a rule begins with the store of that register to that place, and ends with the load from it; where a
+//!   callee-saved register is loaded it has one;
 //! - no rule finds anything below SP;
 //! - what a light switch does not keep is lost behind it.
 //!
@@ -343,6 +344,9 @@ fn against_accesses(cpu: &Cpu, instruction: &Instruction, before: &Row, after: O
                         "{} is back, and the tables go on with their rule",
                         cpu.name(load.register)
                     ));
+                }
+                None if cpu.is_callee_saved(load.register) => {
+                    wrong.push(format!("{} is loaded, and the tables have no rule for it", cpu.name(load.register)));
                 }
                 _ => (),
             }
