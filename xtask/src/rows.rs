@@ -37,6 +37,9 @@ const IN_NO_FRAME: &[(&str, &str, &[&str], &str)] = &[
     ("i386", "throw_to", &["ebx"], "pushed for a register more, on a stack that is then left"),
 ];
 
+/// Functions for callers of another ABI, in whose frame are the registers that it has as callee-saved.
+const KEEPS_MORE: &[(&str, &str)] = &[("crosscall2_win64", "Crosscall2Win64Frame")];
+
 /// What is known of a CPU beyond its layouts.
 struct Cpu {
     described: &'static Described,
@@ -189,7 +192,7 @@ pub fn disagreements(cpu: &str, program: &str) -> Result<(usize, Vec<String>)> {
             against_layouts(&known, name, before).into_iter().for_each(|what| say(instruction, what));
             let next = instructions.get(at + 1).filter(|_| !instruction.last);
             let after = next.and_then(|next| row(next.address));
-            against_accesses(&known, instruction, before, after)
+            against_accesses(&known, name, instruction, before, after)
                 .into_iter()
                 .for_each(|what| say(instruction, what));
         }
@@ -312,7 +315,13 @@ fn against_losses(cpu: &Cpu, rows: &[(Range<u64>, Row)]) -> Vec<String> {
 }
 
 /// One instruction against the rows before and after it.
-fn against_accesses(cpu: &Cpu, instruction: &Instruction, before: &Row, after: Option<&Row>) -> Vec<String> {
+fn against_accesses(
+    cpu: &Cpu,
+    function: &str,
+    instruction: &Instruction,
+    before: &Row,
+    after: Option<&Row>,
+) -> Vec<String> {
     let mut wrong = Vec::new();
     let from_sp = |row: &Row| match row.cfa {
         Cfa::Register(register, offset) if register == cpu.sp => Some(offset),
@@ -346,7 +355,10 @@ fn against_accesses(cpu: &Cpu, instruction: &Instruction, before: &Row, after: O
                     ));
                 }
                 None if cpu.is_callee_saved(load.register) => {
-                    wrong.push(format!("{} is loaded, and the tables have no rule for it", cpu.name(load.register)));
+                    wrong.push(format!(
+                        "{} is loaded, and the tables have no rule for it",
+                        cpu.name(load.register)
+                    ));
                 }
                 _ => (),
             }
@@ -354,8 +366,12 @@ fn against_accesses(cpu: &Cpu, instruction: &Instruction, before: &Row, after: O
     }
     let Some(after) = after else { return wrong };
     let Some(cfa) = from_sp(after).filter(|_| from_sp(before).is_some()) else { return wrong };
+    // The registers that another ABI has as callee-saved are those of its frame.
+    let foreign = KEEPS_MORE.iter().find(|(of, _)| *of == function).and_then(|(_, frame)| cpu.layout(frame));
+    let foreign: Vec<_> = foreign.map(|layout| cpu.fields(layout)).unwrap_or_default();
     for store in instruction.accesses.iter().filter(|access| access.store) {
-        if !cpu.is_callee_saved(store.register) {
+        let kept = foreign.iter().any(|&(register, ..)| register == store.register);
+        if !kept && !cpu.is_callee_saved(store.register) {
             continue;
         }
         match (before.rules.get(&store.register), after.rules.get(&store.register)) {
@@ -648,6 +664,7 @@ mod tests {
         let store = |at: &str, before: &Row, after: &Row| {
             against_accesses(
                 &x86_64(),
+                "park",
                 &instruction("mov", &format!("qword ptr [rsp + {at}], rbx")),
                 before,
                 Some(after),
@@ -661,7 +678,7 @@ mod tests {
         );
         assert_eq!(store("8", &without, &without), ["rbx is stored, and the tables have no rule for it"]);
         let nothing = instruction("nop", "");
-        let began = against_accesses(&x86_64(), &nothing, &without, Some(&with));
+        let began = against_accesses(&x86_64(), "park", &nothing, &without, Some(&with));
         assert_eq!(began, ["a rule for rbx begins, and it is not stored"]);
     }
 
@@ -671,6 +688,7 @@ mod tests {
             let before = row(64, &[(RBX, -56)]);
             against_accesses(
                 &x86_64(),
+                "park",
                 &instruction("mov", &format!("rbx, qword ptr [rsp + {at}]")),
                 &before,
                 Some(after),
@@ -685,8 +703,35 @@ mod tests {
     }
 
     #[test]
+    fn what_is_moved_has_a_rule() {
+        let wrong = |function: &str, mnemonic, operands: &str| {
+            let row = row(64, &[]);
+            against_accesses(&x86_64(), function, &instruction(mnemonic, operands), &row, Some(&row))
+        };
+        let load = wrong("park", "mov", "rbx, qword ptr [rsp + 8]");
+        assert_eq!(load, ["rbx is loaded, and the tables have no rule for it"]);
+        assert_eq!(wrong("park", "mov", "qword ptr [rsp + 8], rdi"), [""; 0]);
+        let store = wrong("crosscall2_win64", "mov", "qword ptr [rsp + 8], rdi");
+        assert_eq!(store, ["rdi is stored, and the tables have no rule for it"]);
+    }
+
+    #[test]
+    fn what_a_light_switch_does_not_keep_is_lost_behind_it() {
+        let lost = |numbers: &[u16]| Row { lost: numbers.iter().copied().collect(), ..row(64, &[]) };
+        let wrong = |last: Row| {
+            let rows = [(0..4, row(64, &[])), (4..8, lost(&[12, 13, 14, 15])), (8..12, last)];
+            against_losses(&x86_64(), &rows)
+        };
+        assert_eq!(wrong(lost(&[12, 13, 14, 15])), [""; 0]);
+        assert_eq!(wrong(lost(&[12, 13, 15])), ["at 0x8 the tables do not have r14 as lost"]);
+        let nothing = against_losses(&x86_64(), &[(0..4, row(64, &[]))]);
+        assert_eq!(nothing, ["the tables have nothing as lost"]);
+    }
+
+    #[test]
     fn nothing_is_looked_for_below_sp() {
-        let below = against_accesses(&x86_64(), &instruction("ret", ""), &row(8, &[(RBX, -56)]), None);
+        let below =
+            against_accesses(&x86_64(), "park", &instruction("ret", ""), &row(8, &[(RBX, -56)]), None);
         assert_eq!(below, ["the tables look for rbx 48 bytes below SP"]);
     }
 

@@ -17,7 +17,9 @@ use std::{
 };
 
 use anyhow::{Context as _, Result, bail};
-use object::{Object as _, ObjectSection as _, ObjectSymbol as _, RelocationTarget, read::archive::ArchiveFile};
+use object::{
+    Object as _, ObjectSection as _, ObjectSymbol as _, RelocationTarget, read::archive::ArchiveFile,
+};
 
 use crate::{guest, process::Cmd, targets::Target, toolchain::Kit};
 
@@ -125,7 +127,9 @@ impl Built<'_> {
         for member in ArchiveFile::parse(&*bytes)?.members() {
             let member = member?;
             let name = String::from_utf8_lossy(member.name()).into_owned();
-            let Some(file) = name.ends_with(".o").then(|| member.data(&*bytes)).transpose()? else { continue };
+            let Some(file) = name.ends_with(".o").then(|| member.data(&*bytes)).transpose()? else {
+                continue;
+            };
             let file = object::File::parse(file)?;
             for section in file.sections() {
                 let of = section.name()?;

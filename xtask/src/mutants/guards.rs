@@ -49,13 +49,13 @@ const SLOW_GROUPS: &[&str] = &["symbolizer", "faults"];
 /// What is written of a CPU's programs when they judge: a result holds as long as none of it changes. The programs
 /// themselves belong to it too.
 const JUDGES: &[&str] = &[
-    "xtask/src/gdb.rs",
-    "xtask/src/protocol.rs",
-    "xtask/src/rows.rs",
-    "xtask/src/step.rs",
-    "xtask/src/step/compare.rs",
-    "xtask/scripts/step.py",
-    "xtask/plugins/sigstep.c",
+    include_str!("../gdb.rs"),
+    include_str!("../protocol.rs"),
+    include_str!("../rows.rs"),
+    include_str!("../step.rs"),
+    include_str!("../step/compare.rs"),
+    include_str!("../../scripts/step.py"),
+    include_str!("../../plugins/sigstep.c"),
 ];
 
 /// Everything that looks at a CPU's crossings.
@@ -113,11 +113,15 @@ fn name_of(view: View) -> &'static str {
 
 impl<'a> Guards<'a> {
     /// Asks the programs as they are. `reached` opens what is known of programs with this text.
-    pub fn of(kit: &'a Kit, original: Built<'a>, reached: impl FnOnce(&str) -> Result<Reached>) -> Result<Self> {
+    pub fn of(
+        kit: &'a Kit,
+        original: Built<'a>,
+        reached: impl FnOnce(&str) -> Result<Reached>,
+    ) -> Result<Self> {
         let cases = parse_list(&kit.guest(original.guest()?).arg("--list").read()?)?;
         let scenarios = step::expected(kit, original.steps()?)?;
-        let mut judges = Vec::new();
-        for path in [original.guest()?, original.steps()?].iter().chain(JUDGES) {
+        let mut judges: Vec<_> = JUDGES.iter().map(|text| super::results::hash(text.as_bytes())).collect();
+        for path in [original.guest()?, original.steps()?] {
             let bytes = fs::read(path).with_context(|| format!("cannot read {path}"))?;
             judges.push(super::results::hash(&bytes));
         }
@@ -223,7 +227,8 @@ impl<'a> Guards<'a> {
         for name in &names {
             ranges.push(symbols.range(&format!("{PREFIX}{name}"))?);
         }
-        let filter: Vec<_> = ranges.iter().map(|r| format!("{:#x}+{:#x}", r.start, r.end - r.start)).collect();
+        let filter: Vec<_> =
+            ranges.iter().map(|r| format!("{:#x}+{:#x}", r.start, r.end - r.start)).collect();
         let log = tempfile::NamedTempFile::new().context("no temporary file")?;
         let path = log.path().to_string_lossy();
         let mut command = self.kit.guest(program).arg(&case.name);
