@@ -155,6 +155,8 @@ struct Instruction {
     address: u64,
     text: String,
     accesses: Vec<Access>,
+    /// Registers that it moves without saying where, and whether it stores them.
+    elsewhere: Vec<(u16, bool)>,
     /// The next one does not follow it.
     last: bool,
 }
@@ -323,6 +325,18 @@ fn against_accesses(
     after: Option<&Row>,
 ) -> Vec<String> {
     let mut wrong = Vec::new();
+    for &(register, store) in &instruction.elsewhere {
+        let has = |row: Option<&Row>| row.is_none_or(|row| row.rules.contains_key(&register));
+        let name = cpu.name(register);
+        match (store, has(Some(before)), has(after)) {
+            (true, _, false) => wrong.push(format!("{name} is stored, and the tables have no rule for it")),
+            (false, false, _) => wrong.push(format!("{name} is loaded, and the tables have no rule for it")),
+            (false, true, true) if after.is_some() => {
+                wrong.push(format!("{name} is back, and the tables go on with their rule"));
+            }
+            _ => (),
+        }
+    }
     let from_sp = |row: &Row| match row.cfa {
         Cfa::Register(register, offset) if register == cpu.sp => Some(offset),
         _ => None,
@@ -517,6 +531,7 @@ fn disassemble(cpu: &Cpu, file: &object::File<'_>, range: &Range<u64>) -> Result
             address: instruction.address(),
             text: format!("{mnemonic} {operands}").trim().to_owned(),
             accesses: accesses(cpu, mnemonic, operands),
+            elsewhere: elsewhere(cpu, mnemonic, operands),
             last: branches.contains(&mnemonic) || (mnemonic == "pop" && operands.contains("pc")),
         });
     }
@@ -525,6 +540,23 @@ fn disassemble(cpu: &Cpu, file: &object::File<'_>, range: &Range<u64>) -> Result
         bail!("the disassembler stopped at {end:#x}, before {:#x}", range.end);
     }
     Ok(found)
+}
+
+/// The registers that an instruction of ppc64le's moves and does not say where: vectors, and the fields of the condition
+/// register, which are in one word (ELFv2 ABI 2.2.3.4); and whether it stores them.
+fn elsewhere(cpu: &Cpu, mnemonic: &str, operands: &str) -> Vec<(u16, bool)> {
+    let (first, rest) = operands.split_once(", ").unwrap_or((operands, ""));
+    let fields = [("cr2", 0x20), ("cr3", 0x10), ("cr4", 8)];
+    let names: Vec<&str> = match (cpu.described.name, mnemonic) {
+        ("ppc64le", "stvx" | "lvx") => vec![first],
+        ("ppc64le", "stw") if rest == "8(r1)" => fields.iter().map(|(name, _)| *name).collect(),
+        ("ppc64le", "mtocrf" | "mtcrf") => {
+            fields.iter().filter(|(_, bit)| number(first) & bit != 0).map(|(name, _)| *name).collect()
+        }
+        _ => Vec::new(),
+    };
+    let registers = names.iter().filter_map(|name| cpu.number(name)).filter(|r| cpu.is_callee_saved(*r));
+    registers.map(|register| (register, mnemonic.starts_with("st"))).collect()
 }
 
 /// The registers that an instruction moves from or to places that are counted from SP.
@@ -648,7 +680,8 @@ mod tests {
 
     fn instruction(mnemonic: &str, operands: &str) -> Instruction {
         let accesses = accesses(&x86_64(), mnemonic, operands);
-        Instruction { address: 0, text: format!("{mnemonic} {operands}"), accesses, last: false }
+        let text = format!("{mnemonic} {operands}");
+        Instruction { address: 0, text, accesses, elsewhere: Vec::new(), last: false }
     }
 
     #[test]
@@ -713,6 +746,27 @@ mod tests {
         assert_eq!(wrong("park", "mov", "qword ptr [rsp + 8], rdi"), [""; 0]);
         let store = wrong("crosscall2_win64", "mov", "qword ptr [rsp + 8], rdi");
         assert_eq!(store, ["rdi is stored, and the tables have no rule for it"]);
+    }
+
+    #[test]
+    fn what_is_moved_elsewhere_has_a_rule_too() {
+        let ppc64le = Cpu::of("ppc64le").unwrap();
+        let of = |mnemonic, operands| elsewhere(&ppc64le, mnemonic, operands);
+        let number = |name| ppc64le.number(name).unwrap();
+        assert_eq!(of("stvx", "v21, r12, r8"), [(number("v21"), true)]);
+        assert_eq!(of("lvx", "v3, r12, r8"), []);
+        assert_eq!(of("stw", "r0, 8(r1)").len(), 3);
+        assert_eq!(of("mtocrf", "0x10, r0"), [(number("cr3"), false)]);
+        let with = row(64, &[(number("v21"), -64)]);
+        let wrong = |mnemonic, before: &Row, after: &Row| {
+            let elsewhere = of(mnemonic, "v21, r12, r8");
+            let moves = Instruction { elsewhere, ..instruction(mnemonic, "") };
+            against_accesses(&ppc64le, "park", &moves, before, Some(after)).len()
+        };
+        let without = row(64, &[]);
+        assert_eq!([wrong("stvx", &without, &with), wrong("stvx", &without, &without)], [0, 1]);
+        assert_eq!([wrong("lvx", &with, &without), wrong("lvx", &with, &with)], [0, 1]);
+        assert_eq!(wrong("lvx", &without, &without), 1);
     }
 
     #[test]
