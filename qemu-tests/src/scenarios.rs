@@ -858,7 +858,7 @@ unsafe extern "C" fn step_calls_back_here() {
 #[inline(never)]
 unsafe extern "C" fn step_handler(_: c_int, _: *mut c_void, _: *mut c_void, _: *mut G) {
     // SAFETY: it takes anything.
-    unsafe { cpu::clobber_volatile(NULL) };
+    unsafe { black_box(cpu::clobber_volatile as CFn)(NULL) };
     black_box(());
 }
 

@@ -229,7 +229,8 @@ pub enum Command {
     /// Offsets a word off, saves, restores and lines of unwind tables left out, stores that publish in the
     /// wrong order: each is built in a copy below target/mutants and run against the cases of `test` and the
     /// views of `step` until one fails. A mutant that nobody notices means that a test is missing, unless
-    /// qemu-tests/mutants.toml says why nobody can. At least 95 of 100 must be noticed.
+    /// qemu-tests/mutants.toml says why nobody can. At least 95 of 100 must be noticed. What became of each is kept
+    /// there while nothing changes that it depends on: a run that was stopped goes on where it was.
     Mutants {
         /// Try this many, over all chosen CPUs and kinds (default: all)
         #[arg(long, value_name = "N")]

@@ -12,12 +12,17 @@
 //!   two follow each other without a jump, a call or a label between, and at least one of them can be moved past what lies
 //!   between.
 //!
+//! What became of each is kept in `target/mutants/CPU/results` for as long as the mutant, the programs and all else
+//! that judges stay as they are ([`results`]): a run that was stopped goes on where it was. A mutant is one process a
+//! case, as in `test`: cases set up what a process has once, and starting one takes 25 ms of a second and more.
+//!
 //! A mutant that changes no byte of code or tables is none: a line for another build of the crossings, or
 //! a rule that says what holds anyway. Nor is one that the assembler refuses: it says nothing about tests. One
 //! that hangs counts as noticed.
 
 mod bench;
 mod guards;
+mod results;
 mod source;
 
 pub use bench::{RECORD, record};
@@ -35,7 +40,7 @@ use std::{
 };
 
 use anyhow::{Context as _, Result, bail};
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 use stackgate_arch::frame::SavedBy;
 
 use crate::{
@@ -46,8 +51,9 @@ use crate::{
     toolchain::Kit,
     ui,
 };
-use bench::{Bench, source_of};
+use bench::{Bench, Unlinked, source_of};
 use guards::Guards;
+use results::{Reached, Results};
 use source::{Dialect, Kind, Mutant, mutants as make};
 
 /// What the command line says.
@@ -72,6 +78,8 @@ const EQUIVALENTS: &str = "qemu-tests/mutants.toml";
 const DOCUMENT: &str = "qemu-tests/MUTANTS.md";
 /// Its part that is written here; all before it is written by hand.
 const OURS: &str = "\n# Made by `cargo xtask mutants`\n";
+/// The headline in it under which a row a CPU says what the last run that wrote came to.
+const TOTALS: &str = "What became of them";
 /// Rows a CPU and kind that go there.
 const ROWS: usize = 2;
 
@@ -94,7 +102,7 @@ struct File {
 }
 
 /// What became of a mutant.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, Deserialize, PartialEq, Eq, Serialize)]
 enum Fate {
     /// Who noticed.
     Killed(String),
@@ -146,6 +154,7 @@ pub fn mutants(context: &Context, options: &Options<'_>) -> Result<Tally> {
     let equivalents = read_equivalents()?;
     let kits = if options.list { None } else { Some(context.kits()?) };
     let mut chosen = Vec::new();
+    let mut made = BTreeMap::new();
     let mut problems = Vec::new();
     for target in &context.targets {
         let path = format!("arch/{}", source_of(target));
@@ -157,6 +166,7 @@ pub fn mutants(context: &Context, options: &Options<'_>) -> Result<Tally> {
             }
         }
         problems.extend(unknown(&equivalents, target.name, &all));
+        made.insert(target.name, all.len());
         if options.sample.is_some() {
             // They take longest, since nobody notices them; a run of all says whether it is still so.
             all.retain(|mutant| equivalents.iter().all(|known| !known.is(target.name, mutant)));
@@ -175,6 +185,7 @@ pub fn mutants(context: &Context, options: &Options<'_>) -> Result<Tally> {
     let mut rows = Vec::new();
     let mut total = Count::default();
     let mut killed: BTreeMap<&str, Vec<(Mutant, String)>> = BTreeMap::new();
+    let mut totals = BTreeMap::new();
     let mut survivors = Vec::new();
     let mut cpus = 0;
     for (at, kit) in kits.kits.iter().enumerate() {
@@ -227,6 +238,7 @@ pub fn mutants(context: &Context, options: &Options<'_>) -> Result<Tally> {
         if options.sample.is_none() && !count.enough() {
             problems.push(format!("{cpu}: fewer than {LEAST_PERCENT} % were noticed"));
         }
+        totals.insert(cpu, (made[cpu], count));
     }
 
     if !survivors.is_empty() {
@@ -244,7 +256,7 @@ pub fn mutants(context: &Context, options: &Options<'_>) -> Result<Tally> {
     }
     problems.iter().for_each(|problem| ui::failed(problem));
     if options.write {
-        write(&killed)?;
+        write(&killed, &totals)?;
     }
     ui::say(&format!(
         "mutants: {cpus} CPUs, {} tried, {} killed, {} survived, {}, {} equivalent, seed {}",
@@ -355,13 +367,18 @@ fn run<'m>(
         Err(error) => bail!("the crossings as they are do not build: {error}"),
     };
     let sections = original.sections()?;
-    let guards = Guards::of(kit, original)?;
+    let guards = Guards::of(kit, original, |judges| Reached::open(bench.directory(), judges))?;
+    let known = Mutex::new(Results::open(bench.directory(), &guards.judges())?);
+    for mutant in all {
+        let known = known.lock().unwrap_or_else(PoisonError::into_inner);
+        known.killer(&mutant.to_string()).into_iter().for_each(|by| guards.learn(mutant, by));
+    }
 
     let progress = ui::Progress::new("mutants", limit.unwrap_or(all.len()) as u64);
     let (next, enough) = (AtomicUsize::new(0), AtomicBool::new(false));
     let results: Mutex<BTreeMap<usize, Result<Fate>>> = Mutex::default();
-    let one = |worker: usize, mutant: &Mutant| -> Result<Fate> {
-        let built = match bench.build(worker, &mutant.apply(text))? {
+    let try_out = |worker: usize, mutant: &Mutant, text: &str, before: Option<&str>| -> Result<Fate> {
+        let built = match bench.build(worker, text)? {
             Ok(built) => built,
             Err(error) => {
                 ui::say(&format!("{cpu}  {mutant}: is not built: {}", ui::dim(&error)));
@@ -371,7 +388,33 @@ fn run<'m>(
         if built.sections()? == sections {
             return Ok(Fate::Same);
         }
-        Ok(guards.killer(kit, &built, mutant)?.map_or(Fate::Survived, Fate::Killed))
+        match guards.killer(&built, mutant, before) {
+            Ok(by) => Ok(by.map_or(Fate::Survived, Fate::Killed)),
+            Err(error) => {
+                let error = error.downcast::<Unlinked>()?;
+                ui::say(&format!("{cpu}  {mutant}: is not linked: {}", ui::dim(&error.to_string())));
+                Ok(Fate::Refused)
+            }
+        }
+    };
+    let one = |worker: usize, mutant: &Mutant| -> Result<Fate> {
+        let (text, name) = (mutant.apply(text), mutant.to_string());
+        let (fate, before) = {
+            let known = known.lock().unwrap_or_else(PoisonError::into_inner);
+            (known.fate(&name, &text), known.killer(&name).map(str::to_owned))
+        };
+        if let Some(fate) = fate {
+            return Ok(fate);
+        }
+        let start = Instant::now();
+        let fate = try_out(worker, mutant, &text, before.as_deref())?;
+        match &fate {
+            Fate::Killed(by) => say(cpu, mutant, &format!("killed by {by}"), start),
+            Fate::Survived => say(cpu, mutant, &ui::red("survived"), start),
+            Fate::Same | Fate::Refused => (),
+        }
+        known.lock().unwrap_or_else(PoisonError::into_inner).add(&name, &text, &fate)?;
+        Ok(fate)
     };
     thread::scope(|scope| {
         for worker in 0..workers {
@@ -380,13 +423,7 @@ fn run<'m>(
                 while !enough.load(Ordering::Relaxed) {
                     let at = next.fetch_add(1, Ordering::Relaxed);
                     let Some(mutant) = all.get(at) else { break };
-                    let start = Instant::now();
                     let fate = one(worker, mutant);
-                    if let Ok(Fate::Killed(by)) = &fate {
-                        say(cpu, mutant, &format!("killed by {by}"), start);
-                    } else if let Ok(Fate::Survived) = &fate {
-                        say(cpu, mutant, &ui::red("survived"), start);
-                    }
                     progress.step(&format!("{cpu} {}", mutant.function));
                     let mut results = results.lock().unwrap_or_else(PoisonError::into_inner);
                     results.insert(at, fate);
@@ -457,12 +494,16 @@ fn unknown(equivalents: &[Equivalent], cpu: &str, all: &[Mutant]) -> Vec<String>
         .collect()
 }
 
-/// Replaces the tables of the CPUs that were tried.
-fn write(killed: &BTreeMap<&str, Vec<(Mutant, String)>>) -> Result<()> {
+/// Replaces the tables of the CPUs that were tried, and their rows of the totals.
+fn write(
+    killed: &BTreeMap<&str, Vec<(Mutant, String)>>,
+    totals: &BTreeMap<&str, (usize, Count)>,
+) -> Result<()> {
     let mut text = fs::read_to_string(DOCUMENT).with_context(|| format!("cannot read {DOCUMENT}"))?;
     for (cpu, all) in killed {
         text = with_table(&text, cpu, &rows_of(all))?;
     }
+    text = with_totals(&text, totals)?;
     fs::write(DOCUMENT, text).with_context(|| format!("cannot write {DOCUMENT}"))?;
     Cmd::new("git").args(["--no-pager", "diff", "--stat", "--", DOCUMENT]).run()?;
     Ok(())
@@ -494,22 +535,56 @@ fn rows_of(all: &[(Mutant, String)]) -> BTreeMap<Kind, String> {
 /// The document with other rows under `### cpu` in the part that is ours. Kinds of which there is none now keep
 /// the rows that they had.
 fn with_table(text: &str, cpu: &str, rows: &BTreeMap<Kind, String>) -> Result<String> {
+    with_section(text, cpu, |old| {
+        let mut table = String::from("\n| kind | what was broken | what noticed |\n|---|---|---|\n");
+        for kind in Kind::ALL {
+            let had = || old.lines().filter(|line| line.starts_with(&format!("| {kind} |")));
+            match rows.get(&kind) {
+                Some(rows) => table.push_str(rows),
+                None => had().for_each(|line| _ = writeln!(table, "{line}")),
+            }
+        }
+        table
+    })
+}
+
+/// The document with other rows for these CPUs under [`TOTALS`]: how many there are, and what became of them.
+fn with_totals(text: &str, totals: &BTreeMap<&str, (usize, Count)>) -> Result<String> {
+    with_section(text, TOTALS, |old| {
+        let mut table = String::from(
+            "\n| CPU | mutants | tried | noticed | survived | | equivalent | without effect | not built |\n\
+             |---|---|---|---|---|---|---|---|---|\n",
+        );
+        for cpu in TARGETS.iter().map(|target| target.name) {
+            let had = || old.lines().filter(|line| line.starts_with(&format!("| {cpu} |")));
+            match totals.get(cpu) {
+                Some((made, count)) => {
+                    let Count { killed, survived, equivalent, same, refused } = count;
+                    let (tried, percent) = (count.tried(), count.percent());
+                    let _ = writeln!(
+                        table,
+                        "| {cpu} | {made} | {tried} | {killed} | {survived} | {percent} | {equivalent} | {same} | \
+                         {refused} |"
+                    );
+                }
+                None => had().for_each(|line| _ = writeln!(table, "{line}")),
+            }
+        }
+        table
+    })
+}
+
+/// The document with another text under this headline of the part that is ours, made from what is there.
+fn with_section(text: &str, headline: &str, new: impl FnOnce(&str) -> String) -> Result<String> {
     let at = text.find(OURS).with_context(|| format!("{DOCUMENT} has no headline `{}`", OURS.trim()))?;
     let (by_hand, ours) = text.split_at(at + OURS.len());
-    let headline = format!("\n### {cpu}\n");
+    let headline = format!("\n### {headline}\n");
     let start = ours.find(&headline).unwrap_or(ours.len());
     let (before, rest) = ours.split_at(start);
     let rest = rest.strip_prefix(headline.as_str()).unwrap_or(rest);
     let (old, after) = rest.split_at(rest.find("\n#").unwrap_or(rest.len()));
-    let mut table = String::from("\n| kind | what was broken | what noticed |\n|---|---|---|\n");
-    for kind in Kind::ALL {
-        let had = || old.lines().filter(|line| line.starts_with(&format!("| {kind} |")));
-        match rows.get(&kind) {
-            Some(rows) => table.push_str(rows),
-            None => had().for_each(|line| _ = writeln!(table, "{line}")),
-        }
-    }
-    Ok(format!("{by_hand}{before}{headline}{table}{after}"))
+    let new = new(old);
+    Ok(format!("{by_hand}{before}{headline}{new}{after}"))
 }
 
 #[cfg(test)]
@@ -565,6 +640,17 @@ mod tests {
         assert!(matches("*: `a*` only after `*sp*`", "park: `a [x]` only after `mov sp, x`"));
         assert!(!matches("park: `a`", "park: `a` only after `b`"));
         assert!(!matches("*: `c*", "park: `a`"));
+    }
+
+    #[test]
+    fn totals_of_other_cpus_stay() {
+        let head = "\n| CPU | mutants | tried | noticed | survived | | equivalent | without effect | not built |\n\
+                    |---|---|---|---|---|---|---|---|---|\n";
+        let old = format!("{OURS}\n### {TOTALS}\n{head}| arm | old |\n| s390x | old |\n\n### arm\n");
+        let count = Count { killed: 19, survived: 1, equivalent: 2, same: 3, refused: 4 };
+        let new = with_totals(&old, &BTreeMap::from([("arm", (99, count))])).unwrap();
+        let row = "| arm | 99 | 20 | 19 | 1 | 95.0 % | 2 | 3 | 4 |\n";
+        assert_eq!(new, format!("{OURS}\n### {TOTALS}\n{head}{row}| s390x | old |\n\n### arm\n"));
     }
 
     #[test]

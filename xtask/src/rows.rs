@@ -3,13 +3,19 @@
 //!
 //! - a rule that finds a register in memory finds it where one of the CPU's frames has it, and all rules of a
 //!   row do so in the same frame; an expression reads a field of the register, or the address of a frame;
-//! - a rule begins with the store of that register to that place, and ends with the load from it;
-//! - no rule finds anything below SP.
+//! - a rule begins with the store of that register to that place, and ends with the load from it; where a
+//!   callee-saved register is loaded it has one;
+//! - no rule finds anything below SP;
+//! - what a light switch does not keep is lost behind it.
 //!
 //! The tables are read from a linked program, `.debug_frame` on arm and `.eh_frame` elsewhere. Rows whose CFA
 //! is counted from another register than SP are held against the layouts alone.
 
-use std::{collections::BTreeMap, fs, ops::Range};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fs,
+    ops::Range,
+};
 
 use anyhow::{Context as _, Result, bail};
 use capstone::prelude::*;
@@ -30,6 +36,9 @@ const IN_NO_FRAME: &[(&str, &str, &[&str], &str)] = &[
     ("arm", "ccall", &["r4", "r5"], "four words that are given back before C runs"),
     ("i386", "throw_to", &["ebx"], "pushed for a register more, on a stack that is then left"),
 ];
+
+/// Functions for callers of another ABI, in whose frame are the registers that it has as callee-saved.
+const KEEPS_MORE: &[(&str, &str)] = &[("crosscall2_win64", "Crosscall2Win64Frame")];
 
 /// What is known of a CPU beyond its layouts.
 struct Cpu {
@@ -129,6 +138,8 @@ enum Cfa {
 struct Row {
     cfa: Cfa,
     rules: BTreeMap<u16, Rule>,
+    /// Registers whose value is lost.
+    lost: BTreeSet<u16>,
 }
 
 /// A register that an instruction moves from or to the stack.
@@ -144,6 +155,8 @@ struct Instruction {
     address: u64,
     text: String,
     accesses: Vec<Access>,
+    /// Registers that it moves without saying where, and whether it stores them.
+    elsewhere: Vec<(u16, bool)>,
     /// The next one does not follow it.
     last: bool,
 }
@@ -164,6 +177,10 @@ pub fn disagreements(cpu: &str, program: &str) -> Result<(usize, Vec<String>)> {
             instructions.into_iter().filter(|i| constants.iter().all(|c| !c.contains(&i.address))).collect();
         let rows = rows(&known, &file, &range).with_context(|| format!("{name}: no unwind tables"))?;
         count += instructions.len();
+        if step::LOSING.contains(&name) {
+            let wrong = against_losses(&known, &rows).into_iter();
+            problems.extend(wrong.map(|what| format!("{cpu}: {name}: {what}")));
+        }
         let mut say = |at: &Instruction, what: String| {
             problems.push(format!("{cpu}: {name}+{:#x} ({}): {what}", at.address - range.start, at.text));
         };
@@ -177,7 +194,7 @@ pub fn disagreements(cpu: &str, program: &str) -> Result<(usize, Vec<String>)> {
             against_layouts(&known, name, before).into_iter().for_each(|what| say(instruction, what));
             let next = instructions.get(at + 1).filter(|_| !instruction.last);
             let after = next.and_then(|next| row(next.address));
-            against_accesses(&known, instruction, before, after)
+            against_accesses(&known, name, instruction, before, after)
                 .into_iter()
                 .for_each(|what| say(instruction, what));
         }
@@ -277,9 +294,49 @@ fn against_layouts(cpu: &Cpu, function: &str, row: &Row) -> Vec<String> {
     wrong
 }
 
-/// One instruction against the rows before and after it.
-fn against_accesses(cpu: &Cpu, instruction: &Instruction, before: &Row, after: Option<&Row>) -> Vec<String> {
+/// What a light switch does not keep is lost from where SP comes to the other stack, all of it at once.
+fn against_losses(cpu: &Cpu, rows: &[(Range<u64>, Row)]) -> Vec<String> {
+    let kept: Vec<u16> = cpu
+        .layout("SwitchFrame")
+        .map(|layout| cpu.fields(layout).into_iter().map(|(register, ..)| register).collect())
+        .unwrap_or_default();
+    let registers = cpu.described.registers.iter().map(|register| register.dwarf);
+    let lost: BTreeSet<u16> = registers.filter(|r| cpu.is_callee_saved(*r) && !kept.contains(r)).collect();
     let mut wrong = Vec::new();
+    let from = rows.iter().position(|(_, row)| !row.lost.is_empty());
+    if from.is_none() {
+        wrong.push("the tables have nothing as lost".to_owned());
+    }
+    for (within, row) in &rows[from.unwrap_or(rows.len())..] {
+        for &register in lost.difference(&row.lost) {
+            let name = cpu.name(register);
+            wrong.push(format!("at {:#x} the tables do not have {name} as lost", within.start));
+        }
+    }
+    wrong
+}
+
+/// One instruction against the rows before and after it.
+fn against_accesses(
+    cpu: &Cpu,
+    function: &str,
+    instruction: &Instruction,
+    before: &Row,
+    after: Option<&Row>,
+) -> Vec<String> {
+    let mut wrong = Vec::new();
+    for &(register, store) in &instruction.elsewhere {
+        let has = |row: Option<&Row>| row.is_none_or(|row| row.rules.contains_key(&register));
+        let name = cpu.name(register);
+        match (store, has(Some(before)), has(after)) {
+            (true, _, false) => wrong.push(format!("{name} is stored, and the tables have no rule for it")),
+            (false, false, _) => wrong.push(format!("{name} is loaded, and the tables have no rule for it")),
+            (false, true, true) if after.is_some() => {
+                wrong.push(format!("{name} is back, and the tables go on with their rule"));
+            }
+            _ => (),
+        }
+    }
     let from_sp = |row: &Row| match row.cfa {
         Cfa::Register(register, offset) if register == cpu.sp => Some(offset),
         _ => None,
@@ -311,14 +368,24 @@ fn against_accesses(cpu: &Cpu, instruction: &Instruction, before: &Row, after: O
                         cpu.name(load.register)
                     ));
                 }
+                None if cpu.is_callee_saved(load.register) => {
+                    wrong.push(format!(
+                        "{} is loaded, and the tables have no rule for it",
+                        cpu.name(load.register)
+                    ));
+                }
                 _ => (),
             }
         }
     }
     let Some(after) = after else { return wrong };
     let Some(cfa) = from_sp(after).filter(|_| from_sp(before).is_some()) else { return wrong };
+    // The registers that another ABI has as callee-saved are those of its frame.
+    let foreign = KEEPS_MORE.iter().find(|(of, _)| *of == function).and_then(|(_, frame)| cpu.layout(frame));
+    let foreign: Vec<_> = foreign.map(|layout| cpu.fields(layout)).unwrap_or_default();
     for store in instruction.accesses.iter().filter(|access| access.store) {
-        if !cpu.is_callee_saved(store.register) {
+        let kept = foreign.iter().any(|&(register, ..)| register == store.register);
+        if !kept && !cpu.is_callee_saved(store.register) {
             continue;
         }
         match (before.rules.get(&store.register), after.rules.get(&store.register)) {
@@ -415,8 +482,10 @@ fn read_rows<'a, S: gimli::UnwindSection<Slice<'a>>>(
             },
         };
         let mut rules = BTreeMap::new();
+        let mut lost = BTreeSet::new();
         for (register, rule) in row.registers() {
             match rule {
+                RegisterRule::Undefined => _ = lost.insert(register.0),
                 RegisterRule::Offset(at) => _ = rules.insert(register.0, Rule::At(*at)),
                 RegisterRule::Expression(e) => {
                     if let [Operation::RegisterOffset { register: from, offset, .. }] = expression(e)?[..]
@@ -428,7 +497,7 @@ fn read_rows<'a, S: gimli::UnwindSection<Slice<'a>>>(
                 _ => (),
             }
         }
-        found.push((row.start_address()..row.end_address(), Row { cfa, rules }));
+        found.push((row.start_address()..row.end_address(), Row { cfa, rules, lost }));
     }
     Ok(found)
 }
@@ -462,6 +531,7 @@ fn disassemble(cpu: &Cpu, file: &object::File<'_>, range: &Range<u64>) -> Result
             address: instruction.address(),
             text: format!("{mnemonic} {operands}").trim().to_owned(),
             accesses: accesses(cpu, mnemonic, operands),
+            elsewhere: elsewhere(cpu, mnemonic, operands),
             last: branches.contains(&mnemonic) || (mnemonic == "pop" && operands.contains("pc")),
         });
     }
@@ -470,6 +540,23 @@ fn disassemble(cpu: &Cpu, file: &object::File<'_>, range: &Range<u64>) -> Result
         bail!("the disassembler stopped at {end:#x}, before {:#x}", range.end);
     }
     Ok(found)
+}
+
+/// The registers that an instruction of ppc64le's moves and does not say where: vectors, and the fields of the condition
+/// register, which are in one word (ELFv2 ABI 2.2.3.4); and whether it stores them.
+fn elsewhere(cpu: &Cpu, mnemonic: &str, operands: &str) -> Vec<(u16, bool)> {
+    let (first, rest) = operands.split_once(", ").unwrap_or((operands, ""));
+    let fields = [("cr2", 0x20), ("cr3", 0x10), ("cr4", 8)];
+    let names: Vec<&str> = match (cpu.described.name, mnemonic) {
+        ("ppc64le", "stvx" | "lvx") => vec![first],
+        ("ppc64le", "stw") if rest == "8(r1)" => fields.iter().map(|(name, _)| *name).collect(),
+        ("ppc64le", "mtocrf" | "mtcrf") => {
+            fields.iter().filter(|(_, bit)| number(first) & bit != 0).map(|(name, _)| *name).collect()
+        }
+        _ => Vec::new(),
+    };
+    let registers = names.iter().filter_map(|name| cpu.number(name)).filter(|r| cpu.is_callee_saved(*r));
+    registers.map(|register| (register, mnemonic.starts_with("st"))).collect()
 }
 
 /// The registers that an instruction moves from or to places that are counted from SP.
@@ -588,12 +675,13 @@ mod tests {
 
     fn row(cfa: i64, rules: &[(u16, i64)]) -> Row {
         let rules = rules.iter().map(|&(register, at)| (register, Rule::At(at))).collect();
-        Row { cfa: Cfa::Register(RSP, cfa), rules }
+        Row { cfa: Cfa::Register(RSP, cfa), rules, lost: BTreeSet::new() }
     }
 
     fn instruction(mnemonic: &str, operands: &str) -> Instruction {
         let accesses = accesses(&x86_64(), mnemonic, operands);
-        Instruction { address: 0, text: format!("{mnemonic} {operands}"), accesses, last: false }
+        let text = format!("{mnemonic} {operands}");
+        Instruction { address: 0, text, accesses, elsewhere: Vec::new(), last: false }
     }
 
     #[test]
@@ -609,6 +697,7 @@ mod tests {
         let store = |at: &str, before: &Row, after: &Row| {
             against_accesses(
                 &x86_64(),
+                "park",
                 &instruction("mov", &format!("qword ptr [rsp + {at}], rbx")),
                 before,
                 Some(after),
@@ -622,7 +711,7 @@ mod tests {
         );
         assert_eq!(store("8", &without, &without), ["rbx is stored, and the tables have no rule for it"]);
         let nothing = instruction("nop", "");
-        let began = against_accesses(&x86_64(), &nothing, &without, Some(&with));
+        let began = against_accesses(&x86_64(), "park", &nothing, &without, Some(&with));
         assert_eq!(began, ["a rule for rbx begins, and it is not stored"]);
     }
 
@@ -632,6 +721,7 @@ mod tests {
             let before = row(64, &[(RBX, -56)]);
             against_accesses(
                 &x86_64(),
+                "park",
                 &instruction("mov", &format!("rbx, qword ptr [rsp + {at}]")),
                 &before,
                 Some(after),
@@ -646,8 +736,56 @@ mod tests {
     }
 
     #[test]
+    fn what_is_moved_has_a_rule() {
+        let wrong = |function: &str, mnemonic, operands: &str| {
+            let row = row(64, &[]);
+            against_accesses(&x86_64(), function, &instruction(mnemonic, operands), &row, Some(&row))
+        };
+        let load = wrong("park", "mov", "rbx, qword ptr [rsp + 8]");
+        assert_eq!(load, ["rbx is loaded, and the tables have no rule for it"]);
+        assert_eq!(wrong("park", "mov", "qword ptr [rsp + 8], rdi"), [""; 0]);
+        let store = wrong("crosscall2_win64", "mov", "qword ptr [rsp + 8], rdi");
+        assert_eq!(store, ["rdi is stored, and the tables have no rule for it"]);
+    }
+
+    #[test]
+    fn what_is_moved_elsewhere_has_a_rule_too() {
+        let ppc64le = Cpu::of("ppc64le").unwrap();
+        let of = |mnemonic, operands| elsewhere(&ppc64le, mnemonic, operands);
+        let number = |name| ppc64le.number(name).unwrap();
+        assert_eq!(of("stvx", "v21, r12, r8"), [(number("v21"), true)]);
+        assert_eq!(of("lvx", "v3, r12, r8"), []);
+        assert_eq!(of("stw", "r0, 8(r1)").len(), 3);
+        assert_eq!(of("mtocrf", "0x10, r0"), [(number("cr3"), false)]);
+        let with = row(64, &[(number("v21"), -64)]);
+        let wrong = |mnemonic, before: &Row, after: &Row| {
+            let elsewhere = of(mnemonic, "v21, r12, r8");
+            let moves = Instruction { elsewhere, ..instruction(mnemonic, "") };
+            against_accesses(&ppc64le, "park", &moves, before, Some(after)).len()
+        };
+        let without = row(64, &[]);
+        assert_eq!([wrong("stvx", &without, &with), wrong("stvx", &without, &without)], [0, 1]);
+        assert_eq!([wrong("lvx", &with, &without), wrong("lvx", &with, &with)], [0, 1]);
+        assert_eq!(wrong("lvx", &without, &without), 1);
+    }
+
+    #[test]
+    fn what_a_light_switch_does_not_keep_is_lost_behind_it() {
+        let lost = |numbers: &[u16]| Row { lost: numbers.iter().copied().collect(), ..row(64, &[]) };
+        let wrong = |last: Row| {
+            let rows = [(0..4, row(64, &[])), (4..8, lost(&[12, 13, 14, 15])), (8..12, last)];
+            against_losses(&x86_64(), &rows)
+        };
+        assert_eq!(wrong(lost(&[12, 13, 14, 15])), [""; 0]);
+        assert_eq!(wrong(lost(&[12, 13, 15])), ["at 0x8 the tables do not have r14 as lost"]);
+        let nothing = against_losses(&x86_64(), &[(0..4, row(64, &[]))]);
+        assert_eq!(nothing, ["the tables have nothing as lost"]);
+    }
+
+    #[test]
     fn nothing_is_looked_for_below_sp() {
-        let below = against_accesses(&x86_64(), &instruction("ret", ""), &row(8, &[(RBX, -56)]), None);
+        let below =
+            against_accesses(&x86_64(), "park", &instruction("ret", ""), &row(8, &[(RBX, -56)]), None);
         assert_eq!(below, ["the tables look for rbx 48 bytes below SP"]);
     }
 

@@ -98,7 +98,8 @@ const OWN_PREFIX: &str = "step_";
 const LABELS: &[&str] = &["g_begin", "callback_return"];
 
 /// Crossings that keep only some of the callee-saved registers, whose callers know that, and what comes behind them.
-const LOSING: [&str; 6] = ["resume_light", "park_light", "switch_light", "mcall_light", "gogo", "g_start"];
+pub const LOSING: [&str; 6] =
+    ["resume_light", "park_light", "switch_light", "mcall_light", "gogo", "g_start"];
 
 /// Calls that gdb follows from the high system stack down to a task's only under the one name that it
 /// lets do so.

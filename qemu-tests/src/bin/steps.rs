@@ -101,8 +101,30 @@ fn broken_rule(sp: usize) -> Option<&'static str> {
         {
             return Some("current-g-not-curg");
         }
+        if !g.is_null() && !catches_well(g, sp) {
+            return Some("catch-chain");
+        }
     }
     None
+}
+
+/// Whether the catches of a g are a chain that a throw can follow: each lies on the g's stack, above the one before and
+/// not below SP.
+unsafe fn catches_well(g: *mut G, sp: usize) -> bool {
+    // SAFETY: the g lives, and the frames lie on its stack.
+    unsafe {
+        let (limit, top) = ((*g).stack.limit.get() as usize, (*g).stack.top.get() as usize);
+        let mut least = if (limit..=top).contains(&sp) { sp } else { limit };
+        let mut catch = (*g).catch.get();
+        while !catch.is_null() {
+            if catch.addr() < least || catch.addr() >= top || !catch.is_aligned() {
+                return false;
+            }
+            least = catch.addr() + size_of::<arch::CatchFrame>();
+            catch = (*catch).previous.get();
+        }
+    }
+    true
 }
 
 /// What needs an operating system: the trampoline as the kernel calls it.
@@ -343,7 +365,8 @@ struct Task {
 
 impl Task {
     fn new() -> Self {
-        Self { g: Box::default(), stack: vec![0; 4096].into_boxed_slice() }
+        // What nobody has written is no pointer.
+        Self { g: Box::default(), stack: vec![u128::from_ne_bytes([0xa5; 16]); 4096].into_boxed_slice() }
     }
 
     fn begin(&mut self, entry: EntryFn) -> *mut G {

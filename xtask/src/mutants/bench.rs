@@ -4,18 +4,22 @@
 //! this tool as rustc's wrapper, which writes down how rustc was called ([`record`]). Each mutant is then a
 //! copy of `arch/` with one file changed, compiled by that very command line, incrementally, into the archive
 //! that the programs' own link lines are given in place of the first one. Its symbols are the same, since
-//! they depend on the command line and not on what the functions do.
+//! they depend on the command line and not on what the functions do. A program is linked when a guard first asks
+//! for it: most mutants fall to one of the two, and those without effect show in the archive.
 
 use std::{
     collections::BTreeMap,
-    env, fs,
+    env, fmt, fs,
     os::unix::process::CommandExt as _,
     path::{Path, PathBuf},
     process::{Command, ExitCode},
+    sync::OnceLock,
 };
 
 use anyhow::{Context as _, Result, bail};
-use object::{Object as _, ObjectSection as _};
+use object::{
+    Object as _, ObjectSection as _, ObjectSymbol as _, RelocationTarget, read::archive::ArchiveFile,
+};
 
 use crate::{guest, process::Cmd, targets::Target, toolchain::Kit};
 
@@ -65,37 +69,89 @@ pub struct Bench<'a> {
     directory: String,
     /// The call of rustc for the package that is changed, without what each worker says itself.
     compile: Vec<String>,
+    /// The archive that it makes.
+    archive: String,
     /// A line for a shell for each of [`PROGRAMS`].
     link: Vec<String>,
 }
 
-/// A mutant's programs.
-pub struct Built {
-    /// Where they lie.
+/// A mutant, compiled.
+pub struct Built<'a> {
+    bench: &'a Bench<'a>,
+    /// Where all of it lies.
     pub directory: String,
-    /// By the order of [`PROGRAMS`].
-    programs: [String; 2],
+    /// Those of [`PROGRAMS`] that were asked for.
+    programs: [OnceLock<String>; 2],
 }
 
-impl Built {
-    pub fn guest(&self) -> &str {
-        &self.programs[0]
+/// It compiles and does not link: the linker's words.
+#[derive(Debug)]
+pub struct Unlinked(String);
+
+impl fmt::Display for Unlinked {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl std::error::Error for Unlinked {}
+
+impl Built<'_> {
+    pub fn guest(&self) -> Result<&str> {
+        self.program(0)
     }
 
-    pub fn steps(&self) -> &str {
-        &self.programs[1]
+    pub fn steps(&self) -> Result<&str> {
+        self.program(1)
     }
 
-    /// The sections in which a mutant shows.
-    pub fn sections(&self) -> Result<BTreeMap<String, Vec<u8>>> {
-        let bytes = fs::read(self.steps()).with_context(|| format!("cannot read {}", self.steps()))?;
-        let file = object::File::parse(&*bytes)?;
+    /// The program, linked if it is not yet; an error of the linker's is [`Unlinked`].
+    fn program(&self, which: usize) -> Result<&str> {
+        if let Some(path) = self.programs[which].get() {
+            return Ok(path);
+        }
+        let path = format!("{}/{}", self.directory, PROGRAMS[which]);
+        let line = self.bench.link[which].replace("@ARCHIVE@", &self.directory).replace("@PROGRAM@", &path);
+        let linked = Cmd::new("sh").args(["-c", &line]).capture(None)?;
+        if !linked.success() {
+            return Err(Unlinked(first_error(&linked.stderr)).into());
+        }
+        Ok(self.programs[which].get_or_init(|| path))
+    }
+
+    /// The sections in which a mutant shows, as text: their bytes, and what the linker puts into them.
+    pub fn sections(&self) -> Result<BTreeMap<String, String>> {
+        let path = format!("{}/{}", self.directory, self.bench.archive);
+        let bytes = fs::read(&path).with_context(|| format!("cannot read {path}"))?;
         let mut found = BTreeMap::new();
-        for section in file.sections() {
-            let name = section.name()?.to_owned();
-            if SECTIONS.contains(&name.as_str()) {
-                found.insert(name, section.data()?.to_vec());
+        for member in ArchiveFile::parse(&*bytes)?.members() {
+            let member = member?;
+            let name = String::from_utf8_lossy(member.name()).into_owned();
+            let Some(file) = name.ends_with(".o").then(|| member.data(&*bytes)).transpose()? else {
+                continue;
+            };
+            let file = object::File::parse(file)?;
+            for section in file.sections() {
+                let of = section.name()?;
+                if SECTIONS.iter().any(|known| of.starts_with(known)) {
+                    let mut text = format!("{:x?}", section.data()?);
+                    for (at, relocation) in section.relocations() {
+                        let symbol = match relocation.target() {
+                            RelocationTarget::Symbol(index) => file.symbol_by_index(index)?.name()?,
+                            _ => "",
+                        };
+                        text.push_str(&format!(
+                            "{at:x} {:?} {symbol} {}",
+                            relocation.flags(),
+                            relocation.addend()
+                        ));
+                    }
+                    found.insert(format!("{name} {of} {}", section.index()), text);
+                }
             }
+        }
+        if found.is_empty() {
+            bail!("{path} has none of the sections in which crossings lie");
         }
         Ok(found)
     }
@@ -125,12 +181,20 @@ impl<'a> Bench<'a> {
         for program in PROGRAMS {
             link.push(link_line(kit, &directory, program, &stripped(&read(program)?))?);
         }
-        Ok(Self { kit, directory, compile: stripped(&read(CHANGED)?), link })
+        let compile = stripped(&read(CHANGED)?);
+        let ending = compile.iter().find_map(|word| word.strip_prefix("extra-filename="));
+        let archive = format!("lib{CHANGED}{}.rlib", ending.unwrap_or_default());
+        Ok(Self { kit, directory, compile, archive, link })
     }
 
-    /// Compiles this text in the place of the CPU's `asm.rs` and links the programs. The error of a text that
-    /// does not compile is `Ok(Err(...))`.
-    pub fn build(&self, worker: usize, text: &str) -> Result<Result<Built, String>> {
+    /// Where all that is this CPU's lies.
+    pub fn directory(&self) -> &str {
+        &self.directory
+    }
+
+    /// Compiles this text in the place of the CPU's `asm.rs`. The error of a text that does not compile is
+    /// `Ok(Err(...))`.
+    pub fn build(&self, worker: usize, text: &str) -> Result<Result<Built<'_>, String>> {
         let directory = format!("{}/{worker}", self.directory);
         let copy = format!("{directory}/arch");
         if !Path::new(&copy).exists() {
@@ -152,18 +216,7 @@ impl<'a> Bench<'a> {
         if !compiled.success() {
             return Ok(Err(first_error(&compiled.stderr)));
         }
-        let mut programs = Vec::new();
-        for (program, line) in PROGRAMS.iter().zip(&self.link) {
-            let path = format!("{directory}/{program}");
-            let line = line.replace("@ARCHIVE@", &directory).replace("@PROGRAM@", &path);
-            let linked = Cmd::new("sh").args(["-c", &line]).capture(None)?;
-            if !linked.success() {
-                return Ok(Err(first_error(&linked.stderr)));
-            }
-            programs.push(path);
-        }
-        let programs = <[String; 2]>::try_from(programs).ok().context("two programs")?;
-        Ok(Ok(Built { directory, programs }))
+        Ok(Ok(Built { bench: self, directory, programs: Default::default() }))
     }
 
     /// Takes away the copies that workers made: sources may have changed since.
