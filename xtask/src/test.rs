@@ -235,7 +235,6 @@ const CROSSINGS: &[&str] = &[
     "tasks",
     "traceback",
     "unwinding",
-    "towers",
     "export",
     "throwing",
     "hooks",
