@@ -32,6 +32,13 @@ const OF_TOWERS: [&str; 5] = ["tower_o0_", "tower_o2_", "6towers7in_rust", "6tow
 /// The crossings among them.
 const CROSSINGS: [&str; 3] = ["asmcgocall", "asmcgocall_catch", "cgocallback"];
 
+/// Functions of the C library that gdb does not find the caller of, by the program's name: what it shows is held against
+/// the towers down to there.
+const LOST_IN: [(&str, &str); 1] = [
+    // Thumb code without `.debug_frame`, which the static library has none of. libgcc goes through it by `.ARM.exidx`.
+    ("arm", "msort_with_tmp.part.0"),
+];
+
 /// Runs the sessions of the chosen CPUs, each program once as usual and once as its position independent variant.
 pub(super) fn chains(
     context: &Context,
@@ -89,11 +96,11 @@ fn session(kit: &Kit, name: &str, program: &str, place: &str, downward: &[&str])
     let log = format!("{directory}/{name}.txt");
     let (output, said) = (&transcript.gdb, &transcript.guest);
     std::fs::write(&log, format!("{}\n{}\n{said}", output.stdout, output.stderr))?;
-    judge(&Symbols::read(program)?, &output.stdout, said).with_context(|| format!("see {log}"))
+    judge(name, &Symbols::read(program)?, &output.stdout, said).with_context(|| format!("see {log}"))
 }
 
 /// Holds gdb's chains against the towers that the program says it has built.
-fn judge(symbols: &Symbols, shown: &str, said: &str) -> Result<(usize, usize)> {
+fn judge(program: &str, symbols: &Symbols, shown: &str, said: &str) -> Result<(usize, usize)> {
     let slide = said.lines().find_map(|line| line.strip_prefix("slide ")).context("no slide")?;
     let slide = u64::from_str_radix(slide, 16)?;
     let towers: Vec<_> = said.lines().filter_map(|line| line.strip_prefix("tower ")).collect();
@@ -115,16 +122,20 @@ fn judge(symbols: &Symbols, shown: &str, said: &str) -> Result<(usize, usize)> {
             symbols.name_at(u64::from_str_radix(address, 16).ok()?.checked_sub(slide)?)
         };
         let (pcs, reason) = chain.rsplit_once(' ').context("no reason")?;
-        let wanted: Vec<_> = tower.split(' ').filter_map(name).filter(|name| of_tower(name)).collect();
+        let mut wanted: Vec<_> = tower.split(' ').filter_map(name).filter(|name| of_tower(name)).collect();
         let all: Vec<_> = pcs.split(' ').map(|pc| name(pc).unwrap_or("?")).collect();
         let seen: Vec<_> = all.iter().copied().filter(|name| of_tower(name)).collect();
+        let lost = LOST_IN.iter().any(|(of, function)| *of == program && all.contains(function));
+        if lost {
+            wanted.truncate(seen.len());
+        }
         ensure!(
             seen == wanted,
             "tower {at}: gdb shows {seen:#?}\nand not {wanted:#?}\nof {all:#?}: {reason}"
         );
         // C's, or Rust's, which C's may have left to by a jump.
         let last = all.last().copied().unwrap_or("?");
-        if last != "main" && !all.iter().any(|name| name.ends_with("5chain4main")) {
+        if !lost && last != "main" && !all.iter().any(|name| name.ends_with("5chain4main")) {
             bail!("tower {at}: main is not reached: {all:#?}: {reason}");
         }
         frames += wanted.len();
