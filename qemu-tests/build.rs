@@ -41,6 +41,8 @@ fn main() {
         let mut build = compiler();
         // Records of leaf functions too, and where they are no part of the usual frame.
         build.flag_if_supported("-mno-omit-leaf-frame-pointer").flag_if_supported("-mbackchain");
+        // Each function is its own also where the linker's optimiser sees one like it.
+        build.flag_if_supported("-fno-ipa-icf");
         build
             .file(in_c("tower.c"))
             .flag(format!("-O{level}"))

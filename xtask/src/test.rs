@@ -496,6 +496,7 @@ mod tests {
             direct: None,
             unsaid: None,
             crossings: CROSSINGS,
+            only: None,
         };
         let columns = [column("i386", &["a/x", "b/x"]), column("arm", &["a/x"])];
         let result = |column, group: &str, checks| Done {
