@@ -22,9 +22,9 @@ pub struct Chain {
 }
 
 impl Chain {
-    /// The return addresses that a walk from `record` finds. It ends where the kernel would get an error: at what is in
-    /// none of the stacks, or not aligned.
-    pub fn walk(&self, record: usize, stacks: &[Range<usize>]) -> Vec<usize> {
+    /// Calls `found` with each return address that a walk from `record` finds. It ends where the kernel would get an
+    /// error: at what is in none of the stacks, or not aligned.
+    pub fn walk(&self, record: usize, stacks: &[Range<usize>], mut found: impl FnMut(usize)) {
         let read = |at: usize| {
             let inside = |stack: &Range<usize>| {
                 stack.start <= at && at <= stack.end.saturating_sub(size_of::<usize>())
@@ -34,18 +34,17 @@ impl Chain {
             (aligned && stacks.iter().any(inside))
                 .then(|| unsafe { with_exposed_provenance::<usize>(at).read_volatile() })
         };
-        let mut pcs = Vec::new();
         let mut at = record;
-        while let Some(next) = read(at.wrapping_add(self.link)) {
+        for _ in 0..MOST {
+            let Some(next) = read(at.wrapping_add(self.link)) else { break };
             let place = if self.pc_is_in_next { next } else { at };
             let Some(pc) = read(place.wrapping_add(self.pc)) else { break };
-            pcs.push(pc & self.pc_bits);
-            if self.upwards && next <= at || pcs.len() == MOST {
+            found(pc & self.pc_bits);
+            if self.upwards && next <= at {
                 break;
             }
             at = next;
         }
-        pcs
     }
 }
 

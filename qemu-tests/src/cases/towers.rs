@@ -220,7 +220,7 @@ fn with_page(f: impl FnOnce(*mut u8)) {
         }
         found.perf.push(registers.pc());
         let record = registers.get(PERF.register).expect("a register");
-        found.perf.extend(PERF.walk(record, &stacks()).iter().map(|pc| pc.wrapping_sub(1)));
+        PERF.walk(record, &stacks(), |pc| found.perf.push(pc.wrapping_sub(1)));
         // SAFETY: a page of this test's.
         let opened =
             unsafe { libc::mprotect(with_exposed_provenance_mut(found.page), PAGE, libc::PROT_WRITE) };
