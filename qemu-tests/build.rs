@@ -9,6 +9,10 @@ fn main() {
     // Set for variants: programs whose landing pads are enforced, whose return addresses have hashes.
     println!("cargo::rustc-check-cfg=cfg(stackgate_landing_pads)");
     println!("cargo::rustc-check-cfg=cfg(stackgate_hash_checks)");
+    // And for those that are linked in another way.
+    println!("cargo::rustc-check-cfg=cfg(stackgate_pie)");
+    println!("cargo::rustc-check-cfg=cfg(stackgate_lto)");
+    println!("cargo::rustc-env=QEMU_TESTS_OPT_LEVEL={}", std::env::var("OPT_LEVEL").expect("cargo sets it"));
     println!("cargo::rerun-if-changed=landing-pads.x");
     println!("cargo::rerun-if-changed=../core/include");
     compile(
@@ -32,6 +36,18 @@ fn main() {
     // ones.
     for symbol in ["exit", "_exit", "close", "mmap64", "pthread_create", "__libc_dynarray_emplace_enlarge"] {
         println!("cargo::rustc-link-arg-bin=guest=-Wl,--wrap={symbol}");
+    }
+    for level in [0, 2] {
+        let mut build = compiler();
+        // Records of leaf functions too, and where they are no part of the usual frame.
+        build.flag_if_supported("-mno-omit-leaf-frame-pointer").flag_if_supported("-mbackchain");
+        // Each function is its own also where the linker's optimiser sees one like it.
+        build.flag_if_supported("-fno-ipa-icf");
+        build
+            .file(in_c("tower.c"))
+            .flag(format!("-O{level}"))
+            .define("TOWER", Some(&*format!("tower_o{level}_")));
+        build.compile(&format!("qemu_tests_tower_o{level}"));
     }
     // Calls a comparator that the demonstration alone exports, so a library of its own.
     compile("qemu_tests_sort", &[in_c("sort.c")]);
@@ -57,6 +73,14 @@ fn readme() -> PathBuf {
 }
 
 fn compile(library: &str, files: &[PathBuf]) {
+    let mut build = compiler();
+    for file in files {
+        build.file(file);
+    }
+    build.compile(library);
+}
+
+fn compiler() -> cc::Build {
     let mut build = cc::Build::new();
     build
         .warnings_into_errors(true)
@@ -71,8 +95,5 @@ fn compile(library: &str, files: &[PathBuf]) {
         .flag("-frounding-math")
         // A C function's frames are to be there when it is looked for.
         .flag("-fno-optimize-sibling-calls");
-    for file in files {
-        build.file(file);
-    }
-    build.compile(library);
+    build
 }

@@ -8,10 +8,12 @@ pub mod fake;
 pub mod fuzz;
 pub mod harness;
 pub mod movable;
+pub mod perf;
 pub mod scenarios;
 pub mod setup;
 pub mod shim;
 pub mod symbols;
+pub mod towers;
 pub mod variants;
 pub mod ways;
 

@@ -46,12 +46,29 @@ pub fn functions() -> &'static [Function] {
     })
 }
 
+/// The lowest bit of an address of Thumb code is a mark.
+const THUMB: usize = stackgate::arch::EXIDX as usize;
+
+/// Where the function begins that the instruction at `address` belongs to.
+pub fn entry(address: usize) -> Option<usize> {
+    let address = address & !THUMB;
+    let functions = functions();
+    let at = functions.partition_point(|f| f.entry <= address).checked_sub(1)?;
+    (address < functions[at].end).then_some(functions[at].entry)
+}
+
 /// A symbol as its language writes it, if it is one of ours: an emulator takes half a second for all of the
 /// standard library's.
 fn name(symbol: &'static str) -> &'static str {
     let ours = ["stackgate", "qemu_tests", "demo"].iter().any(|name| symbol.contains(name));
     let name = if ours { rustc_demangle::try_demangle(symbol).ok() } else { None };
     name.map_or(symbol, |name| Box::leak(format!("{name:#}").into_boxed_str()))
+}
+
+/// How far from its own addresses this program was loaded.
+pub fn slide_of_this_program() -> usize {
+    let bytes = std::fs::read("/proc/self/exe").expect("the program's own file");
+    slide(&object::File::parse(&*bytes).expect("an ELF file"))
 }
 
 /// How far from its own addresses the program was loaded.

@@ -97,6 +97,8 @@ pub enum Command {
     /// With --variants: the same cases built and run in other ways: arm64 where the CPU enforces landing pads
     /// (`landing-pads`), ppc64le with hash checks (`hash-checks`), x86_64 under AddressSanitizer (`asan`),
     /// ThreadSanitizer (`tsan`) and valgrind (`valgrind`). Each program first does what its variant has to notice.
+    /// And the cases about unwinding on each CPU: position independent with shared libraries and not optimised
+    /// (`CPU-pie`), and static with link-time optimisation of Rust, its library and C (`CPU-lto`).
     Test {
         /// On machines without an operating system
         #[arg(long, conflicts_with = "filter")]
@@ -222,6 +224,10 @@ pub enum Command {
     ///
     /// On the program `debugged`, over the emulator's stub; on the host's own CPU also in a process and
     /// in its core file. gdb has to see the functions that the program's own tracebacks see.
+    ///
+    /// Then gdb's own backtrace, by unwind tables alone: of random towers of managed code and C that the program
+    /// `chain` builds, out to `main`, static and position independent, with the managed stack below the system stack
+    /// and above.
     Debug,
 
     /// Break the crossings in every mechanical way and say what notices

@@ -9,7 +9,7 @@ use anyhow::{Context as _, Result, bail};
 
 use crate::{
     setup, sysroot,
-    targets::Target,
+    targets::{Target, Variant},
     toolchain::{Kit, Missing},
     ui,
 };
@@ -133,6 +133,16 @@ impl Context {
 }
 
 impl Kits {
+    /// The tools of these variants, of those CPUs that are there, with libraries to go with them.
+    pub fn variants(&self, wanted: &[&'static Variant]) -> Result<Vec<(&'static Variant, Kit)>> {
+        let kit = |variant: &Variant| self.kits.iter().find(|kit| kit.target.name == variant.target);
+        let mut found: Vec<_> =
+            wanted.iter().filter_map(|&variant| Some((variant, kit(variant)?.as_variant(variant)))).collect();
+        sysroot::build(&found.iter().filter_map(|(_, kit)| kit.wanted()).collect::<Vec<_>>())?;
+        found.iter_mut().try_for_each(|(_, kit)| kit.use_library())?;
+        Ok(found)
+    }
+
     /// Says which CPUs were left out, for the end of a command's output.
     pub fn report_skipped(&self) {
         for (target, what) in &self.skipped {

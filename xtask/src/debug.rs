@@ -4,6 +4,11 @@
 //! a callback and in a parked g; gdb with `core/gdb/stackgate.py` has to see the same, and C's frames between
 //! them: over the emulator's stub on every CPU, and where the host is that CPU in a process of its own and in
 //! its core file.
+//!
+//! Then gdb by itself ([`chain`]): its own backtrace, by unwind tables alone, at the top of random towers of managed code
+//! and C, out to `main`.
+
+mod chain;
 
 use std::{
     collections::BTreeMap,
@@ -64,6 +69,7 @@ pub fn debug(context: &Context) -> Result<Tally> {
             ]);
         }
     }
+    chain::chains(context, &kits, &mut tally, &mut rows)?;
     ui::headline("debug");
     ui::align_words(&rows).iter().for_each(|line| ui::say(line));
     kits.report_skipped();

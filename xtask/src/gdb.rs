@@ -8,7 +8,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use anyhow::{Result, bail};
+use anyhow::{Context as _, Result, bail};
 
 use crate::{
     process::{Cmd, Outcome, find_program},
@@ -20,6 +20,32 @@ pub const GDB: &str = "gdb-multiarch";
 
 /// How long the emulator may take to open its socket.
 const START_LIMIT: Duration = Duration::from_secs(20);
+
+/// The name of the functions that gdb lets change stacks, wherever the other one lies.
+const MORESTACK: &str = "__morestack";
+
+/// A copy of the program, below `directory`, in which gdb takes calls of these functions for ones that may change
+/// stacks. Of all others it demands that a caller's frame lies above.
+pub fn copy_for_stack_changes(
+    kit: &Kit,
+    program: &str,
+    directory: &str,
+    functions: &[String],
+) -> Result<String> {
+    fs::create_dir_all(directory).with_context(|| format!("cannot make {directory}"))?;
+    let name = Path::new(program).file_name().unwrap_or_default().to_string_lossy();
+    let copy = format!("{directory}/{name}-{}", kit.variant.map_or(kit.target.name, |variant| variant.name));
+    let mut from = program.to_owned();
+    for function in functions {
+        // One at a time: objcopy refuses two symbols of one new name, the file may have them.
+        Cmd::new(kit.target.tool("objcopy"))
+            .args(["--redefine-sym", &format!("{function}={MORESTACK}")])
+            .args(["--strip-debug", "--keep-section=.debug_frame", &from, &copy])
+            .read()?;
+        from.clone_from(&copy);
+    }
+    Ok(copy)
+}
 
 /// Sockets and logs of one session; removed with it.
 struct Scratch(PathBuf);
@@ -77,7 +103,9 @@ impl Session<'_> {
         let scratch = Scratch::new(self.kit.target.name)?;
         let socket = scratch.0.join("s");
         let log = scratch.0.join("log");
-        let guest = Cmd::new(&self.kit.runner)
+        let guest = self
+            .kit
+            .emulator()
             .arg("-g")
             .arg(&socket)
             .arg(self.program)

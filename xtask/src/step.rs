@@ -35,7 +35,7 @@ use stackgate_arch::frame::SavedBy;
 use crate::{
     context::{Context, Tally},
     frames::CPUS,
-    gdb::Session,
+    gdb::{self, Session},
     guest::{self, Profile, Program},
     plugins::Plugin,
     process::Cmd,
@@ -101,12 +101,8 @@ const LABELS: &[&str] = &["g_begin", "callback_return"];
 pub const LOSING: [&str; 6] =
     ["resume_light", "park_light", "switch_light", "mcall_light", "gogo", "g_start"];
 
-/// Calls that gdb follows from the high system stack down to a task's only under the one name that it
-/// lets do so.
-const DOWNWARD: &[&str] = &["asmcgocall", "ccall", "systemstack"];
-
-/// The name.
-const MORESTACK: &str = "__morestack";
+/// Calls that gdb follows from the high system stack down to a task's only in a copy with other names.
+const DOWNWARD: [&str; 3] = ["asmcgocall", "ccall", "systemstack"];
 
 /// Why a global entry is not reached.
 const BY_POINTER_ONLY: &str = "makes the TOC for who calls through a pointer, and the scenarios call by name";
@@ -416,6 +412,11 @@ pub fn contract() -> Vec<&'static str> {
     CROSSINGS.iter().copied().filter(|c| !["park_return", "g_start"].contains(c)).chain(more).collect()
 }
 
+/// A crossing's symbol.
+pub fn crossing(name: &str) -> String {
+    format!("{PREFIX}{name}")
+}
+
 /// The crossings of a CPU, without [`PREFIX`].
 pub fn crossings_of(cpu: &str) -> Vec<&'static str> {
     let more = MORE_CROSSINGS.iter().filter(|(name, _)| *name == cpu).map(|(_, function)| *function);
@@ -506,7 +507,7 @@ impl Seen {
 fn by_gdb(subject: &Subject<'_>, expected: &[&Scenario]) -> Result<Seen> {
     let expected: Vec<_> = expected.iter().copied().filter(|scenario| !scenario.is_of_signals()).collect();
     let Subject { kit, program, symbols, ranges, .. } = subject;
-    let copy = renamed_copy(kit, program, subject.directory)?;
+    let copy = gdb::copy_for_stack_changes(kit, program, subject.directory, &DOWNWARD.map(crossing))?;
     let list: Vec<_> = ranges.iter().map(|r| format!("{:x}-{:x}", r.start, r.end)).collect();
     let every = every_symbol(program)?;
     let data: Vec<_> = data_of(program)?
@@ -597,22 +598,6 @@ fn kept_by_gdb_names(cpu: &str) -> Vec<String> {
         _ => register.name.to_owned(),
     })
     .collect()
-}
-
-/// A copy of the program in which gdb takes calls into C for ones that may change stacks.
-fn renamed_copy(kit: &Kit, program: &str, directory: &str) -> Result<String> {
-    fs::create_dir_all(directory).with_context(|| format!("cannot make {directory}"))?;
-    let copy = format!("{directory}/{PROGRAM}-{}", kit.target.name);
-    let mut from = program.to_owned();
-    for name in DOWNWARD {
-        // One at a time: objcopy refuses two symbols of one new name, the file may have them.
-        Cmd::new(kit.target.tool("objcopy"))
-            .args(["--redefine-sym", &format!("{PREFIX}{name}={MORESTACK}")])
-            .args(["--strip-debug", "--keep-section=.debug_frame", &from, &copy])
-            .read()?;
-        from.clone_from(&copy);
-    }
-    Ok(copy)
 }
 
 fn by_signals(subject: &Subject<'_>, expected: &[&Scenario]) -> Result<Seen> {

@@ -25,6 +25,8 @@ use crate::{
 pub enum Library {
     /// All of it.
     Std,
+    /// All of it for programs that are optimised when they are linked, or lie anywhere.
+    Anywhere,
     /// `core` and the compiler's runtime, with the memory functions that no C library brings then.
     Core,
     /// The same with `alloc`, for the archives that C programs link.
@@ -35,6 +37,7 @@ impl Library {
     fn name(self) -> &'static str {
         match self {
             Self::Std => "std",
+            Self::Anywhere => "std-anywhere",
             Self::Core => "core",
             Self::Alloc => "alloc",
         }
@@ -43,7 +46,7 @@ impl Library {
     /// The manifest of the package for which it is built.
     fn manifest(self) -> String {
         match self {
-            Self::Std => EMPTY_MANIFEST.to_owned(),
+            Self::Std | Self::Anywhere => EMPTY_MANIFEST.to_owned(),
             Self::Core => format!("{EMPTY_MANIFEST}{ABORT}{SMALL}"),
             Self::Alloc => format!("{EMPTY_MANIFEST}{ABORT}"),
         }
@@ -52,7 +55,7 @@ impl Library {
     /// Cargo's options that build it.
     fn options(self) -> &'static [&'static str] {
         match self {
-            Self::Std => &["-Z", "build-std=std,panic_unwind,test"],
+            Self::Std | Self::Anywhere => &["-Z", "build-std=std,panic_unwind,test"],
             Self::Core => {
                 &["-Z", "build-std=core,compiler_builtins", "-Z", "build-std-features=compiler-builtins-mem"]
             }
@@ -129,7 +132,9 @@ impl Wanted<'_> {
     fn flags(&self) -> String {
         match self.library {
             Library::Std => self.flags.clone(),
-            Library::Core | Library::Alloc => format!("{} -C embed-bitcode=yes", self.flags),
+            Library::Anywhere | Library::Core | Library::Alloc => {
+                format!("{} -C embed-bitcode=yes", self.flags)
+            }
         }
     }
 

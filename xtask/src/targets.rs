@@ -3,6 +3,8 @@
 //! A new CPU is a new row here and nothing else in this crate: `setup`, `doctor`, `list`, `test`,
 //! `run`, `count`, `step` and `check` all walk this table, and CI walks it through them.
 
+use std::sync::LazyLock;
+
 use anyhow::{Result, bail};
 use serde::Serialize;
 
@@ -171,7 +173,7 @@ pub const TARGETS: &[Target] = &[
 ];
 
 /// Another way to build the test programs of a CPU, and to run them.
-#[derive(Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Variant {
     /// The name used on the command line, in tables and in `qemu-tests/exceptions.toml`.
     pub name: &'static str,
@@ -187,6 +189,10 @@ pub struct Variant {
     pub cflags: &'static str,
     /// Features of the test programs' package.
     pub cargo_features: &'static [&'static str],
+    /// Settings of cargo's profile, as variables of the environment.
+    pub profile: &'static [(&'static str, &'static str)],
+    /// The standard library it is linked with, where none comes with the compiler.
+    pub library: Linked,
     /// What runs the program.
     pub runner: Runner,
     /// The program's environment.
@@ -197,10 +203,21 @@ pub struct Variant {
     pub unsaid: Option<&'static str>,
     /// The groups that `ci` runs, where those of all variants take too long.
     pub groups: Option<&'static [&'static str]>,
+    /// The groups that there are at all: the other cases are about nothing that is other here.
+    pub only: Option<&'static [&'static str]>,
+}
+
+/// A standard library for programs of a variant.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Linked {
+    /// The one of the usual programs.
+    Usual,
+    /// One that is position independent, and that link-time optimisation can read.
+    Anywhere,
 }
 
 /// What runs the programs of a variant.
-#[derive(Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Runner {
     /// The CPU's emulator, with these options.
     Emulator(&'static [&'static str]),
@@ -211,7 +228,7 @@ pub enum Runner {
 }
 
 /// How a program ends that does what the variant is to notice.
-#[derive(Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Proof {
     /// By this signal.
     Signal(i32),
@@ -219,8 +236,68 @@ pub enum Proof {
     Says(&'static str),
 }
 
-/// Every variant, in the order of all tables.
-pub const VARIANTS: &[Variant] = &[
+/// Every variant, in the order of all tables: those of one CPU, then those of each.
+pub static VARIANTS: LazyLock<Vec<Variant>> =
+    LazyLock::new(|| OF_ONE_CPU.iter().cloned().chain(TARGETS.iter().flat_map(of_each_cpu)).collect());
+
+/// Groups of cases about code that is compiled and linked in other ways, those that `ci` runs first.
+const BUILDS: &[&str] = &["unwinding", "towers", "traceback"];
+
+/// Position independent and not optimised at all; static, and optimised when it is linked, in Rust and in C.
+fn of_each_cpu(target: &'static Target) -> [Variant; 2] {
+    let pie = Variant {
+        name: format!("{}-pie", target.name).leak(),
+        target: target.name,
+        about: "position independent, with shared libraries, and not optimised",
+        flags: &["-C force-frame-pointers=yes", "-C force-unwind-tables=yes", "-C relocation-model=pic", PIE],
+        features: &[],
+        cflags: "-O0",
+        cargo_features: &["std"],
+        profile: &[("CARGO_PROFILE_DEV_OPT_LEVEL", "0")],
+        library: Linked::Anywhere,
+        runner: Runner::Emulator(libraries_of(target)),
+        environment: &[],
+        proof: Proof::Says("position independent, opt-level 0"),
+        unsaid: None,
+        groups: Some(BUILDS.split_at(2).0),
+        only: Some(BUILDS),
+    };
+    let lto = Variant {
+        name: format!("{}-lto", target.name).leak(),
+        about: "static, optimised when it is linked, in Rust with its library and in C",
+        flags: &[
+            "-C force-frame-pointers=yes",
+            "-C force-unwind-tables=yes",
+            "-C relocation-model=static",
+            "--cfg stackgate_lto",
+        ],
+        features: COMMON_FEATURES,
+        cflags: "-O2 -flto -ffat-lto-objects",
+        profile: &[("CARGO_PROFILE_DEV_OPT_LEVEL", "2"), ("CARGO_PROFILE_DEV_LTO", "fat")],
+        runner: Runner::Emulator(&[]),
+        proof: Proof::Says("one module, opt-level 2"),
+        ..pie.clone()
+    };
+    [pie, lto]
+}
+
+/// The emulator's options for programs with shared libraries.
+fn libraries_of(target: &Target) -> &'static [&'static str] {
+    if target.is_host() { &[] } else { vec!["-L", format!("/usr/{}", target.gnu).leak() as &str].leak() }
+}
+
+impl Variant {
+    /// Position independent, and nothing but a CPU's usual program otherwise.
+    pub fn is_pie(&self) -> bool {
+        self.flags.contains(&PIE)
+    }
+}
+
+/// What says so.
+const PIE: &str = "--cfg stackgate_pie";
+
+/// The variants of one CPU.
+const OF_ONE_CPU: &[Variant] = &[
     Variant {
         name: "landing-pads",
         target: "arm64",
@@ -238,12 +315,15 @@ pub const VARIANTS: &[Variant] = &[
         features: &["+crt-static"],
         cflags: "-mbranch-protection=standard",
         cargo_features: &["std"],
+        profile: &[],
+        library: Linked::Usual,
         // The emulator computes the architecture's own signatures in software, for minutes.
         runner: Runner::Emulator(&["-cpu", "max,pauth-impdef=on"]),
         environment: &[],
         proof: Proof::Signal(SIGILL),
         unsaid: None,
         groups: None,
+        only: None,
     },
     Variant {
         name: "hash-checks",
@@ -259,11 +339,14 @@ pub const VARIANTS: &[Variant] = &[
         features: &["+crt-static", "+rop-protect"],
         cflags: "-mcpu=power10 -mrop-protect",
         cargo_features: &["std"],
+        profile: &[],
+        library: Linked::Usual,
         runner: Runner::Emulator(&["-cpu", "power10"]),
         environment: &[],
         proof: Proof::Signal(SIGTRAP),
         unsaid: None,
         groups: None,
+        only: None,
     },
     Variant {
         name: "asan",
@@ -278,6 +361,8 @@ pub const VARIANTS: &[Variant] = &[
         features: &[],
         cflags: "-fsanitize=address",
         cargo_features: &["std", "asan"],
+        profile: &[],
+        library: Linked::Usual,
         runner: Runner::Native,
         environment: &[(
             "ASAN_OPTIONS",
@@ -289,6 +374,7 @@ pub const VARIANTS: &[Variant] = &[
         proof: Proof::Says("AddressSanitizer: heap-buffer-overflow"),
         unsaid: None,
         groups: None,
+        only: None,
     },
     Variant {
         name: "tsan",
@@ -303,6 +389,8 @@ pub const VARIANTS: &[Variant] = &[
         features: &[],
         cflags: "-fsanitize=thread",
         cargo_features: &["std", "tsan"],
+        profile: &[],
+        library: Linked::Usual,
         runner: Runner::Native,
         environment: &[(
             "TSAN_OPTIONS",
@@ -312,6 +400,7 @@ pub const VARIANTS: &[Variant] = &[
         proof: Proof::Says("ThreadSanitizer: data race"),
         unsaid: None,
         groups: None,
+        only: None,
     },
     Variant {
         name: "valgrind",
@@ -321,12 +410,15 @@ pub const VARIANTS: &[Variant] = &[
         features: &[],
         cflags: "",
         cargo_features: &["std", "valgrind"],
+        profile: &[],
+        library: Linked::Usual,
         // An exit code that no case has. Without -q: that would keep it from saying what must not be said.
         runner: Runner::Program(VALGRIND, &["--error-exitcode=99", "--leak-check=no"]),
         environment: &[],
         proof: Proof::Says("Conditional jump or move depends on uninitialised value"),
         unsaid: Some("client switching stacks?"),
         groups: Some(&["moved stack", "tasks", "throwing", "foreign threads"]),
+        only: None,
     },
 ];
 

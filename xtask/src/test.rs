@@ -46,6 +46,8 @@ struct Column {
     unsaid: Option<&'static str>,
     /// The groups of [`Choice::Crossings`].
     crossings: &'static [&'static str],
+    /// The groups that are run at all, if not each.
+    only: Option<&'static [&'static str]>,
 }
 
 impl Column {
@@ -166,7 +168,11 @@ fn run_columns(
     problems.extend(check_lists(columns, exceptions, complete));
     let excepted: Vec<_> = columns.iter_mut().flat_map(|c| c.except(exceptions)).collect();
     let before: usize = columns.iter().map(|c| c.cases.len()).sum();
-    columns.iter_mut().for_each(|c| c.cases.retain(|case| chosen(c.crossings, case)));
+    for Column { cases, crossings, only, .. } in columns.iter_mut() {
+        cases.retain(|case| {
+            only.is_none_or(|groups| groups.contains(&case.group())) && chosen(crossings, case)
+        });
+    }
     let after: usize = columns.iter().map(|c| c.cases.len()).sum();
     if after == 0 {
         problems.push("no case has that in its name".to_owned());
@@ -245,9 +251,7 @@ pub fn variants(context: &Context, names: &[String], choice: Choice<'_>) -> Resu
     let mut tally = Tally::default();
     let mut problems = Vec::new();
     let mut columns = Vec::new();
-    for variant in wanted {
-        let Some(kit) = kits.kits.iter().find(|kit| kit.target.name == variant.target) else { continue };
-        let kit = kit.as_variant(variant);
+    for (variant, kit) in kits.variants(&wanted)? {
         match column_of_variant(&kit, variant) {
             Ok(column) => columns.push(column),
             Err(error) => {
@@ -317,6 +321,7 @@ fn column_of_variant(kit: &Kit, variant: &Variant) -> Result<Column> {
         direct: None,
         unsaid: variant.unsaid,
         crossings: variant.groups.unwrap_or(CROSSINGS),
+        only: variant.only,
     })
 }
 
@@ -349,6 +354,7 @@ fn columns_of(kit: &Kit) -> Result<Vec<Column>> {
                 direct: Some((direct.clone(), Vec::new())),
                 unsaid: None,
                 crossings: CROSSINGS,
+                only: None,
             })
         })
         .collect()
@@ -490,6 +496,7 @@ mod tests {
             direct: None,
             unsaid: None,
             crossings: CROSSINGS,
+            only: None,
         };
         let columns = [column("i386", &["a/x", "b/x"]), column("arm", &["a/x"])];
         let result = |column, group: &str, checks| Done {

@@ -14,7 +14,7 @@ use anyhow::{Context as _, Result, bail};
 use crate::{
     process::{Cmd, find_program, find_programs},
     sysroot::{Library, Wanted},
-    targets::{Runner, Target, Variant},
+    targets::{Linked, Runner, Target, Variant},
 };
 
 /// Release of a compiler, as far as it is compared.
@@ -252,8 +252,12 @@ pub fn cargo_variable(triple: &str, setting: &str) -> String {
 impl Kit {
     /// The standard library that the compiler has not, if it has none for this CPU.
     pub fn wanted(&self) -> Option<Wanted<'_>> {
-        let (rustc, triple, flags) = (&self.rustc, self.target.triple, self.target.rustflags());
-        (self.std == Std::Built).then_some(Wanted { rustc, triple, flags, library: Library::Std })
+        let (rustc, triple) = (&self.rustc, self.target.triple);
+        let (flags, library) = match self.variant.map_or(Linked::Usual, |variant| variant.library) {
+            Linked::Usual => (self.target.rustflags(), Library::Std),
+            Linked::Anywhere => (self.target.library_flags(), Library::Anywhere),
+        };
+        (self.std == Std::Built).then_some(Wanted { rustc, triple, flags, library })
     }
 
     /// Compiles against the library that has been built.
@@ -262,7 +266,8 @@ impl Kit {
         Ok(())
     }
 
-    /// The same CPU, built and run in another way.
+    /// The same CPU, built and run in another way. What it is to be linked with has to be there, see
+    /// [`Kit::wanted`], before [`Kit::use_library`] is called again.
     pub fn as_variant(&self, variant: &'static Variant) -> Self {
         Self { variant: Some(variant), ..self.clone() }
     }
@@ -293,6 +298,7 @@ impl Kit {
             // Options that are not stable yet.
             all.push(("RUSTC_BOOTSTRAP".to_owned(), "1".to_owned()));
             all.push((format!("CFLAGS_{triple}"), variant.cflags.to_owned()));
+            all.extend(variant.profile.iter().map(|&(name, value)| (name.to_owned(), value.to_owned())));
         }
         all
     }
@@ -302,11 +308,20 @@ impl Kit {
         ["--target", self.target.triple]
     }
 
+    /// The emulator, before the guest program is named, whatever else runs programs of a variant.
+    pub fn emulator(&self) -> Cmd {
+        let cmd = Cmd::new(&self.runner);
+        match self.variant.map(|variant| &variant.runner) {
+            Some(Runner::Emulator(options)) => cmd.args(*options),
+            _ => cmd,
+        }
+    }
+
     /// A guest program under the emulator.
     pub fn guest(&self, program: &str) -> Cmd {
-        let Some(variant) = self.variant else { return Cmd::new(&self.runner).arg(program) };
+        let Some(variant) = self.variant else { return self.emulator().arg(program) };
         let cmd = match variant.runner {
-            Runner::Emulator(options) => Cmd::new(&self.runner).args(options).arg(program),
+            Runner::Emulator(_) => self.emulator().arg(program),
             Runner::Native => Cmd::new(program),
             Runner::Program(name, options) => Cmd::new(name).args(options).arg(program),
         };

@@ -12,6 +12,9 @@ pub(super) use stackgate_arch::{CFA_ABOVE_SP, EXIDX, FP, RECORD_ENDS_FRAME, RED_
 
 /// Frame records begin at SP: ppc64le and s390x.
 pub(super) const RECORD_IS_SP: bool = RECORD.register.dwarf as usize == SP;
+/// Every frame has at SP a link to its caller's, which is its CFA, and not only code that was asked to keep records:
+/// ppc64le, ELFv2 ABI 2.2.2.
+pub(super) const SP_HAS_LINK: bool = RECORD_IS_SP && CFA_ABOVE_SP == 0;
 /// An address inside the call that returns to `pc`. The lowest bit of a return address of Thumb code is a mark.
 #[inline(always)]
 pub(super) const fn before(pc: usize) -> usize {

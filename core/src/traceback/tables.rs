@@ -3,7 +3,7 @@
 //! Reading `.eh_frame` costs thousands of instructions a frame. What is found is therefore kept, by PC, in a
 //! small cache: for nearly every frame of compiled code one word says where the caller's SP, FP and PC are.
 
-use super::cpu::{CFA_ABOVE_SP, EXIDX, FP, Frame, RECORD_ENDS_FRAME, SP, before};
+use super::cpu::{CFA_ABOVE_SP, EXIDX, FP, Frame, RECORD_ENDS_FRAME, SP, SP_HAS_LINK, before};
 use super::exidx;
 use super::expression::{Source, evaluate};
 use super::registry::Registry;
@@ -17,7 +17,7 @@ use gimli::{
     BaseAddresses, CfaRule, EhFrame, EhFrameHdr, EhFrameOffset, EndianSlice, NativeEndian, Pointer, Register,
     UnwindExpression, UnwindSection,
 };
-use stackgate_arch::{unwind::Registers, without_signature};
+use stackgate_arch::{RECORD, unwind::Registers, without_signature};
 
 /// How many modules may have unwind tables.
 pub const MAX_UNWIND_TABLES: usize = 32;
@@ -449,9 +449,13 @@ impl Machine<'_> {
             return Err(Stop::End);
         }
         let cfa = match &row.cfa {
-            CfaRule::RegisterAndOffset { register, offset } => {
-                self.register(*register)?.wrapping_add(*offset as usize)
-            }
+            CfaRule::RegisterAndOffset { register, offset } => match self.register(*register) {
+                // LLVM's r30, where a frame is more aligned than the stack: it counts from the caller's SP.
+                Err(Stop::NoTable) if SP_HAS_LINK && self.registers.sp() != 0 => {
+                    self.read(self.registers.sp().wrapping_add(RECORD.link))?
+                }
+                known => known?.wrapping_add(*offset as usize),
+            },
             CfaRule::Expression(expression) => self.evaluate(expression, None)?,
         };
         let pc = match &row.pc {

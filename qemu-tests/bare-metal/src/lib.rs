@@ -30,6 +30,8 @@ pub mod trio;
 pub mod harness;
 #[path = "../../src/movable.rs"]
 pub mod movable;
+#[path = "../../src/perf.rs"]
+pub mod perf;
 #[path = "../../src/scenarios.rs"]
 pub mod scenarios;
 #[path = "../../src/ways.rs"]

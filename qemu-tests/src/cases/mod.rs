@@ -24,6 +24,7 @@ pub mod symbolizer;
 pub mod tasks;
 pub mod threads;
 pub mod throwing;
+pub mod towers;
 pub mod traceback;
 pub mod unwinding;
 
@@ -41,6 +42,7 @@ pub fn all() -> impl Iterator<Item = &'static Case> {
         tasks::CASES,
         traceback::CASES,
         unwinding::CASES,
+        towers::CASES,
         symbolizer::CASES,
         export::CASES,
         throwing::CASES,

@@ -24,7 +24,8 @@ use std::time::Duration;
 const ONE: c_int = libc::SIGUSR1;
 const TWO: c_int = libc::SIGUSR2;
 
-fn handle(signal: c_int, handler: SignalHandler) {
+/// Has it run for that signal.
+pub fn handle(signal: c_int, handler: SignalHandler) {
     // SAFETY: the handlers of this file.
     check_eq!(unsafe { handle_signal(signal, handler) }, Ok(()));
 }
@@ -42,7 +43,7 @@ fn here() -> usize {
 
 /// Runs `f` with a signal stack that two handlers have room on that take tracebacks, one above the other: what
 /// Rust's threads have is too small.
-fn with_room(f: impl FnOnce()) {
+pub fn with_room(f: impl FnOnce()) {
     let mut memory = vec![0u128; (8 << 10) * crate::variants::MORE_STACK];
     let stack =
         libc::stack_t { ss_sp: memory.as_mut_ptr().cast(), ss_flags: 0, ss_size: size_of_val(&memory[..]) };

@@ -659,14 +659,16 @@ fn of_a_parked_task() {
 
 // ---- The walkers.
 
+/// The chain that led here by one walker, and why it ended.
 #[inline(never)]
-fn take_by(walker: Walker) -> (Vec<Pc>, Option<Stop>) {
+pub fn take_by(walker: Walker) -> (Vec<Pc>, Option<Stop>) {
     let mut trace = Traceback::current_by(walker);
     let pcs = trace.by_ref().collect();
     (pcs, trace.stop())
 }
 
-const WALKERS: [Walker; 3] = [Walker::Records, Walker::Tables, Walker::Auto];
+/// Every one.
+pub const WALKERS: [Walker; 3] = [Walker::Records, Walker::Tables, Walker::Auto];
 
 fn walkers_agree() {
     name_tower();

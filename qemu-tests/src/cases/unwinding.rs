@@ -11,13 +11,24 @@ unsafe extern "C" {
     fn c_outer(closure: *mut c_void) -> c_int;
 }
 
+/// An address inside each call that is under way, from here out.
+pub fn calls() -> Vec<usize> {
+    let mut pcs = vec![0usize; 512];
+    // SAFETY: room for as many.
+    let n = unsafe { c_backtrace(pcs.as_mut_ptr(), pcs.len() as c_int) };
+    pcs.truncate(n as usize);
+    pcs.into_iter().map(|pc| pc.wrapping_sub(1)).collect()
+}
+
 /// The functions from here out, by name; names of the standard library are short of their paths.
 pub fn names() -> Vec<&'static str> {
     crate::symbols::register_once();
-    let mut pcs = [0usize; 256];
-    // SAFETY: room for as many.
-    let n = unsafe { c_backtrace(pcs.as_mut_ptr(), pcs.len() as c_int) };
-    pcs[..n as usize].iter().map(|pc| function_at(pc.wrapping_sub(1)).map_or("?", |f| f.name)).collect()
+    calls().iter().map(|&pc| function_at(pc).map_or("?", |f| f.name)).collect()
+}
+
+/// Whether this is the name of C's `main`, which an optimised one leaves by a jump, or of Rust's.
+pub fn is_main(name: &str) -> bool {
+    name == "main" || name.ends_with("5guest4main")
 }
 
 /// Checks that the functions come in this order, perhaps with others between, and that main is reached.
@@ -26,9 +37,7 @@ pub fn come_in_order(names: &[&str], wanted: &[&str]) {
     for want in wanted {
         check!(rest.any(|name| name == want), "{want} is not there, or out of order, in {names:#?}");
     }
-    // C's, which an optimised one leaves by a jump, or Rust's.
-    let main = |name: &&str| *name == "main" || name.ends_with("5guest4main");
-    check!(rest.any(main), "main is not there, or out of order, in {names:#?}");
+    check!(rest.any(|name| is_main(name)), "main is not there, or out of order, in {names:#?}");
 }
 
 fn from_a_callback() {

@@ -6,6 +6,16 @@ use core::arch::naked_asm;
 use core::ffi::{c_int, c_void};
 use core::mem::offset_of;
 
+/// AAPCS32 6.2.1.4, the frame record. The kernel looks for the form of the APCS, which no compiler writes any more.
+pub const PERF: crate::perf::Chain = crate::perf::Chain {
+    register: 11,
+    link: 0,
+    pc: 4,
+    pc_is_in_next: false,
+    pc_bits: usize::MAX,
+    upwards: true,
+};
+
 /// Cases of this CPU alone: none.
 pub const CASES: &[crate::harness::Case] = &[];
 

@@ -3,6 +3,16 @@
 use core::arch::{global_asm, naked_asm};
 use core::ffi::{c_int, c_void};
 
+/// AAPCS64 6.4.6, the frame record. The kernel takes the signature off.
+pub const PERF: crate::perf::Chain = crate::perf::Chain {
+    register: 29,
+    link: 0,
+    pc: 8,
+    pc_is_in_next: false,
+    pc_bits: (1 << 48) - 1,
+    upwards: true,
+};
+
 /// Cases of this CPU alone: none.
 pub const CASES: &[crate::harness::Case] = &[];
 

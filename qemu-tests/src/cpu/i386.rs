@@ -5,6 +5,16 @@ use core::ffi::{c_int, c_void};
 use core::mem::offset_of;
 use stackgate::arch::i386::frame::Arguments;
 
+/// psABI 2.2.2: ebp designates the caller's ebp, above which the return address lies.
+pub const PERF: crate::perf::Chain = crate::perf::Chain {
+    register: 5,
+    link: 0,
+    pc: 4,
+    pc_is_in_next: false,
+    pc_bits: usize::MAX,
+    upwards: false,
+};
+
 /// Cases of this CPU alone: none.
 pub const CASES: &[crate::harness::Case] = &[];
 

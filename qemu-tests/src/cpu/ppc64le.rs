@@ -3,6 +3,16 @@
 use core::arch::{global_asm, naked_asm};
 use core::ffi::{c_int, c_void};
 
+/// ELFv2 ABI 2.2.2.1: the back chain, and in the frame that it designates the return address.
+pub const PERF: crate::perf::Chain = crate::perf::Chain {
+    register: 1,
+    link: 0,
+    pc: 16,
+    pc_is_in_next: true,
+    pc_bits: usize::MAX,
+    upwards: false,
+};
+
 /// Cases of this CPU alone: none.
 pub const CASES: &[crate::harness::Case] = &[];
 

@@ -3,6 +3,16 @@
 use core::arch::{global_asm, naked_asm};
 use core::ffi::{c_int, c_void};
 
+/// ABI 1.2.2.2, with a back chain: in the frame that it designates r14 lies.
+pub const PERF: crate::perf::Chain = crate::perf::Chain {
+    register: 15,
+    link: 0,
+    pc: 112,
+    pc_is_in_next: true,
+    pc_bits: usize::MAX,
+    upwards: false,
+};
+
 /// Cases of this CPU alone: none.
 pub const CASES: &[crate::harness::Case] = &[];
 

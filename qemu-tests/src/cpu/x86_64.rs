@@ -3,6 +3,16 @@
 use core::arch::{global_asm, naked_asm};
 use core::ffi::{c_int, c_void};
 
+/// psABI 3.2.2: rbp designates the caller's rbp, above which the return address lies.
+pub const PERF: crate::perf::Chain = crate::perf::Chain {
+    register: 6,
+    link: 0,
+    pc: 8,
+    pc_is_in_next: false,
+    pc_bits: usize::MAX,
+    upwards: false,
+};
+
 /// Cases of this CPU alone.
 pub const CASES: &[crate::harness::Case] = windows::CASES;
 
