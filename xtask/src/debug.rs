@@ -37,8 +37,17 @@ const IN_C: [&str; 2] = ["c_inner", "c_outer"];
 /// Where the program stops.
 const STOPS: [&str; 2] = ["managed", "in_c"];
 
+/// Which programs are looked at.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Programs {
+    /// Each CPU's usual ones.
+    Usual,
+    /// And the position independent ones, for which a standard library is built first.
+    All,
+}
+
 /// Runs the sessions of the chosen CPUs.
-pub fn debug(context: &Context) -> Result<Tally> {
+pub fn debug(context: &Context, programs: Programs) -> Result<Tally> {
     let kits = context.kits()?;
     let mut tally = Tally::default();
     let mut rows = Vec::new();
@@ -69,7 +78,7 @@ pub fn debug(context: &Context) -> Result<Tally> {
             ]);
         }
     }
-    chain::chains(context, &kits, &mut tally, &mut rows)?;
+    chain::chains(context, programs, &kits, &mut tally, &mut rows)?;
     ui::headline("debug");
     ui::align_words(&rows).iter().for_each(|line| ui::say(line));
     kits.report_skipped();

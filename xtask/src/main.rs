@@ -104,7 +104,7 @@ fn dispatch(cli: Cli) -> Result<bool> {
         Command::StackDepth { check, write } => {
             depth::stack_depth(&context, kept(check, write)).map(Tally::good)
         }
-        Command::Debug => debug::debug(&context).map(Tally::good),
+        Command::Debug => debug::debug(&context, debug::Programs::All).map(Tally::good),
         Command::Step { storm } => step::step(&context, Duration::from_secs(storm)).map(Tally::good),
         Command::Mutants { sample, seed, only, write, list } => {
             let options = mutants::Options { sample, seed, only: only.as_deref(), write, list };

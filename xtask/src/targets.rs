@@ -201,7 +201,7 @@ pub struct Variant {
     pub proof: Proof,
     /// What no case may have said on standard error, however it ends.
     pub unsaid: Option<&'static str>,
-    /// The groups that `ci` runs, where those of all variants take too long.
+    /// The groups that `ci` runs, where those of all variants take too long; where there are none it does not build it.
     pub groups: Option<&'static [&'static str]>,
     /// The groups that there are at all: the other cases are about nothing that is other here.
     pub only: Option<&'static [&'static str]>,
@@ -240,7 +240,7 @@ pub enum Proof {
 pub static VARIANTS: LazyLock<Vec<Variant>> =
     LazyLock::new(|| OF_ONE_CPU.iter().cloned().chain(TARGETS.iter().flat_map(of_each_cpu)).collect());
 
-/// Groups of cases about code that is compiled and linked in other ways, those that `ci` runs first.
+/// Groups of cases about code that is compiled and linked in other ways.
 const BUILDS: &[&str] = &["unwinding", "towers", "traceback"];
 
 /// Position independent and not optimised at all; static, and optimised when it is linked, in Rust and in C.
@@ -259,7 +259,8 @@ fn of_each_cpu(target: &'static Target) -> [Variant; 2] {
         environment: &[],
         proof: Proof::Says("position independent, opt-level 0"),
         unsaid: None,
-        groups: Some(BUILDS.split_at(2).0),
+        // Each wants a standard library of its own, which takes minutes: in `ci --long`.
+        groups: Some(&[]),
         only: Some(BUILDS),
     };
     let lto = Variant {

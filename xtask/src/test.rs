@@ -246,7 +246,10 @@ const CROSSINGS: &[&str] = &[
 /// Runs the test programs that are built and run in another way: where landing pads are enforced, return addresses
 /// guarded, or memory and threads watched. Each first proves that its variant does what it is there for.
 pub fn variants(context: &Context, names: &[String], choice: Choice<'_>) -> Result<Tally> {
-    let wanted = targets::variants(&context.targets, names)?;
+    let mut wanted = targets::variants(&context.targets, names)?;
+    if matches!(choice, Choice::Crossings) {
+        wanted.retain(|variant| variant.groups.is_none_or(|groups| !groups.is_empty()));
+    }
     let kits = context.kits()?;
     let mut tally = Tally::default();
     let mut problems = Vec::new();

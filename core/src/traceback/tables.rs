@@ -245,9 +245,11 @@ fn follow(row: Packed, frame: &Frame, memory: &Memory) -> Option<Frame> {
     let sp = cfa.wrapping_sub(CFA_ABOVE_SP);
     let fp_at = cfa.wrapping_add(row.fp());
     let pc_at = cfa.wrapping_add(row.pc());
-    // A frame that called another has a return address of its own, so that SP rises.
+    // A frame that called another has a return address of its own, so that SP rises. Where SP is not the CFA, the two
+    // addresses may lie on either side of 0 if the base is none.
     if sp <= memory.low
         || fp_at < memory.low
+        || CFA_ABOVE_SP != 0 && fp_at > pc_at
         || pc_at > memory.high.wrapping_sub(WORD)
         || !cfa.is_multiple_of(WORD)
     {

@@ -358,7 +358,7 @@ fn damage(words: Range<usize>, random: &mut Random, code: &[usize], stops: &mut 
             })
             .collect();
         for &i in &changed {
-            let word = match random.below(9) {
+            let word = match random.below(10) {
                 0 => 0,
                 1 => random.word() as usize,
                 2 => was[i].wrapping_add(random.below(3)).wrapping_sub(1),
@@ -367,6 +367,8 @@ fn damage(words: Range<usize>, random: &mut Random, code: &[usize], stops: &mut 
                 5 => was[random.below(many)],
                 6 => words.start + random.below(many) * WORD,
                 7 => words.end + random.below(8) * WORD,
+                // From where distances lead round to small addresses.
+                8 => 0usize.wrapping_sub(random.below(128) * WORD),
                 _ => words.start + i * WORD,
             };
             write(i, word);

@@ -5,7 +5,7 @@ use std::{path::Path, time::Instant};
 
 use anyhow::{Context as _, Result, bail, ensure};
 
-use super::{DIRECTORY, LIMIT};
+use super::{DIRECTORY, LIMIT, Programs};
 use crate::{
     context::{Context, Kits, Tally},
     gdb::{self, Session},
@@ -42,12 +42,13 @@ const LOST_IN: [(&str, &str); 1] = [
 /// Runs the sessions of the chosen CPUs, each program once as usual and once as its position independent variant.
 pub(super) fn chains(
     context: &Context,
+    programs: Programs,
     kits: &Kits,
     tally: &mut Tally,
     rows: &mut Vec<Vec<String>>,
 ) -> Result<()> {
-    let independent: Vec<_> =
-        targets::variants(&context.targets, &[])?.into_iter().filter(|v| v.is_pie()).collect();
+    let independent = targets::variants(&context.targets, &[])?.into_iter();
+    let independent: Vec<_> = independent.filter(|v| v.is_pie() && programs == Programs::All).collect();
     let independent = kits.variants(&independent)?;
     for kit in kits.kits.iter().chain(independent.iter().map(|(_, kit)| kit)) {
         let name = kit.variant.map_or(kit.target.name, |variant| variant.name);
