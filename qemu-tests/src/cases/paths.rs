@@ -53,6 +53,15 @@ fn ccall_passes_registers_on() {
     let (wanted_words, wanted_doubles) = unsafe { (three_words(a, b, c), two_doubles(-0.75, 1e-300)) };
     check_eq!(words, wanted_words, "words, and a result of {} bits", Wide::BITS);
     check_eq!(doubles.to_bits(), wanted_doubles.to_bits(), "doubles");
+    // More registers of results than other CPUs have.
+    #[cfg(target_arch = "arm")]
+    {
+        let (dividend, divisor) = (u64::MAX / 3 + 7, 0x1_2345_6789);
+        let mut divided = [0; 2];
+        // SAFETY: room for both.
+        unsafe { cpu::ccall_divides(dividend, divisor, &raw mut divided) };
+        check_eq!(divided, [dividend / divisor, dividend % divisor], "quotient and remainder");
+    }
 }
 
 fn on_stack(sp: usize, g: *mut stackgate::G) -> bool {

@@ -339,6 +339,48 @@ pub unsafe extern "C" fn ccall_words(a: usize, b: usize, c: usize, f: usize /* r
     )
 }
 
+unsafe extern "C" {
+    fn __aeabi_uldivmod();
+}
+
+/// Divides through `ccall`, by the one function of this CPU whose results are four registers (RTABI 4.3.1): quotient and
+/// remainder.
+///
+/// # Safety
+/// As `asmcgocall`.
+#[unsafe(naked)]
+pub unsafe extern "C" fn ccall_divides(
+    dividend: u64,      /* r0, r1 */
+    divisor: u64,       /* r2, r3 */
+    out: *mut [u64; 2], /* on the stack */
+) {
+    naked_asm!(
+        ".fnstart",
+        ".fpu vfpv3-d16",
+        ".cfi_sections .debug_frame",
+        ".cfi_startproc",
+        "push {{r4, lr}}",                     ".cfi_def_cfa_offset 8", ".cfi_offset r4, -8", ".cfi_offset lr, -4",
+        ".save {{r4, lr}}",
+        "ldr r12, 3f",
+        "1: add r12, pc",
+        "ldr lr, 4f",
+        "2: add lr, pc",
+        "blx lr",
+        "ldr r4, [sp, #8]",
+        "strd r0, r1, [r4]",
+        "strd r2, r3, [r4, #8]",
+        "pop {{r4, pc}}",
+        ".balign 4",
+        "3: .word {divide} - (1b + {ahead})",
+        "4: .word {ccall} - (2b + {ahead})",
+        ".cfi_endproc",
+        ".fnend",
+        divide = sym __aeabi_uldivmod,
+        ccall = sym stackgate::arch::ccall,
+        ahead = const PC_AHEAD,
+    )
+}
+
 /// Calls `f(a, b)` through `ccall`.
 ///
 /// # Safety
