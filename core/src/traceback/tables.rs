@@ -3,7 +3,7 @@
 //! Reading `.eh_frame` costs thousands of instructions a frame. What is found is therefore kept, by PC, in a
 //! small cache: for nearly every frame of compiled code one word says where the caller's SP, FP and PC are.
 
-use super::cpu::{CFA_ABOVE_SP, EXIDX, FP, Frame, RECORD_ENDS_FRAME, SP, SP_HAS_LINK, before};
+use super::cpu::{CFA_ABOVE_SP, EXIDX, FP, Frame, RECORD_ENDS_FRAME, RECORD_IS_SP, SP, SP_HAS_LINK, before};
 use super::exidx;
 use super::expression::{Source, evaluate};
 use super::registry::Registry;
@@ -245,11 +245,11 @@ fn follow(row: Packed, frame: &Frame, memory: &Memory) -> Option<Frame> {
     let sp = cfa.wrapping_sub(CFA_ABOVE_SP);
     let fp_at = cfa.wrapping_add(row.fp());
     let pc_at = cfa.wrapping_add(row.pc());
-    // A frame that called another has a return address of its own, so that SP rises. Where SP is not the CFA, the two
-    // addresses may lie on either side of 0 if the base is none.
+    // A frame that called another has a return address of its own, so that SP rises. Where that lies above the caller's
+    // SP, the two addresses may lie on either side of 0 if the base is none.
     if sp <= memory.low
         || fp_at < memory.low
-        || CFA_ABOVE_SP != 0 && fp_at > pc_at
+        || RECORD_IS_SP && fp_at > pc_at
         || pc_at > memory.high.wrapping_sub(WORD)
         || !cfa.is_multiple_of(WORD)
     {
