@@ -147,7 +147,7 @@ crate::frames! {
     /// and a pop of SP takes it to the other stack. So the frame record comes first, and SP comes last.
     System frame AsmcgocallFrame {
         /// The g that called.
-        g: Ptr<G<Arm>, W32>, "`asmcgocall`" => "the way back";
+        g: Ptr<G<Arm>, W32>, "`asmcgocall`" => "the way back, `cgocallback`, tracebacks";
         /// The address of this thread's current g. C returns on the thread that called it, since its stack is
         /// that thread's; so the way back need not look for it. Keeps SP aligned.
         place: W32, "`asmcgocall`" => "the way back";

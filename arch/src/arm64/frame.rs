@@ -148,7 +148,7 @@ crate::frames! {
     /// They leave nothing on the managed stack.
     System frame AsmcgocallFrame {
         /// The g that called.
-        g: Ptr<G<Arm64>, W64>, "`asmcgocall`" => "the way back";
+        g: Ptr<G<Arm64>, W64>, "`asmcgocall`" => "the way back, `cgocallback`, tracebacks";
         /// The managed stack's SP at entry.
         sp: W64, [SP] "`asmcgocall`, `stack_moved`" => "the way back, `cgocallback`, call frame information";
         /// The caller's frame pointer, and the frame record in which C's chain goes on. Kept here and not on

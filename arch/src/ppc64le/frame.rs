@@ -273,7 +273,7 @@ crate::frames! {
         /// What belongs to C.
         linkage: Linkage, "`asmcgocall`, and C" => "the same";
         /// The g that called.
-        g: Ptr<G<Ppc64le>, W64>, "`asmcgocall`" => "the way back";
+        g: Ptr<G<Ppc64le>, W64>, "`asmcgocall`" => "the way back, `cgocallback`, tracebacks";
         /// The caller's r31, with which code whose frames have no fixed size finds its frame. Kept here,
         /// because C would save it at a place that nobody can find again when the managed stack moves.
         r31: W64, [R31] "`asmcgocall`, `stack_moved`" => "the way back, call frame information";

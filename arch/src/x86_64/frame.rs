@@ -106,7 +106,7 @@ crate::frames! {
     /// What `asmcgocall`, `ccall` and `systemstack` leave on the system stack, directly below `g0.sched.sp`.
     System frame AsmcgocallFrame {
         /// The g that called.
-        g: Ptr<G<X86_64>, W64>, "`asmcgocall`" => "the way back";
+        g: Ptr<G<X86_64>, W64>, "`asmcgocall`" => "the way back, `cgocallback`, tracebacks";
         /// The managed stack's SP at entry, which is the address of the return address.
         sp: W64, [RSP] "`asmcgocall`, `stack_moved`" => "the way back, `cgocallback`, call frame information";
         /// The caller's frame pointer, and the frame record in which C's chain goes on. Kept here and not on
