@@ -211,10 +211,14 @@ fn side_by_side(commands: &[Cmd], limit: Duration) -> Vec<Result<Outcome>> {
 fn table(all: &[(&str, Option<Done>)]) -> Vec<String> {
     let names = all.iter().map(|(name, _)| (*name).to_owned());
     let mut rows = vec![std::iter::once("operation".to_owned()).chain(names).collect::<Vec<_>>()];
-    let kinds = all.iter().find_map(|(_, done)| done.as_ref()).map_or(&[][..], |done| &done.kinds);
-    for (at, (kind, _)) in kinds.iter().enumerate() {
-        let count =
-            |done: &Option<Done>| done.as_ref().map_or("-".to_owned(), |done| done.kinds[at].1.to_string());
+    // Who has been stopped may have said less.
+    let said = all.iter().filter_map(|(_, done)| done.as_ref());
+    let kinds = said.map(|done| &done.kinds[..]).max_by_key(|kinds| kinds.len()).unwrap_or_default();
+    for (kind, _) in kinds {
+        let count = |done: &Option<Done>| {
+            let own = done.as_ref().and_then(|done| done.kinds.iter().find(|(own, _)| own == kind));
+            own.map_or("-".to_owned(), |(_, n)| n.to_string())
+        };
         rows.push(std::iter::once(kind.clone()).chain(all.iter().map(|(_, done)| count(done))).collect());
     }
     let sequences =
