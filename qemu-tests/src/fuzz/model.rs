@@ -641,14 +641,17 @@ struct Found(UnsafeCell<(usize, usize, usize, Seen)>);
 unsafe impl Sync for Found {}
 static FOUND: Found = Found(UnsafeCell::new((0, 0, 0, Seen::EMPTY)));
 
-/// Whether `pc` lies in a function of the program that has tables, and not in code that the linker has made. Its symbols
-/// have been read.
+/// Whether `pc` lies in a function of the program whose tables are right, and not in code that the linker has made. Its
+/// symbols have been read.
 fn is_known(pc: usize) -> bool {
     let functions = crate::symbols::functions();
     let behind = functions.partition_point(|f| f.entry <= pc);
-    // The C library's start files bring these, for i386, without tables.
-    let without = |name: &str| name.starts_with("__x86.get_pc_thunk");
-    functions[..behind].last().is_some_and(|f| pc < f.end && !without(f.name))
+    // For i386, the C library's start files bring thunks without tables, and its memcpy pushes a word of which its table
+    // says nothing.
+    let wrong = |name: &str| {
+        cfg!(target_arch = "x86") && (name.starts_with("__x86.get_pc_thunk") || name == "memcpy")
+    };
+    functions[..behind].last().is_some_and(|f| pc < f.end && !wrong(f.name))
 }
 
 /// # Safety
