@@ -1,7 +1,11 @@
 //! What is published: that it packs, that it builds from its packages, alone and with the oldest dependencies that it
 //! admits, and that all dependencies have licences and sources that `deny.toml` allows.
 
-use std::{collections::BTreeSet, fs, path::Path};
+use std::{
+    collections::BTreeSet,
+    env, fs,
+    path::{Path, PathBuf},
+};
 
 use anyhow::{Context as _, Result, bail, ensure};
 use serde::Deserialize;
@@ -18,6 +22,9 @@ const DIRECTORIES: [&str; 3] = ["arch", "core", "libc-shim"];
 /// What each of the packages must have.
 const FILES: [&str; 4] = ["Cargo.toml", "LICENSE-APACHE", "LICENSE-MIT", "README.md"];
 
+/// Where packages are built.
+const BUILT: &str = "target/packed";
+
 /// Packs what ships, and builds it from the packages.
 pub fn pack() -> Result<()> {
     for package in SHIPPED {
@@ -30,11 +37,39 @@ pub fn pack() -> Result<()> {
         let strange: Vec<_> = files.iter().filter(|file| file.starts_with("dist/")).collect();
         ensure!(strange.is_empty(), "the package of {package} has {strange:?}");
     }
-    let mut cmd = Cmd::new("cargo").args(["package", "--allow-dirty", "--quiet"]);
+    forget_unpacked()?;
+    if Path::new(BUILT).exists() {
+        fs::remove_dir_all(BUILT).with_context(|| format!("cannot remove {BUILT}"))?;
+    }
+    let mut cmd = Cmd::new("cargo").args(["package", "--allow-dirty", "--quiet", "--target-dir", BUILT]);
     for package in SHIPPED {
         cmd = cmd.args(["--package", package]);
     }
     cmd.run()
+}
+
+/// Takes away what cargo has unpacked of our packages before: it knows them by version, and would build the others from
+/// what they were then. For the same reason they are built anew.
+fn forget_unpacked() -> Result<()> {
+    let home = env::var_os("CARGO_HOME").map(PathBuf::from);
+    let home = home.or_else(|| Some(PathBuf::from(env::var_os("HOME")?).join(".cargo")));
+    let unpacked = home.context("neither CARGO_HOME nor HOME is set")?.join("registry/src");
+    let Ok(registries) = fs::read_dir(&unpacked) else { return Ok(()) };
+    for registry in registries {
+        let registry = registry?;
+        // A registry that is a directory, as that of packages not yet published is, has no host in its name.
+        if !registry.file_name().to_string_lossy().starts_with('-') {
+            continue;
+        }
+        for package in fs::read_dir(registry.path())? {
+            let package = package?;
+            if SHIPPED.iter().any(|ours| package.file_name().to_string_lossy().starts_with(ours)) {
+                fs::remove_dir_all(package.path())
+                    .with_context(|| format!("cannot remove {}", package.path().display()))?;
+            }
+        }
+    }
+    Ok(())
 }
 
 /// Builds what ships with the oldest version of each dependency that a manifest of ours admits.
