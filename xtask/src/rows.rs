@@ -14,6 +14,7 @@
 use std::{
     collections::{BTreeMap, BTreeSet},
     fs,
+    mem::offset_of,
     ops::Range,
 };
 
@@ -21,7 +22,10 @@ use anyhow::{Context as _, Result, bail};
 use capstone::prelude::*;
 use gimli::{CfaRule, Operation, RegisterRule};
 use object::{Object as _, ObjectSection as _};
-use stackgate_arch::frame::{Layout, SavedBy};
+use stackgate_arch::{
+    frame::{Layout, SavedBy},
+    ppc64le::frame::FrameHeader,
+};
 
 use crate::{
     frames::{CPUS, Described},
@@ -549,7 +553,9 @@ fn elsewhere(cpu: &Cpu, mnemonic: &str, operands: &str) -> Vec<(u16, bool)> {
     let fields = [("cr2", 0x20), ("cr3", 0x10), ("cr4", 8)];
     let names: Vec<&str> = match (cpu.described.name, mnemonic) {
         ("ppc64le", "stvx" | "lvx") => vec![first],
-        ("ppc64le", "stw") if rest == "8(r1)" => fields.iter().map(|(name, _)| *name).collect(),
+        ("ppc64le", "stw") if rest == format!("{}(r1)", offset_of!(FrameHeader, linkage.cr)) => {
+            fields.iter().map(|(name, _)| *name).collect()
+        }
         ("ppc64le", "mtocrf" | "mtcrf") => {
             fields.iter().filter(|(_, bit)| number(first) & bit != 0).map(|(name, _)| *name).collect()
         }

@@ -343,6 +343,14 @@ unsafe extern "C" {
     fn __aeabi_uldivmod();
 }
 
+/// The stack of [`ccall_divides`] over its call: what it has pushed, and its argument there.
+#[repr(C)]
+struct Divides {
+    r4: usize,
+    lr: usize,
+    out: *mut [u64; 2],
+}
+
 /// Divides through `ccall`, by the one function of this CPU whose results are four registers (RTABI 4.3.1): quotient and
 /// remainder.
 ///
@@ -359,22 +367,26 @@ pub unsafe extern "C" fn ccall_divides(
         ".fpu vfpv3-d16",
         ".cfi_sections .debug_frame",
         ".cfi_startproc",
-        "push {{r4, lr}}",                     ".cfi_def_cfa_offset 8", ".cfi_offset r4, -8", ".cfi_offset lr, -4",
-        ".save {{r4, lr}}",
+        "push {{r4, lr}}",                     ".cfi_def_cfa_offset {out}", ".cfi_rel_offset r4, {r4}",
+        ".cfi_rel_offset lr, {lr}",            ".save {{r4, lr}}",
         "ldr r12, 3f",
         "1: add r12, pc",
         "ldr lr, 4f",
         "2: add lr, pc",
         "blx lr",
-        "ldr r4, [sp, #8]",
-        "strd r0, r1, [r4]",
-        "strd r2, r3, [r4, #8]",
+        "ldr r4, [sp, #{out}]",
+        "strd r0, r1, [r4], #{number}",
+        "strd r2, r3, [r4]",
         "pop {{r4, pc}}",
         ".balign 4",
         "3: .word {divide} - (1b + {ahead})",
         "4: .word {ccall} - (2b + {ahead})",
         ".cfi_endproc",
         ".fnend",
+        r4 = const offset_of!(Divides, r4),
+        lr = const offset_of!(Divides, lr),
+        out = const offset_of!(Divides, out),
+        number = const size_of::<u64>(),
         divide = sym __aeabi_uldivmod,
         ccall = sym stackgate::arch::ccall,
         ahead = const PC_AHEAD,
