@@ -6,10 +6,14 @@
 //! - a rule begins with the store of that register to that place, and ends with the load from it; where a
 //!   callee-saved register is loaded it has one;
 //! - no rule finds anything below SP;
-//! - what a light switch does not keep is lost behind it.
+//! - a CFA that is counted from SP stays where it is when SP moves;
+//! - what a light switch does not keep is lost behind it;
+//! - arm's other tables, those of EHABI, say the same at every instruction.
 //!
 //! The tables are read from a linked program, `.debug_frame` on arm and `.eh_frame` elsewhere. Rows whose CFA
 //! is counted from another register than SP are held against the layouts alone.
+
+mod ehabi;
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -43,6 +47,9 @@ const IN_NO_FRAME: &[(&str, &str, &[&str], &str)] = &[
 
 /// Functions for callers of another ABI, in whose frame are the registers that it has as callee-saved.
 const KEEPS_MORE: &[(&str, &str)] = &[("crosscall2_win64", "Crosscall2Win64Frame")];
+
+/// Instructions that align a register.
+const ROUNDING: &[&str] = &["and", "bic", "clrrdi", "rldicr", "nill"];
 
 /// What is known of a CPU beyond its layouts.
 struct Cpu {
@@ -161,8 +168,18 @@ struct Instruction {
     accesses: Vec<Access>,
     /// Registers that it moves without saying where, and whether it stores them.
     elsewhere: Vec<(u16, bool)>,
+    /// How far SP goes, if not to somewhere else altogether.
+    moves: Option<i64>,
     /// The next one does not follow it.
     last: bool,
+}
+
+impl Instruction {
+    /// Whether it takes SP to a multiple of something: how far that is nobody knows.
+    fn rounds(&self, sp: &str) -> bool {
+        let mut words = self.text.split([' ', ',']).map(|word| word.trim_start_matches('%'));
+        words.next().is_some_and(|word| ROUNDING.contains(&word)) && words.next() == Some(sp)
+    }
 }
 
 /// What of the crossings in this program does not agree, one sentence each.
@@ -171,6 +188,7 @@ pub fn disagreements(cpu: &str, program: &str) -> Result<(usize, Vec<String>)> {
     let bytes = fs::read(program).with_context(|| format!("cannot read {program}"))?;
     let file = object::File::parse(&*bytes).with_context(|| format!("{program} is no object file"))?;
     let symbols = Symbols::read(program)?;
+    let others = if cpu == "arm" { Some(ehabi::read(&file)?) } else { None };
     let mut problems = Vec::new();
     let mut count = 0;
     for name in step::crossings_of(cpu) {
@@ -188,6 +206,7 @@ pub fn disagreements(cpu: &str, program: &str) -> Result<(usize, Vec<String>)> {
         let mut say = |at: &Instruction, what: String| {
             problems.push(format!("{cpu}: {name}+{:#x} ({}): {what}", at.address - range.start, at.text));
         };
+        let mut same = None;
         for (at, instruction) in instructions.iter().enumerate() {
             let row =
                 |address: u64| rows.iter().find(|(within, _)| within.contains(&address)).map(|(_, row)| row);
@@ -196,6 +215,14 @@ pub fn disagreements(cpu: &str, program: &str) -> Result<(usize, Vec<String>)> {
                 continue;
             };
             against_layouts(&known, name, before).into_iter().for_each(|what| say(instruction, what));
+            if let Some(others) = &others {
+                let other = others.iter().rev().find(|(start, _)| *start <= instruction.address);
+                let other = other.and_then(|(_, row)| row.as_ref());
+                against_ehabi(&known, before, same, other)
+                    .into_iter()
+                    .for_each(|what| say(instruction, what));
+                same = same_as_sp(&known, instruction, same);
+            }
             let next = instructions.get(at + 1).filter(|_| !instruction.last);
             let after = next.and_then(|next| row(next.address));
             against_accesses(&known, name, instruction, before, after)
@@ -320,6 +347,42 @@ fn against_losses(cpu: &Cpu, rows: &[(Range<u64>, Row)]) -> Vec<String> {
     wrong
 }
 
+/// One row against that of arm's other tables. `same` has SP's value.
+fn against_ehabi(cpu: &Cpu, row: &Row, same: Option<u16>, other: Option<&ehabi::Row>) -> Vec<String> {
+    let Some(other) = other else { return vec!["EHABI's tables do not describe it".to_owned()] };
+    let place = |cfa: &Cfa| match *cfa {
+        Cfa::Register(register, offset) if Some(register) == same => Cfa::Register(cpu.sp, offset),
+        ref other => other.clone(),
+    };
+    if place(&row.cfa) != place(&other.cfa) {
+        return vec![format!("the tables have the CFA as {:?}, EHABI's as {:?}", row.cfa, other.cfa)];
+    }
+    let of = |register: u16| cpu.is_callee_saved(register) || cpu.record.contains(&register);
+    let registers: BTreeSet<_> = row.rules.keys().chain(other.rules.keys()).filter(|r| of(**r)).collect();
+    let place = |rule: Option<&Rule>| match rule {
+        Some(Rule::At(at)) => format!("at CFA{at:+}"),
+        Some(Rule::AtSp(at)) => format!("at SP{at:+}"),
+        None => "in itself".to_owned(),
+    };
+    let differ = registers.into_iter().map(|r| (r, row.rules.get(r), other.rules.get(r)));
+    differ
+        .filter(|(_, ours, its)| ours != its)
+        .map(|(&r, ours, its)| {
+            format!("the tables have {} {}, EHABI's {}", cpu.name(r), place(ours), place(its))
+        })
+        .collect()
+}
+
+/// The register that has SP's value behind an instruction of arm's, if one is known.
+fn same_as_sp(cpu: &Cpu, instruction: &Instruction, before: Option<u16>) -> Option<u16> {
+    let (mnemonic, operands) = instruction.text.split_once(' ')?;
+    let (first, rest) = operands.split_once(", ").unwrap_or((operands, ""));
+    match (mnemonic, cpu.number(first), cpu.number(rest)) {
+        ("mov", Some(sp), Some(other)) | ("mov", Some(other), Some(sp)) if sp == cpu.sp => Some(other),
+        (_, first, _) => before.filter(|same| instruction.moves == Some(0) && first != Some(*same)),
+    }
+}
+
 /// One instruction against the rows before and after it.
 fn against_accesses(
     cpu: &Cpu,
@@ -383,6 +446,16 @@ fn against_accesses(
         }
     }
     let Some(after) = after else { return wrong };
+    if let (Some(was), Some(is), Some(moves)) = (from_sp(before), from_sp(after), instruction.moves)
+        && is != was - moves
+    {
+        wrong.push(format!(
+            "SP goes {moves:+}, and the tables have the CFA at SP{was:+} before and SP{is:+} after"
+        ));
+    }
+    if instruction.rounds(cpu.name(cpu.sp)) && from_sp(before).is_some() && from_sp(after).is_some() {
+        wrong.push("SP is rounded, and the tables count the CFA from it before and after".to_owned());
+    }
     let Some(cfa) = from_sp(after).filter(|_| from_sp(before).is_some()) else { return wrong };
     // The registers that another ABI has as callee-saved are those of its frame.
     let foreign = KEEPS_MORE.iter().find(|(of, _)| *of == function).and_then(|(_, frame)| cpu.layout(frame));
@@ -536,6 +609,7 @@ fn disassemble(cpu: &Cpu, file: &object::File<'_>, range: &Range<u64>) -> Result
             text: format!("{mnemonic} {operands}").trim().to_owned(),
             accesses: accesses(cpu, mnemonic, operands),
             elsewhere: elsewhere(cpu, mnemonic, operands),
+            moves: moves(cpu, mnemonic, operands, instruction.address() + instruction.len() as u64),
             last: branches.contains(&mnemonic) || (mnemonic == "pop" && operands.contains("pc")),
         });
     }
@@ -656,6 +730,64 @@ fn accesses(cpu: &Cpu, mnemonic: &str, operands: &str) -> Vec<Access> {
     found
 }
 
+/// How far an instruction moves SP, up if positive; `None` if it goes to what another register or memory says. `next` is
+/// the address of the next one.
+fn moves(cpu: &Cpu, mnemonic: &str, operands: &str, next: u64) -> Option<i64> {
+    let word = cpu.described.word as i64;
+    let (first, rest) = operands.split_once(", ").unwrap_or((operands, ""));
+    let sp = cpu.name(cpu.sp);
+    let is_sp = |text: &str| text.trim_start_matches('%') == sp;
+    match cpu.described.name {
+        "i386" | "x86_64" => match mnemonic {
+            "push" => Some(-word),
+            "pop" if !is_sp(first) => Some(word),
+            // How position independent code finds itself.
+            "call" if first == format!("{next:#x}") => Some(-word),
+            "sub" if is_sp(first) => rest.starts_with(char::is_numeric).then(|| -number(rest)),
+            "add" if is_sp(first) => rest.starts_with(char::is_numeric).then(|| number(rest)),
+            "lea" if is_sp(first) => {
+                let from = rest.split_once('[')?.1.strip_suffix(']')?.strip_prefix(sp)?;
+                Some(number(from))
+            }
+            "leave" => None,
+            _ => (!is_sp(first)).then_some(0),
+        },
+        "arm" | "arm64" => {
+            let list = operands.split_once('{').map_or(0, |(_, list)| list.split(", ").count() as i64);
+            let bytes = if mnemonic.starts_with('v') { 8 } else { word };
+            let before = operands.split_once("[sp, ").and_then(|(_, at)| at.strip_suffix("]!"));
+            let behind = operands.split_once("[sp], ").map(|(_, by)| by);
+            match mnemonic {
+                "push" | "vpush" => Some(-list * bytes),
+                "pop" | "vpop" => Some(list * bytes),
+                _ if operands.starts_with("sp!") => None,
+                _ if before.or(behind).is_some() => before.or(behind).map(number),
+                "add" | "sub" if is_sp(first) => {
+                    let by = number(rest.strip_prefix("sp, ")?.strip_prefix('#')?);
+                    Some(if mnemonic == "sub" { -by } else { by })
+                }
+                _ if mnemonic.starts_with("st") => Some(0),
+                _ => (!is_sp(first)).then_some(0),
+            }
+        }
+        "ppc64le" => match mnemonic {
+            "stdu" if rest.ends_with("(r1)") => Some(number(rest.strip_suffix("(r1)")?)),
+            "stdux" if is_sp(first) => None,
+            "addi" if is_sp(first) => Some(number(rest.strip_prefix("r1, ")?)),
+            _ if mnemonic.starts_with("st") => Some(0),
+            _ => (!is_sp(first)).then_some(0),
+        },
+        _ => match mnemonic {
+            "aghi" | "agfi" if is_sp(first) => Some(number(rest)),
+            "la" | "lay" if is_sp(first) => Some(number(rest.strip_suffix("(%r15)")?)),
+            // Of registers from one to another.
+            "lmg" => (!rest.starts_with("%r15")).then_some(0),
+            _ if mnemonic.starts_with("st") => Some(0),
+            _ => (!is_sp(first)).then_some(0),
+        },
+    }
+}
+
 /// A displacement as disassemblers write it: `+ 0x10`, `, #8`, `-8`, nothing.
 fn number(text: &str) -> i64 {
     let text: String = text.chars().filter(|c| !" +,#".contains(*c)).collect();
@@ -687,7 +819,8 @@ mod tests {
     fn instruction(mnemonic: &str, operands: &str) -> Instruction {
         let accesses = accesses(&x86_64(), mnemonic, operands);
         let text = format!("{mnemonic} {operands}");
-        Instruction { address: 0, text, accesses, elsewhere: Vec::new(), last: false }
+        let moves = moves(&x86_64(), mnemonic, operands, 0);
+        Instruction { address: 0, text, accesses, elsewhere: Vec::new(), moves, last: false }
     }
 
     #[test]
@@ -793,6 +926,97 @@ mod tests {
         let below =
             against_accesses(&x86_64(), "park", &instruction("ret", ""), &row(8, &[(RBX, -56)]), None);
         assert_eq!(below, ["the tables look for rbx 48 bytes below SP"]);
+    }
+
+    #[test]
+    fn the_cfa_stays_when_sp_moves() {
+        let wrong = |mnemonic, operands, before, after| {
+            let instruction = instruction(mnemonic, operands);
+            against_accesses(&x86_64(), "park", &instruction, &row(before, &[]), Some(&row(after, &[])))
+        };
+        assert_eq!(wrong("pop", "rcx", 16, 8), [""; 0]);
+        assert_eq!(
+            wrong("pop", "rcx", 16, 16),
+            ["SP goes +8, and the tables have the CFA at SP+16 before and SP+16 after"]
+        );
+        assert_eq!(wrong("nop", "", 16, 8).len(), 1);
+        assert_eq!(wrong("mov", "rsp, rdi", 16, 64), [""; 0]);
+        assert_eq!(
+            wrong("and", "rsp, 0xfffffffffffffff0", 16, 16),
+            ["SP is rounded, and the tables count the CFA from it before and after"]
+        );
+    }
+
+    #[test]
+    fn moves_of_sp_are_read_from_each_disassembly() {
+        let of = |cpu: &str, text: &str| {
+            let (mnemonic, operands) = text.split_once(' ').unwrap();
+            moves(&Cpu::of(cpu).unwrap(), mnemonic, operands, 0x40)
+        };
+        for (cpu, text, moves) in [
+            ("i386", "push dword ptr [ecx + 4]", Some(-4)),
+            ("i386", "pop ebx", Some(4)),
+            ("i386", "call 0x40", Some(-4)),
+            ("i386", "call 0x80", Some(0)),
+            ("i386", "mov esp, ecx", None),
+            ("i386", "and esp, 0xfffffff0", None),
+            ("x86_64", "sub rsp, 0x28", Some(-0x28)),
+            ("x86_64", "sub rsp, rax", None),
+            ("x86_64", "lea rsp, [rsp + 0x10]", Some(0x10)),
+            ("x86_64", "lea rsp, [rbp - 0x10]", None),
+            ("x86_64", "mov rax, rsp", Some(0)),
+            ("arm", "push {r4, fp}", Some(-8)),
+            ("arm", "vpop {d8, d9, d10}", Some(24)),
+            ("arm", "add sp, sp, #0x10", Some(16)),
+            ("arm", "sub sp, r0, #0x10", None),
+            ("arm", "str r0, [sp, #-8]!", Some(-8)),
+            ("arm", "str sp, [r1]", Some(0)),
+            ("arm", "bic sp, sp, #7", None),
+            ("arm64", "stp x29, x30, [sp, #-0x20]!", Some(-0x20)),
+            ("arm64", "ldp x29, x30, [sp], #0x20", Some(0x20)),
+            ("arm64", "sub sp, sp, #0x30", Some(-0x30)),
+            ("arm64", "mov sp, x0", None),
+            ("ppc64le", "stdu r1, -0x20(r1)", Some(-0x20)),
+            ("ppc64le", "stdu r8, -0x20(r8)", Some(0)),
+            ("ppc64le", "addi r1, r1, 0x20", Some(0x20)),
+            ("ppc64le", "mr r1, r3", None),
+            ("s390x", "lay %r15, -0xa0(%r15)", Some(-0xa0)),
+            ("s390x", "la %r15, 0x10(%r2)", None),
+            ("s390x", "aghi %r15, -0xa0", Some(-0xa0)),
+            ("s390x", "stg %r15, 8(%r2)", Some(0)),
+        ] {
+            assert_eq!(of(cpu, text), moves, "{cpu}: {text}");
+        }
+    }
+
+    #[test]
+    fn arms_tables_agree() {
+        let arm = Cpu::of("arm").unwrap();
+        let (sp, r11, r12) = (arm.sp, arm.number("r11").unwrap(), arm.number("r12").unwrap());
+        let ours = |cfa, rules: &[(u16, i64)]| Row { cfa, ..row(0, rules) };
+        let its = |cfa, rules: &[(u16, i64)]| ehabi::Row { cfa, rules: row(0, rules).rules };
+        let cfa = |register| Cfa::Register(register, 8);
+        let wrong = |ours: &Row, same, its: &ehabi::Row| against_ehabi(&arm, ours, same, Some(its));
+        assert_eq!(wrong(&ours(cfa(sp), &[(4, -8)]), None, &its(cfa(sp), &[(4, -8), (r12, -4)])), [""; 0]);
+        assert_eq!(
+            wrong(&ours(cfa(sp), &[(4, -8)]), None, &its(cfa(sp), &[(4, -4), (5, -8)])),
+            [
+                "the tables have r4 at CFA-8, EHABI's at CFA-4",
+                "the tables have r5 in itself, EHABI's at CFA-8"
+            ]
+        );
+        assert_eq!(wrong(&ours(cfa(sp), &[]), Some(r11), &its(cfa(r11), &[])), [""; 0]);
+        assert_eq!(wrong(&ours(cfa(sp), &[]), None, &its(cfa(r11), &[])).len(), 1);
+        assert_eq!(against_ehabi(&arm, &ours(cfa(sp), &[]), None, None).len(), 1);
+        let moved = |text: &str, moves, before| {
+            let text = text.to_owned();
+            same_as_sp(&arm, &Instruction { text, moves, ..instruction("nop", "") }, before)
+        };
+        assert_eq!(moved("mov fp, sp", Some(0), None), Some(r11));
+        assert_eq!(moved("mov sp, fp", None, None), Some(r11));
+        assert_eq!(moved("ldr r0, [sp]", Some(0), Some(r11)), Some(r11));
+        assert_eq!(moved("ldr fp, [sp]", Some(0), Some(r11)), None);
+        assert_eq!(moved("pop {r4}", Some(4), Some(r11)), None);
     }
 
     #[test]

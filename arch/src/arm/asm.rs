@@ -524,6 +524,7 @@ pub unsafe extern "C" fn asmcgocall_catch(
 
         // C gave back every register but the two that were used here.
         "ldr r4, [sp, #{r4}]",                 ".cfi_restore r4",
+        goes_on!(".save {{rfp, lr}}" ".vsave {{d8-d15}}" ".save {{r5-r11}}" ".pad #{r5}"),
         "add sp, sp, #{link}",                 ".cfi_adjust_cfa_offset -{link}", general_restored!(), doubles_restored!(),
         goes_on!(".save {{rfp, lr}}"),
         "pop {{rfp, pc}}",

@@ -829,7 +829,7 @@ pub unsafe extern "C" fn gogo(g: *mut G<I386> /* first */, value: usize /* secon
         "mov ecx, [esp + {in_value}]",
         // On curg, at the SwitchFrame that it has left. ebp after SP: it may define the CFA of who called this.
         "mov esp, [edx + {sched_sp}]",         ".cfi_def_cfa esp, {size}",
-        ".cfi_rel_offset eip, {pc}", ".cfi_rel_offset esi, {esi}", ".cfi_rel_offset ebp, {ebp}",
+        ".cfi_rel_offset esi, {esi}", ".cfi_rel_offset ebp, {ebp}",
         ".cfi_undefined ebx", ".cfi_undefined edi",
         concat!("mov ", current_g!("eax"), ", edx"),
         "mov eax, ecx",
@@ -1262,7 +1262,7 @@ pub unsafe extern "C" fn g_start() {
         "call ecx",
 
         // On curg, which ends. From here on this is park, and nobody comes back. eax is the last word.
-        "mov ecx, [esp + {parent}]",           ".cfi_def_cfa ecx, {size}",
+        "mov ecx, [esp + {parent}]",
         g_place!("ebx", still),
         concat!("mov edx, ", current_g!("ebx")),
         "mov esi, [edx + {m_out}]",

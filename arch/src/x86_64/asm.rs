@@ -689,7 +689,7 @@ pub unsafe extern "C" fn gogo(g: *mut G<X86_64> /* rdi */, value: usize /* rsi *
         // On curg, at the SwitchFrame that it has left. rbp after SP: the CFA of the caller on the system stack may
         // be counted from it.
         "mov rsp, [rdi + {sched_sp}]",         ".cfi_def_cfa rsp, {size}",
-        ".cfi_rel_offset rip, {pc}", ".cfi_rel_offset rbx, {rbx}", ".cfi_rel_offset rbp, {rbp}",
+        ".cfi_rel_offset rbx, {rbx}", ".cfi_rel_offset rbp, {rbp}",
         ".cfi_undefined r12", ".cfi_undefined r13", ".cfi_undefined r14", ".cfi_undefined r15",
         concat!("mov ", current_g!("r10"), ", rdi"),
         "mov rbx, [rsp + {rbx}]",              ".cfi_restore rbx",
