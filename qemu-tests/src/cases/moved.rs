@@ -182,6 +182,29 @@ fn thrown_after_a_move() {
     });
 }
 
+/// C that moves the stack that called it, and nothing else.
+unsafe extern "C" fn moves_once(task: *mut c_void) -> c_int {
+    // SAFETY: the case's task.
+    unsafe { (*task.cast::<MovableTask>()).move_on() };
+    11
+}
+
+/// The other ways out than `asmcgocall`: the caller finds its frame by either frame pointer.
+fn moved_through(what: &str, way_out: *const ()) {
+    adopted(|_| {
+        let mut task = MovableTask::new();
+        let at = &raw mut task;
+        let mut block = Movable::new(moves_once, at.cast());
+        block.through = way_out as usize;
+        let g = &raw mut *task.g;
+        // SAFETY: nobody else has the g.
+        let out = unsafe { resume(g, (&raw mut block).expose_provenance()) };
+        check!(matches!(out, Ok(Resumed::Finished(_))), "{what}: {out:?}");
+        check_eq!(task.now, 1, "{what}: C has moved the stack");
+        check_eq!(block.locals, [0x1122_3344, 0x5566_7788], "{what}: locals of the moved frame");
+    });
+}
+
 fn a_frame_of_variable_size() {
     // Rust has no variable-length arrays; assembly moves SP by a number it gets, below a frame pointer.
     crate::setup::in_task(|| {
@@ -216,5 +239,7 @@ cases! {
     "in ten nested callbacks" => || moved_at(10);
     "while parked" => parked;
     "before a throw" => thrown_after_a_move;
+    "through ccall" => || moved_through("ccall", cpu::ccall_one as *const ());
+    "through systemstack" => || moved_through("systemstack", arch::systemstack as *const ());
     "a frame of variable size" => a_frame_of_variable_size;
 }

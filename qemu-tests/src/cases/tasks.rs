@@ -42,6 +42,36 @@ fn finished_ones_are_used_again() {
     });
 }
 
+/// `gogo` of another g than the one that was left: what it passes is what that one's `park` returns.
+fn gogo_gives_a_word() {
+    static OTHER: AtomicUsize = AtomicUsize::new(0);
+    unsafe extern "C" fn parks(word: usize) -> usize {
+        // SAFETY: in a task, not below C.
+        unsafe { arch::park(word + 1) + 2 }
+    }
+    unsafe extern "C" fn runs_the_other(_: *mut G) -> ! {
+        let other = core::ptr::with_exposed_provenance_mut(OTHER.load(Ordering::Relaxed));
+        // SAFETY: g0 is current, and the other g is parked.
+        unsafe { arch::gogo(other, 70) }
+    }
+    unsafe extern "C" fn leaves(word: usize) -> usize {
+        // SAFETY: in a task, not below C.
+        unsafe { arch::mcall(runs_the_other) };
+        word + 3
+    }
+    adopted(|_| {
+        let (mut one, mut other) = (Task::new(16 << 10, leaves), Task::new(16 << 10, parks));
+        let (one, other) = (one.at(), other.at());
+        OTHER.store(other.expose_provenance(), Ordering::Relaxed);
+        // SAFETY: both are this thread's, and each is parked whenever it is run.
+        unsafe {
+            check_eq!(arch::resume(other, 10), (11, other), "it has parked");
+            check_eq!(arch::resume(one, 20), (72, other), "the other one has finished in its place");
+            check_eq!(arch::resume(one, 30), (23, one), "the one goes on behind `mcall`");
+        }
+    });
+}
+
 /// Finishes below frames that are not left one by one, and whose catch nobody takes back.
 #[inline(never)]
 fn finishes_deep(levels: usize, word: usize) -> usize {
@@ -473,6 +503,7 @@ cases! {
     "tasks";
     "words each way" => words_each_way;
     "reuse" => finished_ones_are_used_again;
+    "gogo gives a word" => gogo_gives_a_word;
     "finish" => finished_from_deep_below;
     "the stack afterwards" => the_stack_is_the_embedders_again;
     "user words" => the_embedders_words_are_kept;
