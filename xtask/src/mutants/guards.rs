@@ -45,6 +45,8 @@ const GROUPS: &[&str] =
 /// Groups whose cases read all debug information, for a second and more each, are last; and are left out where only
 /// who comes between two instructions can notice, which `step` and the other groups do.
 const SLOW_GROUPS: &[&str] = &["symbolizer", "faults"];
+/// Groups whose cases read unwind tables, and do not take long about it: nobody else is asked about a line of those.
+const READERS: &[&str] = &["unwinding", "towers", "traceback", "jit", "overflow", "signals"];
 
 /// What is written of a CPU's programs when they judge: a result holds as long as none of it changes. The programs
 /// themselves belong to it too.
@@ -83,6 +85,10 @@ enum Guard<'a> {
 impl Guard<'_> {
     fn is_slow(&self) -> bool {
         matches!(self, Self::Case(case) if SLOW_GROUPS.contains(&case.group()))
+    }
+
+    fn reads_tables(&self) -> bool {
+        matches!(self, Self::Case(case) if READERS.contains(&case.group()))
     }
 
     /// No two that look at different things have one; of a case and of one scenario it is what the reports name.
@@ -297,7 +303,10 @@ impl<'a> Guards<'a> {
         let views = views.into_iter().flatten();
         let tables = [Guard::Tables];
         let rest: Vec<_> = match mutant.kind {
-            Kind::Cfi => tables.into_iter().chain(views).chain(more).chain(named).chain(others).collect(),
+            Kind::Cfi => {
+                let readers = named.chain(others).filter(Guard::reads_tables);
+                tables.into_iter().chain(views).chain(more).chain(readers).collect()
+            }
             Kind::Order => {
                 let others = others.filter(|guard| !guard.is_slow());
                 views.chain(tables).chain(more).chain(named).chain(others).collect()
