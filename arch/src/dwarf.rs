@@ -5,7 +5,8 @@
 //! assembler takes one through `.cfi_escape` only as bytes. The bytes are operands built from the constants
 //! here, and an offset is always two bytes of LEB128, so that every expression has a fixed length.
 //!
-//! The functions are for constants: nothing of this is there at run time.
+//! The functions are for constants: nothing of this is there at run time. They run on any stack, and in a signal
+//! handler.
 //!
 //! Numbers: DWARF 5, sections 7.7.1 (expressions) and 7.24 (call frame instructions).
 

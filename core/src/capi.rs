@@ -507,6 +507,8 @@ pub unsafe extern "C" fn stackgate_set_managed_symbolizer(symbolizer: Option<Sym
 }
 
 /// The number of a platform's error.
+///
+/// Runs on any stack; safe in a signal handler.
 pub fn service(error: ServiceError) -> c_int {
     match error {
         ServiceError::NotHere => STACKGATE_ENOTHERE,

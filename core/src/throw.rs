@@ -26,6 +26,8 @@ pub struct Thrown(NonZeroUsize);
 impl Thrown {
     /// The word that [`throw`] was given. For [`stackgate_panic`](crate::capi::stackgate_panic) it is the
     /// address of the message, and for a panic of Rust's nothing that means anything.
+    ///
+    /// Runs on any stack; safe in a signal handler.
     pub fn word(self) -> NonZeroUsize {
         self.0
     }
@@ -35,6 +37,8 @@ impl Thrown {
     ///
     /// Runs where [`cgocall_catch`] has returned it, on the same thread, before another one is caught. Without the
     /// feature `std` no throw is a panic.
+    ///
+    /// Not for signal handlers.
     pub fn resume_panic(self) -> Self {
         #[cfg(feature = "std")]
         if self.0 == panics::mark()

@@ -35,6 +35,8 @@ pub struct Timespec {
 
 impl Timespec {
     /// So many nanoseconds.
+    ///
+    /// Runs on any stack; safe in a signal handler.
     pub const fn from_nanos(nanos: u64) -> Self {
         Self {
             sec: (nanos / 1_000_000_000) as i64,
@@ -45,6 +47,8 @@ impl Timespec {
     }
 
     /// In nanoseconds, of a time that is not negative; wraps after 584 years.
+    ///
+    /// Runs on any stack; safe in a signal handler.
     pub const fn as_nanos(self) -> u64 {
         (self.sec as u64).wrapping_mul(1_000_000_000).wrapping_add(self.nsec as u64)
     }
@@ -103,6 +107,8 @@ impl SigSet {
     }
 
     /// The same set with `signal` in it.
+    ///
+    /// Runs on any stack; safe in a signal handler.
     #[must_use]
     pub const fn with(mut self, signal: c_int) -> Self {
         let (word, bit) = Self::place(signal);
@@ -111,6 +117,8 @@ impl SigSet {
     }
 
     /// Whether `signal` is in it.
+    ///
+    /// Runs on any stack; safe in a signal handler.
     pub const fn has(&self, signal: c_int) -> bool {
         let (word, bit) = Self::place(signal);
         self.words[word] & bit != 0
@@ -164,6 +172,8 @@ pub struct SigAction {
 
 impl SigAction {
     /// An action.
+    ///
+    /// Runs on any stack; safe in a signal handler.
     pub const fn new(handler: usize, flags: c_int, mask: SigSet) -> Self {
         Self {
             handler,
@@ -215,6 +225,8 @@ pub struct SigEvent {
 
 impl SigEvent {
     /// Sends `signal` to the process.
+    ///
+    /// Runs on any stack; safe in a signal handler.
     pub const fn signal(signal: c_int) -> Self {
         Self { value: 0, signal, notify: crate::SIGEV_SIGNAL, thread: 0, _reserved: [0; EVENT_REST] }
     }

@@ -12,6 +12,8 @@ pub struct OwnedFd(c_int);
 impl OwnedFd {
     /// Takes a descriptor over.
     ///
+    /// Runs on any stack; safe in a signal handler.
+    ///
     /// # Safety
     /// Nobody else closes it.
     pub const unsafe fn from_raw(fd: c_int) -> Self {
@@ -19,16 +21,22 @@ impl OwnedFd {
     }
 
     /// Its number; it stays owned.
+    ///
+    /// Runs on any stack; safe in a signal handler.
     pub const fn as_raw(&self) -> c_int {
         self.0
     }
 
     /// Its number; nobody closes it any more.
+    ///
+    /// Runs on any stack; safe in a signal handler.
     pub fn into_raw(self) -> c_int {
         ManuallyDrop::new(self).0
     }
 
     /// As [`read`].
+    ///
+    /// Runs on any stack; safe in a signal handler.
     ///
     /// # Errors
     /// What libc says, `EINTR` included.
@@ -38,6 +46,8 @@ impl OwnedFd {
 
     /// As [`write()`].
     ///
+    /// Runs on any stack; safe in a signal handler.
+    ///
     /// # Errors
     /// What libc says, `EINTR` included.
     pub fn write(&self, from: &[u8]) -> Result<usize, Errno> {
@@ -45,6 +55,8 @@ impl OwnedFd {
     }
 
     /// Closes it, and says what a drop does not: whether what was written has arrived.
+    ///
+    /// Runs on any stack; safe in a signal handler.
     ///
     /// # Errors
     /// What libc says. The descriptor is closed in any case, after `EINTR` too: Linux does not take a second
@@ -66,6 +78,8 @@ impl Drop for OwnedFd {
 ///
 /// `mode` counts where `flags` has `O_CREAT`; it is passed as the variadic argument that it is in C.
 ///
+/// Runs on any stack; safe in a signal handler.
+///
 /// # Errors
 /// What libc says, `EINTR` included.
 pub fn open(name: &CStr, flags: c_int, mode: c_uint) -> Result<OwnedFd, Errno> {
@@ -74,6 +88,8 @@ pub fn open(name: &CStr, flags: c_int, mode: c_uint) -> Result<OwnedFd, Errno> {
 }
 
 /// `close(2)`, for a descriptor that nobody owns.
+///
+/// Runs on any stack; safe in a signal handler.
 ///
 /// # Errors
 /// What libc says. The descriptor is closed after `EINTR` too.
@@ -87,6 +103,8 @@ pub unsafe fn close(fd: c_int) -> Result<(), Errno> {
 
 /// `read(2)`: how many bytes were read, 0 at the end.
 ///
+/// Runs on any stack; safe in a signal handler.
+///
 /// # Errors
 /// What libc says, `EINTR` included.
 pub fn read(fd: c_int, to: &mut [u8]) -> Result<usize, Errno> {
@@ -97,6 +115,8 @@ pub fn read(fd: c_int, to: &mut [u8]) -> Result<usize, Errno> {
 
 /// `write(2)`: how many bytes were written.
 ///
+/// Runs on any stack; safe in a signal handler.
+///
 /// # Errors
 /// What libc says, `EINTR` included.
 pub fn write(fd: c_int, from: &[u8]) -> Result<usize, Errno> {
@@ -106,6 +126,8 @@ pub fn write(fd: c_int, from: &[u8]) -> Result<usize, Errno> {
 }
 
 /// `poll(2)`: how many of them have something to say; 0 when the time was over. A negative time has no end.
+///
+/// Runs on any stack; safe in a signal handler.
 ///
 /// # Errors
 /// What libc says, `EINTR` included.

@@ -6,6 +6,8 @@ use core::ptr::NonNull;
 
 /// `mmap(2)`, with an offset of 64 bits on every CPU. The address is a wish, unless `flags` says otherwise.
 ///
+/// Runs on any stack; safe in a signal handler.
+///
 /// # Errors
 /// What libc says.
 ///
@@ -32,6 +34,8 @@ pub unsafe fn mmap(
 /// `munmap(2)`. One that fails stops the program by name: memory that was to go away is still there, or the
 /// address was wrong, and there is nothing that a caller could do about either.
 ///
+/// Runs on any stack; safe in a signal handler.
+///
 /// # Safety
 /// The memory is the caller's, and nobody uses it any more.
 pub unsafe fn munmap(address: *mut u8, n: usize) {
@@ -41,6 +45,8 @@ pub unsafe fn munmap(address: *mut u8, n: usize) {
 
 /// `madvise(2)`. Advice that is not taken, on locked memory for example, is no error.
 ///
+/// Runs on any stack; safe in a signal handler.
+///
 /// # Safety
 /// The memory is the caller's, and its contents may become what the advice makes of them.
 pub unsafe fn madvise(address: *mut u8, n: usize, advice: c_int) {
@@ -49,6 +55,8 @@ pub unsafe fn madvise(address: *mut u8, n: usize, advice: c_int) {
 }
 
 /// `mprotect(2)`.
+///
+/// Runs on any stack; safe in a signal handler.
 ///
 /// # Errors
 /// What libc says.

@@ -306,6 +306,8 @@ pub fn use_mprotect_guards() {
 }
 
 /// Whether guards are made by advice, of which there can be millions; `None` before the first one.
+///
+/// Runs on any stack; safe in a signal handler.
 pub fn guards_by_advice() -> Option<bool> {
     match GUARDS.load(Ordering::Relaxed) {
         NOT_KNOWN => None,

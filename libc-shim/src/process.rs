@@ -6,7 +6,7 @@ use core::ffi::{CStr, c_int, c_long};
 /// `exit(3)`: runs what `atexit` has registered, then ends the program. The handlers run on the system stack;
 /// they are C code like any other, and may call back. One that returns from `exit` stops the program by name.
 ///
-/// Not for signal handlers.
+/// Runs on any stack; not for signal handlers.
 pub fn exit(code: c_int) -> ! {
     // SAFETY: takes any number.
     unsafe { raw::exit(code) }
@@ -15,7 +15,7 @@ pub fn exit(code: c_int) -> ! {
 /// `_exit(2)`: ends the program at once. No handler of `atexit` runs, no stream is flushed, nothing is called
 /// back.
 ///
-/// Safe in a signal handler.
+/// Runs on any stack; safe in a signal handler.
 pub fn _exit(code: c_int) -> ! {
     // SAFETY: takes any number.
     unsafe { raw::_exit(code) }
@@ -23,7 +23,7 @@ pub fn _exit(code: c_int) -> ! {
 
 /// `abort(3)`: ends the program by `SIGABRT`. No handler of `atexit` runs; one of `SIGABRT` does.
 ///
-/// Safe in a signal handler.
+/// Runs on any stack; safe in a signal handler.
 pub fn abort() -> ! {
     // SAFETY: may be called anywhere.
     unsafe { raw::abort() }
@@ -31,13 +31,15 @@ pub fn abort() -> ! {
 
 /// `getpid(2)`.
 ///
-/// Safe in a signal handler.
+/// Runs on any stack; safe in a signal handler.
 pub fn getpid() -> c_int {
     // SAFETY: may be called anywhere.
     unsafe { raw::getpid() }.result
 }
 
 /// `getenv(3)`: `None` when there is no such variable.
+///
+/// Runs on any stack; not for signal handlers.
 ///
 /// # Safety
 /// Nobody changes the environment while this runs and while the text is in use.
@@ -50,6 +52,8 @@ pub unsafe fn getenv<'a>(name: &CStr) -> Option<&'a CStr> {
 }
 
 /// `sysconf(3)`: `None` when there is no limit.
+///
+/// Runs on any stack; not for signal handlers.
 ///
 /// # Errors
 /// What libc says.

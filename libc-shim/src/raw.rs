@@ -101,6 +101,8 @@ pub struct Entry {
 
 impl Entry {
     /// The platform's symbol on this CPU.
+    ///
+    /// Runs on any stack; safe in a signal handler.
     pub const fn symbol(&self) -> &'static str {
         if cfg!(target_pointer_width = "32") { self.symbol_32 } else { self.symbol_64 }
     }

@@ -12,6 +12,8 @@ fn or_null<T>(value: Option<&T>) -> *const T {
 
 /// Sends a signal to a process, `kill(2)`.
 ///
+/// Runs on any stack; safe in a signal handler.
+///
 /// # Errors
 /// What libc says.
 pub fn kill(process: c_int, signal: c_int) -> Result<(), Errno> {
@@ -21,7 +23,7 @@ pub fn kill(process: c_int, signal: c_int) -> Result<(), Errno> {
 
 /// Sends a signal to this process: any of its threads that does not block it takes it.
 ///
-/// Safe in a signal handler.
+/// Runs on any stack; safe in a signal handler.
 ///
 /// # Errors
 /// What libc says.
@@ -31,7 +33,7 @@ pub fn raise_process(signal: c_int) -> Result<(), Errno> {
 
 /// Sends a signal to this thread, `raise(3)`. Unless it is blocked, its handler has run when this returns.
 ///
-/// Safe in a signal handler, as `pthread_kill` to `pthread_self` is not with every libc.
+/// Runs on any stack; safe in a signal handler, as `pthread_kill` to `pthread_self` is not with every libc.
 ///
 /// # Errors
 /// What libc says.
@@ -41,6 +43,8 @@ pub fn raise_thread(signal: c_int) -> Result<(), Errno> {
 }
 
 /// `sigaction(2)`: what was done about the signal before.
+///
+/// Runs on any stack; safe in a signal handler.
 ///
 /// # Errors
 /// What libc says.
@@ -56,6 +60,8 @@ pub unsafe fn sigaction(signal: c_int, action: Option<&SigAction>) -> Result<Sig
 
 /// `pthread_sigmask(3)`: the signals that were blocked before. With no set, `how` does not matter.
 ///
+/// Runs on any stack; safe in a signal handler.
+///
 /// # Errors
 /// What libc says.
 pub fn pthread_sigmask(how: c_int, set: Option<&SigSet>) -> Result<SigSet, Errno> {
@@ -66,6 +72,8 @@ pub fn pthread_sigmask(how: c_int, set: Option<&SigSet>) -> Result<SigSet, Errno
 }
 
 /// `sigaltstack(2)`: the stack before. Linux keeps one for each thread.
+///
+/// Runs on any stack; safe in a signal handler.
 ///
 /// # Errors
 /// What libc says.

@@ -199,28 +199,38 @@ pub struct ManagedStack<'a> {
 
 impl ManagedStack<'_> {
     /// Its lowest address, a multiple of the page.
+    ///
+    /// Runs on any stack; safe in a signal handler.
     pub fn limit(&self) -> *mut u8 {
         core::ptr::with_exposed_provenance_mut(place(self.id).limit)
     }
 
     /// One past its highest address, a multiple of [`STACK_ALIGN`](stackgate::STACK_ALIGN).
+    ///
+    /// Runs on any stack; safe in a signal handler.
     pub fn top(&self) -> *mut u8 {
         core::ptr::with_exposed_provenance_mut(place(self.id).top)
     }
 
     /// Bytes of use: at least as many as were asked for.
+    ///
+    /// Runs on any stack; safe in a signal handler.
     pub fn size(&self) -> usize {
         let place = place(self.id);
         place.top - place.limit
     }
 
     /// Bytes of the guard below it; 0 if there is none.
+    ///
+    /// Runs on any stack; safe in a signal handler.
     pub fn guard(&self) -> usize {
         let place = place(self.id);
         place.limit - place.guard
     }
 
     /// Makes `g` a task on this stack: [`g_init`](stackgate::g_init).
+    ///
+    /// Runs on any stack; not for signal handlers.
     ///
     /// # Errors
     /// [`StackError`]; nothing has changed then.

@@ -186,6 +186,8 @@ pub unsafe fn prepare_thread(
 
 /// Frees what [`prepare_thread`] made and no thread will run.
 ///
+/// Runs on any stack; not for signal handlers.
+///
 /// # Safety
 /// From [`prepare_thread`]; [`mstart`] has not been called with it.
 pub unsafe fn discard_thread(thread: *mut c_void) {
@@ -199,6 +201,8 @@ pub unsafe fn discard_thread(thread: *mut c_void) {
 ///
 /// Runs on the thread's own stack, once with each argument. A thread that begins with signals blocked, as
 /// [`start_thread`] makes it, takes none before it can. Go: `mstart`.
+///
+/// Not for signal handlers.
 ///
 /// # Safety
 /// From [`prepare_thread`]; the thread is no m.

@@ -13,6 +13,8 @@ pub struct ThreadAttributes(ThreadAttr);
 impl ThreadAttributes {
     /// `pthread_attr_init(3)`: joinable, with libc's stack size.
     ///
+    /// Runs on any stack; not for signal handlers.
+    ///
     /// # Errors
     /// What libc says; glibc has no error to say.
     pub fn new() -> Result<Self, Errno> {
@@ -24,6 +26,8 @@ impl ThreadAttributes {
 
     /// `pthread_attr_setstacksize(3)`, in bytes.
     ///
+    /// Runs on any stack; not for signal handlers.
+    ///
     /// # Errors
     /// `EINVAL`: less than the least that libc runs on.
     pub fn set_stack_size(&mut self, size: usize) -> Result<(), Errno> {
@@ -32,6 +36,8 @@ impl ThreadAttributes {
     }
 
     /// `pthread_attr_setdetachstate(3)`: whether nobody will join the thread.
+    ///
+    /// Runs on any stack; not for signal handlers.
     ///
     /// # Errors
     /// What libc says.
@@ -44,6 +50,8 @@ impl ThreadAttributes {
     /// `pthread_getattr_np(3)`: those of a thread that runs.
     ///
     /// Reads `/proc/self/maps` for the first thread.
+    ///
+    /// Runs on any stack; not for signal handlers.
     ///
     /// # Errors
     /// What libc says.
@@ -63,6 +71,8 @@ impl ThreadAttributes {
     }
 
     /// `pthread_attr_getstack(3)`: from the stack's lowest address to one past its highest.
+    ///
+    /// Runs on any stack; not for signal handlers.
     ///
     /// # Errors
     /// What libc says.
@@ -97,7 +107,7 @@ pub(crate) const LONGER: u32 = 1000;
 /// While libc says `EAGAIN`, which passes where threads end as fast as they begin, it is tried again, at most
 /// [`START_TRIES`] times in all, after a sleep of 1 ms, 2 ms and so on.
 ///
-/// Not for signal handlers.
+/// Runs on any stack; not for signal handlers.
 ///
 /// # Errors
 /// What libc says in the end.
@@ -124,7 +134,7 @@ pub unsafe fn pthread_create(
 
 /// `pthread_self(3)`.
 ///
-/// Safe in a signal handler.
+/// Runs on any stack; safe in a signal handler.
 pub fn pthread_self() -> Thread {
     // SAFETY: may be called anywhere.
     Thread(unsafe { raw::pthread_self() }.result)
@@ -132,7 +142,7 @@ pub fn pthread_self() -> Thread {
 
 /// `pthread_kill(3)`: sends a signal to a thread.
 ///
-/// Safe in a signal handler.
+/// Runs on any stack; safe in a signal handler.
 ///
 /// # Errors
 /// What libc says.
@@ -151,6 +161,8 @@ pub struct Key(ThreadKey);
 impl Key {
     /// `pthread_key_create(3)`. The destructor runs on each thread that ends while its word is not null.
     ///
+    /// Runs on any stack; not for signal handlers.
+    ///
     /// # Errors
     /// `EAGAIN`: the program has as many keys as libc gives.
     ///
@@ -165,6 +177,8 @@ impl Key {
 
     /// `pthread_setspecific(3)`.
     ///
+    /// Runs on any stack; not for signal handlers.
+    ///
     /// # Errors
     /// What libc says.
     #[allow(clippy::not_unsafe_ptr_arg_deref, reason = "the word is kept, and not looked through")]
@@ -174,6 +188,8 @@ impl Key {
     }
 
     /// `pthread_getspecific(3)`: null until it is set.
+    ///
+    /// Runs on any stack; not for signal handlers.
     pub fn get(self) -> *mut c_void {
         // SAFETY: the key exists.
         unsafe { raw::pthread_getspecific(self.0) }.result
@@ -181,6 +197,8 @@ impl Key {
 }
 
 /// `pthread_atfork(3)`: functions that run before a fork, and after it in both processes.
+///
+/// Runs on any stack; not for signal handlers.
 ///
 /// # Errors
 /// `ENOMEM`.

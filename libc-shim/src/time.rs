@@ -7,6 +7,8 @@ use core::ptr;
 
 /// `usleep(3)`.
 ///
+/// Runs on any stack; safe in a signal handler.
+///
 /// # Errors
 /// `EINTR`: a signal came, and it has slept for less.
 pub fn usleep(microseconds: c_uint) -> Result<(), Errno> {
@@ -16,6 +18,8 @@ pub fn usleep(microseconds: c_uint) -> Result<(), Errno> {
 
 /// `nanosleep(2)`.
 ///
+/// Runs on any stack; safe in a signal handler.
+///
 /// # Errors
 /// `EINTR`: a signal came; `remaining` says for how long it has not slept. And what else libc says.
 pub fn nanosleep(time: &Timespec, remaining: Option<&mut Timespec>) -> Result<(), Errno> {
@@ -24,6 +28,8 @@ pub fn nanosleep(time: &Timespec, remaining: Option<&mut Timespec>) -> Result<()
 }
 
 /// `clock_gettime(2)`.
+///
+/// Runs on any stack; safe in a signal handler.
 ///
 /// # Errors
 /// What libc says.
@@ -35,6 +41,8 @@ pub fn clock_gettime(clock: c_int) -> Result<Timespec, Errno> {
 }
 
 /// `setitimer(2)`: what was left of the timer before.
+///
+/// Runs on any stack; safe in a signal handler.
 ///
 /// # Errors
 /// What libc says.
@@ -57,7 +65,7 @@ unsafe impl Sync for Timer {}
 impl Timer {
     /// `timer_create(2)`: a timer that is not armed.
     ///
-    /// Not for signal handlers.
+    /// Runs on any stack; not for signal handlers.
     ///
     /// # Errors
     /// What libc says.
@@ -72,7 +80,7 @@ impl Timer {
     /// `timer_settime(2)`: arms or disarms it; what was left before. With
     /// [`TIMER_ABSTIME`](crate::TIMER_ABSTIME) in `flags` the value is a point in time.
     ///
-    /// Safe in a signal handler.
+    /// Runs on any stack; safe in a signal handler.
     ///
     /// # Errors
     /// What libc says.

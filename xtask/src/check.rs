@@ -18,6 +18,7 @@ use object::{
 
 use crate::{
     context::{Context, Tally},
+    documented::documented,
     guest::{self, Profile, Program},
     host_tests, machines, packages,
     process::Cmd,
@@ -122,6 +123,7 @@ pub fn check(context: &Context, filter: Option<&str>) -> Result<Tally> {
     for kit in &kits.kits {
         let name = kit.target.name;
         one(&format!("clippy, {name}"), &mut || clippy(kit));
+        one(&format!("documentation, {name}"), &mut || documented(kit, LIBRARIES));
         one(&format!("libc's signatures, {name}"), &mut || signatures(kit));
         one(&format!("symbols, {name}"), &mut || symbols(kit));
         one(&format!("unwind tables, {name}"), &mut || unwind_tables(kit));

@@ -13,6 +13,7 @@ mod count;
 mod debug;
 mod depth;
 mod dist;
+mod documented;
 mod exceptions;
 mod figures;
 mod frames;

@@ -184,6 +184,8 @@ crate::frames! {
 }
 
 /// The `Gobuf` of a g whose `SwitchFrame` is at `sp`.
+///
+/// Runs on any stack; safe in a signal handler.
 pub fn gobuf(sp: usize) -> Gobuf {
     Gobuf { sp: W32::of(sp as u32) }
 }
@@ -192,6 +194,8 @@ pub fn gobuf(sp: usize) -> Gobuf {
 pub const BEGIN_BELOW_BASE: usize = size_of::<SwitchFrame>();
 
 /// Puts a `SwitchFrame` below `base`, from which a g begins at `pc`: its `Gobuf`.
+///
+/// Runs on any other stack; safe in a signal handler.
 ///
 /// # Safety
 /// `base` is the `BaseFrame` of a stack that nobody runs on.

@@ -73,6 +73,8 @@ crate::frames! {
 /// The managed caller of the call into C that `frame` belongs to, right after its call instruction: what a
 /// logical traceback goes on with.
 ///
+/// Runs on any stack; safe in a signal handler.
+///
 /// # Safety
 /// `frame` is complete, and the stack that it designates is there.
 pub unsafe fn start_of_call(frame: &AsmcgocallFrame) -> Start {
@@ -82,6 +84,8 @@ pub unsafe fn start_of_call(frame: &AsmcgocallFrame) -> Start {
 }
 
 /// Where the [`CallbackEntry`] of a callback lies that came through the call into C that `frame` belongs to.
+///
+/// Runs on any stack; safe in a signal handler.
 pub fn entry_below(frame: &AsmcgocallFrame) -> *mut CallbackEntry {
     use crate::frame::Word;
     let sp = frame.sp.get() as usize & !(ALIGN - 1);
@@ -89,12 +93,16 @@ pub fn entry_below(frame: &AsmcgocallFrame) -> *mut CallbackEntry {
 }
 
 /// The return address that a frame holds as `pc`: compiled code of this CPU signs none.
+///
+/// Runs on any stack; safe in a signal handler.
 #[inline(always)]
 pub fn without_signature(pc: usize) -> usize {
     pc
 }
 
 /// Rewrites what `frame` holds of a stack that has moved by `delta` bytes: see `stack_moved`.
+///
+/// Runs on a system stack; not for signal handlers.
 ///
 /// # Safety
 /// `frame` is complete and belongs to a g whose stack has been copied.
@@ -106,6 +114,8 @@ pub unsafe fn call_moved(frame: &mut AsmcgocallFrame, moved: impl Fn(usize) -> u
 
 /// Rewrites what the entry of a callback holds of a stack that has moved: see `stack_moved`.
 ///
+/// Runs on a system stack; not for signal handlers.
+///
 /// # Safety
 /// `entry` lies in the copy of that stack.
 pub unsafe fn entry_moved(entry: &mut CallbackEntry, moved: impl Fn(usize) -> usize) {
@@ -115,6 +125,8 @@ pub unsafe fn entry_moved(entry: &mut CallbackEntry, moved: impl Fn(usize) -> us
 
 /// Rewrites the registers that a catch keeps and that can define a CFA, of a stack that has moved: see
 /// `stack_moved`.
+///
+/// Runs on a system stack; not for signal handlers.
 pub fn catch_moved(frame: &mut CatchFrame, moved: impl Fn(usize) -> usize) {
     use crate::frame::Word;
     frame.saved.ebp = W32::new(moved(frame.saved.ebp.get() as usize) as u64);
@@ -122,6 +134,8 @@ pub fn catch_moved(frame: &mut CatchFrame, moved: impl Fn(usize) -> usize) {
 
 /// Rewrites what a parked g's `sched` holds of a stack that has moved, and what its `SwitchFrame` holds of the
 /// registers that can define a CFA: see `stack_moved`.
+///
+/// Runs on a system stack; not for signal handlers.
 ///
 /// # Safety
 /// `gobuf` belongs to a parked g whose stack has been copied.

@@ -292,6 +292,8 @@ crate::frames! {
 impl AsmcgocallFrame {
     /// The frame that the managed caller passed to the crossing: `link` is the caller's own back chain, `pc`
     /// the return address, and `r11` what may be the caller's frame pointer.
+    ///
+    /// Runs on any stack; safe in a signal handler.
     #[inline]
     pub fn caller(&self) -> *mut AbiFrame {
         use crate::frame::Word;
@@ -300,6 +302,8 @@ impl AsmcgocallFrame {
 }
 
 /// The `Gobuf` of a g whose `SwitchFrame` is at `sp`.
+///
+/// Runs on any stack; safe in a signal handler.
 pub fn gobuf(sp: usize) -> Gobuf {
     Gobuf { sp: W64::of(sp as u64) }
 }
@@ -308,6 +312,8 @@ pub fn gobuf(sp: usize) -> Gobuf {
 pub const BEGIN_BELOW_BASE: usize = 0;
 
 /// Puts a `SwitchFrame` below `base`, from which a g begins at `pc`: its `Gobuf`.
+///
+/// Runs on any other stack; safe in a signal handler.
 ///
 /// # Safety
 /// `base` is the `BaseFrame` of a stack that nobody runs on.

@@ -137,6 +137,8 @@ crate::frames! {
 /// The managed caller of the call into C that `frame` belongs to, right after its call instruction: what a
 /// logical traceback goes on with. Its frame record is its frame, which is where SP is.
 ///
+/// Runs on any stack; safe in a signal handler.
+///
 /// # Safety
 /// `frame` is complete, and the stack that it designates is there.
 pub unsafe fn start_of_call(frame: &AsmcgocallFrame) -> Start {
@@ -148,6 +150,8 @@ pub unsafe fn start_of_call(frame: &AsmcgocallFrame) -> Start {
 }
 
 /// Where the [`CallbackEntry`] of a callback lies that came through the call into C that `frame` belongs to.
+///
+/// Runs on any stack; safe in a signal handler.
 pub fn entry_below(frame: &AsmcgocallFrame) -> *mut CallbackEntry {
     use crate::frame::Word;
     let sp = frame.sp.get() as usize;
@@ -155,6 +159,8 @@ pub fn entry_below(frame: &AsmcgocallFrame) -> *mut CallbackEntry {
 }
 
 /// The return address that a frame holds as `pc`: compiled code of this CPU signs none.
+///
+/// Runs on any stack; safe in a signal handler.
 #[inline(always)]
 pub fn without_signature(pc: usize) -> usize {
     pc
@@ -162,6 +168,8 @@ pub fn without_signature(pc: usize) -> usize {
 
 /// Rewrites what `frame` holds of a stack that has moved, and what the crossing keeps in the caller's frame,
 /// in the copy: see `stack_moved`.
+///
+/// Runs on a system stack; not for signal handlers.
 ///
 /// # Safety
 /// `frame` is complete and belongs to a g whose stack has been copied.
@@ -174,6 +182,8 @@ pub unsafe fn call_moved(frame: &mut AsmcgocallFrame, moved: impl Fn(usize) -> u
 
 /// Rewrites what the entry of a callback holds of a stack that has moved: see `stack_moved`.
 ///
+/// Runs on a system stack; not for signal handlers.
+///
 /// # Safety
 /// `entry` lies in the copy of that stack.
 pub unsafe fn entry_moved(entry: &mut CallbackEntry, moved: impl Fn(usize) -> usize) {
@@ -183,6 +193,8 @@ pub unsafe fn entry_moved(entry: &mut CallbackEntry, moved: impl Fn(usize) -> us
 
 /// Rewrites the registers that a catch keeps and that can define a CFA, of a stack that has moved: see
 /// `stack_moved`.
+///
+/// Runs on a system stack; not for signal handlers.
 pub fn catch_moved(frame: &mut CatchFrame, moved: impl Fn(usize) -> usize) {
     use crate::frame::Word;
     for word in [&mut frame.link, &mut frame.saved.r11] {
@@ -192,6 +204,8 @@ pub fn catch_moved(frame: &mut CatchFrame, moved: impl Fn(usize) -> usize) {
 
 /// Rewrites what a parked g's `sched` holds of a stack that has moved, and what `park` or `mcall` keeps in the
 /// caller's frame, in the copy: see `stack_moved`.
+///
+/// Runs on a system stack; not for signal handlers.
 ///
 /// # Safety
 /// `gobuf` belongs to a parked g whose stack has been copied.

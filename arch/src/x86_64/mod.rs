@@ -31,7 +31,7 @@
 //!   is dead; a crossing itself uses none.
 //! * There is no link register to keep on the way into a callback: its caller's `call` has pushed the return
 //!   address, and it is the last word of the `CallbackFrame`.
-//! * Callers of the Windows convention have a way in, [`asm::crosscall2_win64`].
+//! * Callers of the Windows convention have a way in, `crosscall2_win64`.
 //!
 //! # Where things are while a callback runs
 //!
