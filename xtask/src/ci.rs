@@ -57,6 +57,7 @@ const STAGES: &[Stage] = &[
     },
     Stage { name: "step", work: |context| step(context, STORM), counts_cases: false },
     Stage { name: "fuzz", work: fuzzed, counts_cases: false },
+    Stage { name: "mutants, a sample", work: broken, counts_cases: false },
     Stage { name: "debug", work: |context| debug(context, Programs::Usual), counts_cases: false },
     Stage { name: "frames", work: framed, counts_cases: false },
     Stage { name: "dist", work: |context| dist(context, true), counts_cases: false },
@@ -92,7 +93,6 @@ const LONG_STAGES: &[Stage] = &[
         work: |context| debug(context, Programs::All),
         counts_cases: false,
     },
-    Stage { name: "mutants", work: broken, counts_cases: false },
 ];
 
 /// Whether `cargo xtask NAME` is one of the stages.

@@ -330,14 +330,14 @@ pub enum Command {
         filter: Option<String>,
     },
 
-    /// Run every stage: check, test, run, count, bench --quick, step, stack-depth, fuzz, debug, frames, and
-    /// those of the machines
+    /// Run every stage: check, test, run, count, bench --quick, step, stack-depth, fuzz, 30 mutants, debug,
+    /// frames, dist, and those of the machines
     ///
     /// Ends with a table of where the time went and the line `N passed, N failed`: the cases of
     /// `test`, and one for each other stage.
     Ci {
-        /// Also what takes too long for every change: mutants, planted bugs, a browser, a large file, a storm of a
-        /// minute, sequences of crossings for ten
+        /// Also what takes too long for every change: planted bugs, a browser, a large file, a storm of a minute,
+        /// sequences of crossings for ten
         #[arg(long)]
         long: bool,
     },

@@ -1,9 +1,15 @@
 //! Building the guest programs of `qemu-tests`, and the examples of every package.
 
+use std::{
+    env,
+    path::{Path, PathBuf},
+};
+
 use anyhow::{Context as _, Result};
 use serde::Deserialize;
 
 use crate::{
+    mutants,
     process::Cmd,
     toolchain::{Kit, Std},
 };
@@ -106,7 +112,7 @@ pub fn build(kit: &Kit, program: Program<'_>, profile: Profile) -> Result<String
         Profile::Dev if let Some(variant) = kit.variant => {
             cmd = cmd.args(["--features", &variant.cargo_features.join(",")]);
         }
-        Profile::Dev => cmd = cmd.args(TEST_FEATURES),
+        Profile::Dev => cmd = recorded(kit, cmd)?.args(TEST_FEATURES),
         Profile::Linked if kit.std == Std::Shipped => {
             cmd = cmd.args(["--profile", "linked"]);
             profile_folder = "linked";
@@ -120,9 +126,33 @@ pub fn build(kit: &Kit, program: Program<'_>, profile: Profile) -> Result<String
     Ok(format!("{directory}/{}/{profile_folder}/{folder}{name}", kit.target.triple))
 }
 
+/// With this tool between cargo and rustc, which writes down how rustc was called: `mutants` calls it once more. Cargo
+/// keeps what is built so apart from what it builds otherwise, so that all of a CPU's tests are built so.
+pub fn recorded(kit: &Kit, cmd: Cmd) -> Result<Cmd> {
+    let this = this_tool(env::current_exe().context("where this tool is")?);
+    let lines = env::current_dir()?.join(mutants::lines_of(kit.target));
+    let cmd = cmd.env("RUSTC_WORKSPACE_WRAPPER", this.to_string_lossy());
+    Ok(cmd.env(mutants::RECORD, lines.to_string_lossy()))
+}
+
+/// Where the tool is that has taken the place of the one that runs, if it was built anew meanwhile: Linux says so behind
+/// the path.
+fn this_tool(path: PathBuf) -> PathBuf {
+    match path.to_string_lossy().strip_suffix(" (deleted)") {
+        Some(former) if !path.exists() => Path::new(former).to_owned(),
+        _ => path,
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_tool_that_was_built_anew_is_found() {
+        assert_eq!(this_tool("/no/where/xtask (deleted)".into()), Path::new("/no/where/xtask"));
+        assert_eq!(this_tool("/no/where/xtask".into()), Path::new("/no/where/xtask"));
+    }
 
     #[test]
     fn examples_are_found_in_every_package() {

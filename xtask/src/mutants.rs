@@ -25,7 +25,7 @@ mod guards;
 mod results;
 mod source;
 
-pub use bench::{RECORD, record};
+pub use bench::{RECORD, lines_of, record};
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -71,8 +71,8 @@ pub struct Options<'a> {
     pub list: bool,
 }
 
-/// Mutants that do nothing wrong, each with its reason.
-const EQUIVALENTS: &str = "qemu-tests/mutants.toml";
+/// Mutants that nobody notices, each with its reason.
+const UNNOTICED: &str = "qemu-tests/mutants.toml";
 
 /// What was broken and what noticed, for readers.
 const DOCUMENT: &str = "qemu-tests/MUTANTS.md";
@@ -80,25 +80,39 @@ const DOCUMENT: &str = "qemu-tests/MUTANTS.md";
 const OURS: &str = "\n# Made by `cargo xtask mutants`\n";
 /// The headline in it under which a row a CPU says what the last run that wrote came to.
 const TOTALS: &str = "What became of them";
+/// And that under which those are that survived.
+const SURVIVORS: &str = "What survived";
 /// Rows a CPU and kind that go there.
 const ROWS: usize = 2;
 
 /// Of a hundred that can be noticed, so many have to be.
 const LEAST_PERCENT: usize = 95;
 
+/// Why nobody notices a mutant.
 #[derive(Clone, Debug, Deserialize, PartialEq, Eq)]
 #[serde(deny_unknown_fields)]
-struct Equivalent {
+struct Unnoticed {
     cpus: Vec<String>,
     mutant: String,
     reason: String,
 }
 
+/// What [`UNNOTICED`] holds.
 #[derive(Default, Deserialize)]
 #[serde(deny_unknown_fields)]
-struct File {
+struct Reasons {
+    /// It does nothing wrong: it does not count.
     #[serde(default)]
-    equivalent: Vec<Equivalent>,
+    equivalent: Vec<Unnoticed>,
+    /// It does, and nobody looks: it counts as one that survived.
+    #[serde(default)]
+    survivor: Vec<Unnoticed>,
+}
+
+impl Reasons {
+    fn all(&self) -> impl Iterator<Item = &Unnoticed> {
+        self.equivalent.iter().chain(&self.survivor)
+    }
 }
 
 /// What became of a mutant.
@@ -151,7 +165,7 @@ impl Count {
 
 /// Makes mutants of the chosen CPUs' crossings, and says which nobody notices.
 pub fn mutants(context: &Context, options: &Options<'_>) -> Result<Tally> {
-    let equivalents = read_equivalents()?;
+    let reasons = read_reasons()?;
     let kits = if options.list { None } else { Some(context.kits()?) };
     let mut chosen = Vec::new();
     let mut made = BTreeMap::new();
@@ -165,11 +179,11 @@ pub fn mutants(context: &Context, options: &Options<'_>) -> Result<Tally> {
                 problems.push(format!("{}: no mutant of the kind `{kind}` was made", target.name));
             }
         }
-        problems.extend(unknown(&equivalents, target.name, &all));
+        problems.extend(unknown(&reasons, target.name, &all));
         made.insert(target.name, all.len());
         if options.sample.is_some() {
             // They take longest, since nobody notices them; a run of all says whether it is still so.
-            all.retain(|mutant| equivalents.iter().all(|known| !known.is(target.name, mutant)));
+            all.retain(|mutant| reasons.equivalent.iter().all(|known| !known.is(target.name, mutant)));
         }
         let all = ordered(all, options, target.name);
         chosen.push((target.name, text, all));
@@ -187,6 +201,7 @@ pub fn mutants(context: &Context, options: &Options<'_>) -> Result<Tally> {
     let mut killed: BTreeMap<&str, Vec<(Mutant, String)>> = BTreeMap::new();
     let mut totals = BTreeMap::new();
     let mut survivors = Vec::new();
+    let mut without_test: BTreeMap<&str, String> = BTreeMap::new();
     let mut cpus = 0;
     for (at, kit) in kits.kits.iter().enumerate() {
         let cpu = kit.target.name;
@@ -204,27 +219,37 @@ pub fn mutants(context: &Context, options: &Options<'_>) -> Result<Tally> {
         problems.extend(broken.iter().map(|by| format!("{cpu}: {by}: fails with the crossings as they are")));
         let mut count = Count::default();
         for (mutant, fate) in fates {
-            let known = equivalents.iter().find(|e| e.is(cpu, mutant));
+            let known = reasons.all().find(|known| known.is(cpu, mutant));
+            let equivalent = reasons.equivalent.iter().any(|known| known.is(cpu, mutant));
             match (fate, known) {
                 (Fate::Same, _) => count.same += 1,
                 (Fate::Refused, _) => count.refused += 1,
                 (Fate::Killed(by), Some(known)) if !known.mutant.contains('*') => {
                     count.killed += 1;
-                    problems.push(format!(
-                        "{cpu}: {mutant}: {EQUIVALENTS} has it as equivalent, but {by} notices it"
-                    ));
+                    problems.push(format!("{cpu}: {mutant}: {by} notices it: take it out of {UNNOTICED}"));
                 }
                 (Fate::Killed(by), _) => {
                     count.killed += 1;
                     killed.entry(cpu).or_default().push((mutant.clone(), by));
                 }
-                (Fate::Survived, Some(known)) => {
+                (Fate::Survived, Some(known)) if equivalent => {
                     count.equivalent += 1;
                     survivors.push(format!("{cpu}  {mutant}: equivalent: {}", known.reason));
                 }
-                (Fate::Survived, None) => {
+                (Fate::Survived, known) => {
                     count.survived += 1;
-                    survivors.push(format!("{cpu}  {} {mutant}", ui::red("nobody notices")));
+                    let red = ui::red("nobody notices");
+                    let reason = known.map_or("nobody has said why", |known| known.reason.as_str());
+                    survivors.push(format!("{cpu}  {red} {mutant}: {reason}"));
+                    let what = mutant.what.replace('|', "\\|");
+                    let row = format!("| {cpu} | `{}`: {what} | {reason} |\n", mutant.function);
+                    without_test.entry(cpu).or_default().push_str(&row);
+                    // A sample is for those who have just made it.
+                    if known.is_none() && options.sample.is_none() {
+                        problems.push(format!(
+                            "{cpu}: {mutant}: nobody notices: write a test, or the reason into {UNNOTICED}"
+                        ));
+                    }
                 }
             }
         }
@@ -239,6 +264,7 @@ pub fn mutants(context: &Context, options: &Options<'_>) -> Result<Tally> {
             problems.push(format!("{cpu}: fewer than {LEAST_PERCENT} % were noticed"));
         }
         totals.insert(cpu, (made[cpu], count));
+        without_test.entry(cpu).or_default();
     }
 
     if !survivors.is_empty() {
@@ -256,7 +282,7 @@ pub fn mutants(context: &Context, options: &Options<'_>) -> Result<Tally> {
     }
     problems.iter().for_each(|problem| ui::failed(problem));
     if options.write {
-        write(&killed, &totals)?;
+        write(&killed, &totals, &without_test)?;
     }
     ui::say(&format!(
         "mutants: {cpus} CPUs, {} tried, {} killed, {} survived, {}, {} equivalent, seed {}",
@@ -455,7 +481,7 @@ fn say(cpu: &str, mutant: &Mutant, fate: &str, start: Instant) {
     ui::say(&format!("{cpu}  {mutant} -> {fate}  {}", ui::dim(&ui::seconds(start))));
 }
 
-impl Equivalent {
+impl Unnoticed {
     fn is(&self, cpu: &str, mutant: &Mutant) -> bool {
         self.cpus.iter().any(|own| own == cpu) && matches(&self.mutant, &mutant.to_string())
     }
@@ -471,26 +497,26 @@ fn matches(pattern: &str, text: &str) -> bool {
     }
 }
 
-fn read_equivalents() -> Result<Vec<Equivalent>> {
-    let text = fs::read_to_string(EQUIVALENTS).with_context(|| format!("cannot read {EQUIVALENTS}"))?;
-    let file: File = toml::from_str(&text).with_context(|| format!("{EQUIVALENTS} is wrong"))?;
-    for entry in &file.equivalent {
+fn read_reasons() -> Result<Reasons> {
+    let text = fs::read_to_string(UNNOTICED).with_context(|| format!("cannot read {UNNOTICED}"))?;
+    let reasons: Reasons = toml::from_str(&text).with_context(|| format!("{UNNOTICED} is wrong"))?;
+    for entry in reasons.all() {
         if entry.reason.trim().is_empty() {
-            bail!("{EQUIVALENTS}: `{}` has no reason", entry.mutant);
+            bail!("{UNNOTICED}: `{}` has no reason", entry.mutant);
         }
         if let Some(cpu) = entry.cpus.iter().find(|cpu| TARGETS.iter().all(|t| t.name != **cpu)) {
-            bail!("{EQUIVALENTS}: there is no CPU {cpu}");
+            bail!("{UNNOTICED}: there is no CPU {cpu}");
         }
     }
-    Ok(file.equivalent)
+    Ok(reasons)
 }
 
 /// Entries for mutants that are no longer made.
-fn unknown(equivalents: &[Equivalent], cpu: &str, all: &[Mutant]) -> Vec<String> {
-    let of_cpu = equivalents.iter().filter(|entry| entry.cpus.iter().any(|own| own == cpu));
+fn unknown(reasons: &Reasons, cpu: &str, all: &[Mutant]) -> Vec<String> {
+    let of_cpu = reasons.all().filter(|entry| entry.cpus.iter().any(|own| own == cpu));
     of_cpu
         .filter(|entry| all.iter().all(|mutant| !entry.is(cpu, mutant)))
-        .map(|entry| format!("{EQUIVALENTS}: {cpu} has no mutant `{}`", entry.mutant))
+        .map(|entry| format!("{UNNOTICED}: {cpu} has no mutant `{}`", entry.mutant))
         .collect()
 }
 
@@ -498,12 +524,14 @@ fn unknown(equivalents: &[Equivalent], cpu: &str, all: &[Mutant]) -> Vec<String>
 fn write(
     killed: &BTreeMap<&str, Vec<(Mutant, String)>>,
     totals: &BTreeMap<&str, (usize, Count)>,
+    survivors: &BTreeMap<&str, String>,
 ) -> Result<()> {
     let mut text = fs::read_to_string(DOCUMENT).with_context(|| format!("cannot read {DOCUMENT}"))?;
     for (cpu, all) in killed {
         text = with_table(&text, cpu, &rows_of(all))?;
     }
     text = with_totals(&text, totals)?;
+    text = with_survivors(&text, survivors)?;
     fs::write(DOCUMENT, text).with_context(|| format!("cannot write {DOCUMENT}"))?;
     Cmd::new("git").args(["--no-pager", "diff", "--stat", "--", DOCUMENT]).run()?;
     Ok(())
@@ -567,6 +595,21 @@ fn with_totals(text: &str, totals: &BTreeMap<&str, (usize, Count)>) -> Result<St
                          {refused} |"
                     );
                 }
+                None => had().for_each(|line| _ = writeln!(table, "{line}")),
+            }
+        }
+        table
+    })
+}
+
+/// The document with other rows for these CPUs under [`SURVIVORS`].
+fn with_survivors(text: &str, survivors: &BTreeMap<&str, String>) -> Result<String> {
+    with_section(text, SURVIVORS, |old| {
+        let mut table = String::from("\n| CPU | what was broken | why nobody notices |\n|---|---|---|\n");
+        for cpu in TARGETS.iter().map(|target| target.name) {
+            let had = || old.lines().filter(|line| line.starts_with(&format!("| {cpu} |")));
+            match survivors.get(cpu) {
+                Some(rows) => table.push_str(rows),
                 None => had().for_each(|line| _ = writeln!(table, "{line}")),
             }
         }
@@ -640,6 +683,18 @@ mod tests {
         assert!(matches("*: `a*` only after `*sp*`", "park: `a [x]` only after `mov sp, x`"));
         assert!(!matches("park: `a`", "park: `a` only after `b`"));
         assert!(!matches("*: `c*", "park: `a`"));
+    }
+
+    #[test]
+    fn survivors_of_other_cpus_stay() {
+        let head = "\n| CPU | what was broken | why nobody notices |\n|---|---|---|\n";
+        let old =
+            format!("{OURS}\n### {SURVIVORS}\n{head}| i386 | old | x |\n| arm | old | y |\n\n### arm\n");
+        let new = |rows: &str| with_survivors(&old, &BTreeMap::from([("arm", rows.to_owned())])).unwrap();
+        let with =
+            |rows: &str| format!("{OURS}\n### {SURVIVORS}\n{head}| i386 | old | x |\n{rows}\n### arm\n");
+        assert_eq!(new("| arm | new | z |\n"), with("| arm | new | z |\n"));
+        assert_eq!(new(""), with(""));
     }
 
     #[test]

@@ -1,7 +1,7 @@
 //! Building a mutant in a second or two.
 //!
-//! Cargo would build every package above the changed one again. Here the programs are built once, with
-//! this tool as rustc's wrapper, which writes down how rustc was called ([`record`]). Each mutant is then a
+//! Cargo would build every package above the changed one again. The programs for tests are built with this
+//! tool as rustc's wrapper, which writes down how rustc was called ([`record`]). Each mutant is then a
 //! copy of `arch/` with one file changed, compiled by that very command line, incrementally, into the archive
 //! that the programs' own link lines are given in place of the first one. Its symbols are the same, since
 //! they depend on the command line and not on what the functions do. A program is linked when a guard first asks
@@ -21,13 +21,23 @@ use object::{
     Object as _, ObjectSection as _, ObjectSymbol as _, RelocationTarget, read::archive::ArchiveFile,
 };
 
-use crate::{guest, process::Cmd, targets::Target, toolchain::Kit};
+use crate::{
+    guest::{self, Profile, Program},
+    process::Cmd,
+    targets::Target,
+    toolchain::Kit,
+};
 
 /// Names the directory in which [`record`] writes command lines. While it is set this tool is a wrapper.
 pub const RECORD: &str = "XTASK_RECORD_RUSTC";
 
 /// Everything of this command lies here, a directory a CPU.
 pub const DIRECTORY: &str = "target/mutants";
+
+/// Where [`record`] writes how a CPU's programs for tests are built.
+pub fn lines_of(target: &Target) -> String {
+    format!("{DIRECTORY}/{}/lines", target.name)
+}
 
 /// The package that is changed, as rustc calls it.
 const CHANGED: &str = "stackgate_arch";
@@ -161,15 +171,15 @@ impl<'a> Bench<'a> {
     /// Builds the programs as they are and learns how that is done.
     pub fn new(kit: &'a Kit) -> Result<Self> {
         let directory = format!("{DIRECTORY}/{}", kit.target.name);
-        let lines = env::current_dir()?.join(&directory).join("lines");
-        build(kit, &lines)?;
+        let lines = PathBuf::from(lines_of(kit.target));
+        build(kit)?;
         let all_there = || PROGRAMS.iter().chain([&CHANGED]).all(|name| lines.join(name).is_file());
         if !all_there() {
             // Somebody removed what was written; cargo, for which all is fresh, would not call rustc again.
             let mut clean = kit.cargo().args(["clean", "--target-dir", guest::TARGET_DIRECTORY]);
             clean = clean.args(["--target", kit.target.triple]);
             PACKAGES.iter().fold(clean, |cmd, package| cmd.args(["--package", package])).run()?;
-            build(kit, &lines)?;
+            build(kit)?;
         }
         if !all_there() {
             bail!("cargo did not call rustc for {CHANGED}, {}", PROGRAMS.join(" and "));
@@ -236,17 +246,9 @@ pub fn source_of(target: &Target) -> String {
     format!("src/{}/asm.rs", target.name)
 }
 
-/// Has cargo build the programs, with this tool between it and rustc: cargo keeps what is built so apart from
-/// what it builds otherwise.
-fn build(kit: &Kit, lines: &Path) -> Result<()> {
-    kit.cargo()
-        .env("RUSTC_WORKSPACE_WRAPPER", env::current_exe()?.to_string_lossy())
-        .env(RECORD, lines.to_string_lossy())
-        .args(["build", "--package", guest::PACKAGE, "--target-dir", guest::TARGET_DIRECTORY])
-        .args(PROGRAMS.iter().flat_map(|program| ["--bin", program]))
-        .args(guest::TEST_FEATURES)
-        .args(kit.cargo_options())
-        .run()
+/// Has cargo build the programs, as any test does.
+fn build(kit: &Kit) -> Result<()> {
+    PROGRAMS.iter().try_for_each(|name| guest::build(kit, Program::Bin(name), Profile::Dev).map(drop))
 }
 
 /// rustc's call without what says how it reports, and where its output goes.
