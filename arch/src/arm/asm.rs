@@ -336,7 +336,7 @@ pub unsafe extern "C" fn asmcgocall(func: CFn /* r0 */, arg: *mut c_void /* r1 *
         "mov r12, r0",
         "mov r0, r1",
         "blx r12",
-        "mov sp, rfp",                         ".cfi_def_cfa_register sp",
+        "mov sp, rfp",
         "pop {{rfp, pc}}",
         ".balign 4",
         g_literal!(),
@@ -445,7 +445,7 @@ pub unsafe extern "C" fn ccall() {
         "bic lr, rfp, #7",
         "mov sp, lr",
         "blx r12",
-        "mov sp, rfp",                         ".cfi_def_cfa_register sp",
+        "mov sp, rfp",
         "pop {{rfp, pc}}",
         ".balign 4",
         g_literal!(),
@@ -1462,12 +1462,12 @@ pub unsafe extern "C" fn cgocallback(
         "pop {{r0-r5, rfp, pc}}",
 
         // Called over.
-        "60:",                                 ".cfi_remember_state", goes_on!(".save {{r4, r5, rfp, lr}}" ".pad #{r4}"),
+        "60:",
         "ldr r3, [sp], #{r4}",                 ".cfi_def_cfa_offset {size} - {r4}", goes_on!(".save {{r4, r5, rfp, lr}}"),
         "b 3f",
 
         // Above g0_sp: is not one of them on g0's stack? A foreign thread's g0_sp begins in its m.
-        "1:",                                  ".cfi_restore_state", ".cfi_def_cfa sp, {size} - {r4}", goes_on!(".save {{r4, r5, rfp, lr}}"),
+        "1:",                                  ".cfi_def_cfa sp, {size} - {r4}",
         "ldr r4, [r5, #{m_g0_limit}]",
         "cmp lr, r4",
         "ldr r4, [r5, #{curg}]",

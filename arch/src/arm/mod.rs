@@ -49,8 +49,9 @@
 //!   [`CallbackEntry::callback`](frame::CallbackEntry) and [`BaseFrame::parent`](frame::BaseFrame) are such words,
 //!   and the order of the fields is the order in which they are popped. Every function here is cut into as many
 //!   entries of `.ARM.exidx` as it has states, so that the table is exact at each instruction and not only at
-//!   calls, for a handler that unwinds what a signal interrupted. (An `.eh_frame` cannot be had beside it: LLVM
-//!   drops a module's as soon as one of its functions has debug information.)
+//!   calls, for a handler that unwinds what a signal interrupted; `cargo xtask check` holds it against `.debug_frame`
+//!   there. (An `.eh_frame` cannot be had beside it: LLVM drops a module's as soon as one of its functions has debug
+//!   information.)
 //! * Registers are loaded and stored several at a time, in the order of their numbers; `frame.rs` asserts that
 //!   the fields follow that order.
 //!

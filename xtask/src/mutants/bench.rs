@@ -140,6 +140,8 @@ impl Built<'_> {
             let Some(file) = name.ends_with(".o").then(|| member.data(&*bytes)).transpose()? else {
                 continue;
             };
+            // Behind the unit's own name comes one of the directory that it was compiled in.
+            let name = name.split('.').take(2).collect::<Vec<_>>().join(".");
             let file = object::File::parse(file)?;
             for section in file.sections() {
                 let of = section.name()?;
