@@ -90,7 +90,7 @@ pub struct ExtraMs {
 /// How many m's there are for threads that the runtime did not make, and how many of them are ready. Exact
 /// while nobody comes or goes.
 ///
-/// Runs on any stack; safe in a signal handler.
+/// Runs on any stack; safe in a signal handler. Go: `extraMLength`.
 pub fn extra_ms() -> ExtraMs {
     ExtraMs { made: POOL.made(), ready: POOL.ready() }
 }
@@ -159,7 +159,7 @@ pub unsafe fn add_extra_m(memory: *mut u8, size: usize) -> Result<(), ExtraError
 /// Makes `n` more m's for threads that the runtime did not make, so that as many can call in at once without
 /// anything being made for them. Others are made when they are needed.
 ///
-/// Runs on any system stack; not for signal handlers.
+/// Runs on any system stack; not for signal handlers. Go: `newextram`.
 ///
 /// # Errors
 /// [`ExtraError`]; those made before it stay.

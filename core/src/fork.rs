@@ -15,7 +15,7 @@ static MASK: spin::Mutex<Option<SignalMask>> = spin::Mutex::new(None);
 /// fork finds it whole, and its one thread is the m, and runs the g, that it was. The m's of its parent's other
 /// threads stay taken.
 ///
-/// Runs on any stack; not for signal handlers.
+/// Runs on any stack; not for signal handlers. Go: `syscall_runtime_BeforeFork`.
 pub fn before_fork() {
     let mask = platform().and_then(|platform| extra::System(platform).mask());
     extra::keep_out();
@@ -25,7 +25,7 @@ pub fn before_fork() {
 
 /// After a process has forked, in the parent and in the child: extra m's may be taken and tables registered again.
 ///
-/// Runs on any stack; not for signal handlers.
+/// Runs on any stack; not for signal handlers. Go: `syscall_runtime_AfterFork`.
 ///
 /// # Safety
 /// This thread, or the one that it is a copy of, has called [`before_fork`].

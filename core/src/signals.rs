@@ -64,7 +64,7 @@ pub unsafe fn set_signal_handler(handler: SignalFn) -> Result<(), SignalError> {
 /// The g that was current when the signal came whose handler runs; the current g where no handler runs, or one that
 /// did not come through [`sigtramp`](stackgate_arch::sigtramp). `None` on a thread without an m.
 ///
-/// Runs on any stack; safe in a signal handler.
+/// Runs on any stack; safe in a signal handler. Go: the g that `sigtrampgo` passes to `sighandler`.
 pub fn interrupted_g() -> Option<*mut G> {
     let g = current_g()?;
     let Some(m) = gsignals_m() else { return Some(g) };

@@ -75,7 +75,8 @@ fn number<const BASE: usize>(to: &mut dyn Write, number: usize) -> fmt::Result {
 /// ... stopped: NoTable: code that no registered table knows
 /// ```
 ///
-/// Runs on any stack; safe in a signal handler if the traceback function, the symbolizer and `to` are.
+/// Runs on any stack; safe in a signal handler if the traceback function, the symbolizer and `to` are. Go:
+/// `traceback`.
 ///
 /// # Errors
 /// What `to` returns.

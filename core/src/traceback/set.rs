@@ -210,6 +210,7 @@ pub(crate) fn context_function() -> Option<ContextFn> {
 /// function, or nothing to describe.
 ///
 /// Runs on C's stack, of which the function uses what it uses. Safe in a signal handler if the function is.
+/// Go: what an exported function does with `_cgo_get_context_function`.
 ///
 /// # Safety
 /// `place` is valid, and stays where it is until [`release_context`] has been called.
@@ -251,7 +252,7 @@ pub(crate) unsafe fn release_to(context: ContextFn, place: *mut ContextPlace) {
 /// Gives a context back to the context function. 0 is none.
 ///
 /// Runs on any stack: on a managed one, where a throw drops callbacks, the function is called on the system
-/// stack. Safe in a signal handler if the function is.
+/// stack. Safe in a signal handler if the function is. Go: `_cgo_release_context`.
 #[inline]
 pub fn release_context(ctxt: usize) {
     if ctxt != 0 {
