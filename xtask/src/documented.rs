@@ -10,12 +10,10 @@ use anyhow::{Context as _, Result, bail};
 use serde_json::Value;
 
 use crate::{
+    guest::TARGET_DIRECTORY,
     toolchain::{Kit, cargo_variable},
     ui,
 };
-
-/// Nothing else is built in here.
-const DIRECTORY: &str = "target/documented";
 
 /// One of these is in the text about stacks.
 const STACK: &[&str] = &["runs on", "run on", "runs where", "run where", "called on", "any stack"];
@@ -42,12 +40,12 @@ pub fn documented(kit: &Kit, packages: &[&str]) -> Result<()> {
             .env("RUSTDOC", kit.rustc.sysroot.join("bin/rustdoc").to_string_lossy())
             .env("RUSTC_BOOTSTRAP", "1")
             .env("RUSTDOCFLAGS", format!("{flags} -D warnings -Z unstable-options --output-format json"))
-            .args(["rustdoc", "--package", package, "--target-dir", DIRECTORY]);
+            .args(["rustdoc", "--package", package, "--target-dir", TARGET_DIRECTORY]);
         if *package == "stackgate-libc" {
             cmd = cmd.args(["--features", "symbolizer"]);
         }
         cmd.args(kit.cargo_options()).run()?;
-        let path = format!("{DIRECTORY}/{}/doc/{}.json", kit.target.triple, package.replace('-', "_"));
+        let path = format!("{TARGET_DIRECTORY}/{}/doc/{}.json", kit.target.triple, package.replace('-', "_"));
         let text = fs::read_to_string(&path).with_context(|| format!("cannot read {path}"))?;
         let before = functions;
         read(&serde_json::from_str(&text)?, &mut functions, &mut silent)?;

@@ -218,7 +218,12 @@ pub fn mutants(context: &Context, options: &Options<'_>) -> Result<Tally> {
         cpus += 1;
         problems.extend(broken.iter().map(|by| format!("{cpu}: {by}: fails with the crossings as they are")));
         let mut count = Count::default();
+        let mut needed = BTreeSet::new();
         for (mutant, fate) in fates {
+            if !matches!(fate, Fate::Killed(_)) {
+                let known = reasons.all().filter(|known| known.is(cpu, mutant));
+                needed.extend(known.map(|known| known.mutant.as_str()));
+            }
             let known = reasons.all().find(|known| known.is(cpu, mutant));
             let equivalent = reasons.equivalent.iter().any(|known| known.is(cpu, mutant));
             match (fate, known) {
@@ -252,6 +257,14 @@ pub fn mutants(context: &Context, options: &Options<'_>) -> Result<Tally> {
                     }
                 }
             }
+        }
+        if options.sample.is_none() && options.only.is_none() {
+            let of_cpu = reasons.all().filter(|known| known.cpus.iter().any(|own| own == cpu));
+            let idle =
+                of_cpu.filter(|known| known.mutant.contains('*') && !needed.contains(known.mutant.as_str()));
+            problems.extend(idle.map(|known| {
+                format!("{cpu}: all of `{}` are noticed: take it out of {UNNOTICED}", known.mutant)
+            }));
         }
         rows.push(row(cpu, &count, start.elapsed()));
         total.killed += count.killed;
