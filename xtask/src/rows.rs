@@ -6,7 +6,8 @@
 //! - a rule begins with the store of that register to that place, and ends with the load from it; where a
 //!   callee-saved register is loaded it has one;
 //! - no rule finds anything below SP;
-//! - a CFA that is counted from SP stays where it is when SP moves;
+//! - a CFA that is counted from SP stays where it is when SP moves, and over a call it is counted from nothing that the
+//!   function may change;
 //! - what a light switch does not keep is lost behind it;
 //! - arm's other tables, those of EHABI, say the same at every instruction.
 //!
@@ -47,6 +48,9 @@ const IN_NO_FRAME: &[(&str, &str, &[&str], &str)] = &[
 
 /// Functions for callers of another ABI, in whose frame are the registers that it has as callee-saved.
 const KEEPS_MORE: &[(&str, &str)] = &[("crosscall2_win64", "Crosscall2Win64Frame")];
+
+/// Instructions that call.
+const CALLS: &[&str] = &["call", "bl", "blx", "blr", "bctrl", "basr", "bras", "brasl"];
 
 /// Instructions that align a register.
 const ROUNDING: &[&str] = &["and", "bic", "clrrdi", "rldicr", "nill"];
@@ -175,6 +179,11 @@ struct Instruction {
 }
 
 impl Instruction {
+    /// Whether it calls a function.
+    fn calls(&self) -> bool {
+        self.text.split(' ').next().is_some_and(|word| CALLS.contains(&word))
+    }
+
     /// Whether it takes SP to a multiple of something: how far that is nobody knows.
     fn rounds(&self, sp: &str) -> bool {
         let mut words = self.text.split([' ', ',']).map(|word| word.trim_start_matches('%'));
@@ -444,6 +453,12 @@ fn against_accesses(
                 _ => (),
             }
         }
+    }
+    if let (true, &Cfa::Register(register, _)) = (instruction.calls(), &before.cfa)
+        && register != cpu.sp
+        && !cpu.is_callee_saved(register)
+    {
+        wrong.push(format!("the tables count the CFA from {} over a call", cpu.name(register)));
     }
     let Some(after) = after else { return wrong };
     if let (Some(was), Some(is), Some(moves)) = (from_sp(before), from_sp(after), instruction.moves)
@@ -945,6 +960,16 @@ mod tests {
             wrong("and", "rsp, 0xfffffffffffffff0", 16, 16),
             ["SP is rounded, and the tables count the CFA from it before and after"]
         );
+    }
+
+    #[test]
+    fn over_a_call_the_cfa_is_counted_from_what_stays() {
+        let counted = |register| {
+            let row = Row { cfa: Cfa::Register(register, 8), ..row(0, &[]) };
+            against_accesses(&x86_64(), "ccall", &instruction("call", "r11"), &row, Some(&row))
+        };
+        assert_eq!([counted(RSP), counted(RBX), counted(R12)], [const { Vec::<String>::new() }; 3]);
+        assert_eq!(counted(11), ["the tables count the CFA from r11 over a call"]);
     }
 
     #[test]
