@@ -8,6 +8,7 @@
 //! - no rule finds anything below SP;
 //! - a CFA that is counted from SP stays where it is when SP moves, and over a call it is counted from nothing that the
 //!   function may change;
+//! - the caller's SP is the CFA, or as far from it as the ABI has it;
 //! - what a light switch does not keep is lost behind it;
 //! - arm's other tables, those of EHABI, say the same at every instruction.
 //!
@@ -155,6 +156,8 @@ struct Row {
     rules: BTreeMap<u16, Rule>,
     /// Registers whose value is lost.
     lost: BTreeSet<u16>,
+    /// How far from the CFA the caller's SP is, if not there.
+    sp: Option<i64>,
 }
 
 /// A register that an instruction moves from or to the stack.
@@ -271,6 +274,15 @@ fn against_layouts(cpu: &Cpu, function: &str, row: &Row) -> Vec<String> {
             _ => None,
         })
         .collect();
+    // s390x's CFA is above the area that the caller has there for the function's registers (s390x ABI 1.6.3).
+    let area = cpu.layout("AbiFrame").filter(|_| cpu.described.name == "s390x");
+    let area = area.map(|layout| -(layout.size as i64));
+    if row.sp != area {
+        wrong.push(format!(
+            "the tables have the caller's SP at {:?} from the CFA, and it is at {area:?}",
+            row.sp
+        ));
+    }
     let (record, others): (Vec<_>, Vec<_>) = kept.into_iter().partition(|(r, _)| cpu.record.contains(r));
     if !layouts.iter().any(|layout| others.iter().all(|&(register, at)| fits(layout, register, at))) {
         // The frame that most of them are in.
@@ -575,9 +587,11 @@ fn read_rows<'a, S: gimli::UnwindSection<Slice<'a>>>(
         };
         let mut rules = BTreeMap::new();
         let mut lost = BTreeSet::new();
+        let mut sp = None;
         for (register, rule) in row.registers() {
             match rule {
                 RegisterRule::Undefined => _ = lost.insert(register.0),
+                RegisterRule::ValOffset(at) if register.0 == cpu.sp => sp = Some(*at),
                 RegisterRule::Offset(at) => _ = rules.insert(register.0, Rule::At(*at)),
                 RegisterRule::Expression(e) => {
                     if let [Operation::RegisterOffset { register: from, offset, .. }] = expression(e)?[..]
@@ -589,7 +603,7 @@ fn read_rows<'a, S: gimli::UnwindSection<Slice<'a>>>(
                 _ => (),
             }
         }
-        found.push((row.start_address()..row.end_address(), Row { cfa, rules, lost }));
+        found.push((row.start_address()..row.end_address(), Row { cfa, rules, lost, sp }));
     }
     Ok(found)
 }
@@ -828,7 +842,7 @@ mod tests {
 
     fn row(cfa: i64, rules: &[(u16, i64)]) -> Row {
         let rules = rules.iter().map(|&(register, at)| (register, Rule::At(at))).collect();
-        Row { cfa: Cfa::Register(RSP, cfa), rules, lost: BTreeSet::new() }
+        Row { cfa: Cfa::Register(RSP, cfa), rules, lost: BTreeSet::new(), sp: None }
     }
 
     fn instruction(mnemonic: &str, operands: &str) -> Instruction {
@@ -844,6 +858,15 @@ mod tests {
         assert_eq!(park(-56), [""; 0]);
         assert_eq!(park(-64).len(), 1);
         assert!(park(-64)[0].contains("rbx at CFA-64"), "{:?}", park(-64));
+    }
+
+    #[test]
+    fn the_callers_sp_is_where_the_abi_has_it() {
+        let s390x = Cpu::of("s390x").unwrap();
+        let with = |sp| Row { cfa: Cfa::Register(s390x.sp, 160), sp, ..row(0, &[]) };
+        assert_eq!(against_layouts(&s390x, "getg", &with(Some(-160))), [""; 0]);
+        assert_eq!(against_layouts(&s390x, "getg", &with(None)).len(), 1);
+        assert_eq!(against_layouts(&x86_64(), "getg", &Row { sp: Some(0), ..row(8, &[]) }).len(), 1);
     }
 
     #[test]
