@@ -127,6 +127,12 @@ impl Cpu {
         field.map_or(0, |field| field.offset as i64)
     }
 
+    /// s390x's CFA is above the area that the caller has there for the function's registers (s390x ABI 1.6.3).
+    fn area(&self) -> Option<i64> {
+        let layout = self.layout("AbiFrame").filter(|_| self.described.name == "s390x");
+        layout.map(|layout| layout.size as i64)
+    }
+
     fn layout(&self, name: &str) -> Option<&'static Layout> {
         self.described.layouts.iter().find(|layout| layout.name == name)
     }
@@ -185,6 +191,11 @@ impl Instruction {
     /// Whether it calls a function.
     fn calls(&self) -> bool {
         self.text.split(' ').next().is_some_and(|word| CALLS.contains(&word))
+    }
+
+    /// Whether it is s390x's load of several registers, of which this is the last.
+    fn loads_range_up_to(&self, last: &str) -> bool {
+        self.text.strip_prefix("lmg ").and_then(|rest| rest.split(", ").nth(1)) == Some(last)
     }
 
     /// Whether it takes SP to a multiple of something: how far that is nobody knows.
@@ -274,12 +285,10 @@ fn against_layouts(cpu: &Cpu, function: &str, row: &Row) -> Vec<String> {
             _ => None,
         })
         .collect();
-    // s390x's CFA is above the area that the caller has there for the function's registers (s390x ABI 1.6.3).
-    let area = cpu.layout("AbiFrame").filter(|_| cpu.described.name == "s390x");
-    let area = area.map(|layout| -(layout.size as i64));
-    if row.sp != area {
+    let below = cpu.area().map(|size| -size);
+    if row.sp != below {
         wrong.push(format!(
-            "the tables have the caller's SP at {:?} from the CFA, and it is at {area:?}",
+            "the tables have the caller's SP at {:?} from the CFA, and it is at {below:?}",
             row.sp
         ));
     }
@@ -479,6 +488,13 @@ fn against_accesses(
         wrong.push(format!(
             "SP goes {moves:+}, and the tables have the CFA at SP{was:+} before and SP{is:+} after"
         ));
+    }
+    // The caller's SP comes back from where the function has stored it.
+    if let (Some(area), Some(is)) =
+        (cpu.area().filter(|_| instruction.loads_range_up_to("%r15")), from_sp(after))
+        && is != area
+    {
+        wrong.push(format!("SP is the caller's again, and the tables have the CFA at SP{is:+}"));
     }
     if instruction.rounds(cpu.name(cpu.sp)) && from_sp(before).is_some() && from_sp(after).is_some() {
         wrong.push("SP is rounded, and the tables count the CFA from it before and after".to_owned());
@@ -867,6 +883,18 @@ mod tests {
         assert_eq!(against_layouts(&s390x, "getg", &with(Some(-160))), [""; 0]);
         assert_eq!(against_layouts(&s390x, "getg", &with(None)).len(), 1);
         assert_eq!(against_layouts(&x86_64(), "getg", &Row { sp: Some(0), ..row(8, &[]) }).len(), 1);
+        let (mnemonic, operands) = ("lmg", "%r6, %r15, 0xd0(%r15)");
+        let load = Instruction {
+            text: format!("{mnemonic} {operands}"),
+            moves: moves(&s390x, mnemonic, operands, 0),
+            ..instruction("nop", "")
+        };
+        let (deep, flat) = (Row { cfa: Cfa::Register(s390x.sp, 320), ..row(0, &[]) }, with(None));
+        assert_eq!(against_accesses(&s390x, "mcall", &load, &deep, Some(&flat)), [""; 0]);
+        assert_eq!(
+            against_accesses(&s390x, "mcall", &load, &deep, Some(&deep)),
+            ["SP is the caller's again, and the tables have the CFA at SP+320"]
+        );
     }
 
     #[test]

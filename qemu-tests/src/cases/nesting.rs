@@ -3,6 +3,8 @@
 use crate::setup::{adopted, in_c, in_task};
 use crate::{cases, check, check_eq, setup};
 use core::ffi::{c_int, c_void};
+use core::ptr::with_exposed_provenance;
+use stackgate::arch::frame::Word as _;
 use stackgate::{arch, current_g, current_m};
 
 unsafe extern "C" {
@@ -239,6 +241,27 @@ fn on_a_stack_of_cs_own() {
     }
 }
 
+/// What the words of both frames of a callback say of it, to debuggers too.
+fn what_the_frames_say_of_a_callback() {
+    unsafe extern "C" fn looks(_: *mut c_void, _: usize, ctxt: usize) {
+        let (m, g) = (current_m().expect("an m"), current_g().expect("a g"));
+        // SAFETY: this thread's m, which the frame belongs to as long as this runs.
+        unsafe {
+            let frame: *const arch::CallbackFrame = with_exposed_provenance((*m).g0.sched.sp.get() as usize);
+            check_eq!(((*frame).m.get(), (*frame).g.get()), (m, g));
+            check_eq!((*frame).ctxt.get() as usize, ctxt);
+            let call = (*frame).g0_sp.get() as usize - size_of::<arch::AsmcgocallFrame>();
+            let entry = arch::entry_below(&*with_exposed_provenance::<arch::AsmcgocallFrame>(call));
+            check_eq!((*entry).callback.get().cast_const(), frame);
+            check_eq!((*entry).func.get() as usize, looks as *const () as usize, "the function that runs");
+        }
+    }
+    in_task(|| {
+        // SAFETY: on the system stack, below a task.
+        in_c(|| unsafe { arch::cgocallback(looks, core::ptr::null_mut(), 0, 5) });
+    });
+}
+
 cases! {
     "nesting";
     "depth 1" => || on_a_thread_with_room(1);
@@ -254,5 +277,6 @@ cases! {
     "a callback after a longjmp, from deeper" (fatal "callback after a longjmp")
         => a_callback_after_a_longjmp_from_deeper;
     "on a stack of C's own" => on_a_stack_of_cs_own;
+    "the frames of a callback" => what_the_frames_say_of_a_callback;
     "g0.sched.sp" => calls_in_a_callback_leave_the_m_as_it_was;
 }

@@ -657,6 +657,46 @@ fn of_a_parked_task() {
     });
 }
 
+/// Leaves its stack by `mcall`, and then by the function that saves every register.
+#[inline(never)]
+unsafe extern "C" fn leaves_by_functions(word: usize) -> usize {
+    unsafe extern "C" fn on_g0(g: *mut G) -> ! {
+        left_at_leaves(g);
+        // SAFETY: g0 is current, the g has been left.
+        unsafe { arch::gogo(g, 0) }
+    }
+    // SAFETY: in a task, not below C.
+    unsafe {
+        arch::mcall(on_g0);
+        // Not the last thing: a jump would leave no frame of this function.
+        black_box(arch::park_full(word))
+    }
+}
+
+/// The chain of a g that the functions have left, by each walker.
+fn left_at_leaves(g: *mut G) {
+    for walker in WALKERS {
+        // SAFETY: the g is parked.
+        let mut trace = unsafe { Traceback::of_by(walker, &*g) };
+        let names: Vec<_> = trace.by_ref().map(|pc| tower_of_one(&pc)).collect();
+        check_eq!((names, trace.stop()), (vec!["leaves".to_owned()], Some(Stop::End)), "{walker:?}");
+    }
+}
+
+fn of_a_task_that_functions_leave() {
+    register(&[("leaves", leaves_by_functions as EntryFn as usize)]);
+    adopted(|_| {
+        let mut task = Task::new(64 << 10, leaves_by_functions);
+        let g = task.at();
+        // SAFETY: nobody else has the g, which is parked each time.
+        unsafe {
+            check_eq!(arch::resume_full(g, 7), 7, "it has parked");
+            left_at_leaves(g);
+            check_eq!(arch::resume_full(g, 8), 8, "it has finished");
+        }
+    });
+}
+
 // ---- The walkers.
 
 /// The chain that led here by one walker, and why it ended.
@@ -987,6 +1027,7 @@ cases! {
     "begun on g0" => begun_on_g0;
     "nothing to trace" => nothing_to_trace;
     "parked task" => of_a_parked_task;
+    "a task left by functions" => of_a_task_that_functions_leave;
     "walkers agree" => walkers_agree;
     "through a catch" => through_a_catch;
     "deep" => deep;
