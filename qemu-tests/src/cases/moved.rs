@@ -182,26 +182,36 @@ fn thrown_after_a_move() {
     });
 }
 
-/// C that moves the stack that called it, and nothing else.
-unsafe extern "C" fn moves_once(task: *mut c_void) -> c_int {
-    // SAFETY: the case's task.
-    unsafe { (*task.cast::<MovableTask>()).move_on() };
+/// What C of [`moved_through`] is told.
+struct Once {
+    task: *mut MovableTask,
+    crossing: &'static str,
+}
+
+/// C that moves the stack that called it, once, and looks at the way out of it.
+unsafe extern "C" fn moves_once(once: *mut c_void) -> c_int {
+    // SAFETY: the case's, which no stack of the task holds.
+    let once = unsafe { &*once.cast::<Once>() };
+    // SAFETY: as above.
+    unsafe { (*once.task).move_on() };
+    let wanted = [once.crossing, "stackgate_g_start"];
+    crate::cases::unwinding::come_in_order(&crate::cases::unwinding::names(), &wanted);
     11
 }
 
 /// The other ways out than `asmcgocall`: the caller finds its frame by either frame pointer.
-fn moved_through(what: &str, way_out: *const ()) {
+fn moved_through(crossing: &'static str, way_out: *const ()) {
     adopted(|_| {
         let mut task = MovableTask::new();
-        let at = &raw mut task;
-        let mut block = Movable::new(moves_once, at.cast());
+        let mut once = Once { task: &raw mut task, crossing };
+        let mut block = Movable::new(moves_once, (&raw mut once).cast());
         block.through = way_out as usize;
         let g = &raw mut *task.g;
         // SAFETY: nobody else has the g.
         let out = unsafe { resume(g, (&raw mut block).expose_provenance()) };
-        check!(matches!(out, Ok(Resumed::Finished(_))), "{what}: {out:?}");
-        check_eq!(task.now, 1, "{what}: C has moved the stack");
-        check_eq!(block.locals, [0x1122_3344, 0x5566_7788], "{what}: locals of the moved frame");
+        check!(matches!(out, Ok(Resumed::Finished(_))), "{crossing}: {out:?}");
+        check_eq!(task.now, 1, "{crossing}: C has moved the stack");
+        check_eq!(block.locals, [0x1122_3344, 0x5566_7788], "{crossing}: locals of the moved frame");
     });
 }
 
@@ -239,7 +249,7 @@ cases! {
     "in ten nested callbacks" => || moved_at(10);
     "while parked" => parked;
     "before a throw" => thrown_after_a_move;
-    "through ccall" => || moved_through("ccall", cpu::ccall_one as *const ());
-    "through systemstack" => || moved_through("systemstack", arch::systemstack as *const ());
+    "through ccall" => || moved_through("stackgate_ccall", cpu::ccall_one as *const ());
+    "through systemstack" => || moved_through("stackgate_systemstack", arch::systemstack as *const ());
     "a frame of variable size" => a_frame_of_variable_size;
 }

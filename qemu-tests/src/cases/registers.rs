@@ -222,6 +222,7 @@ fn called_by_name() {
             check_eq!(arch::asmcgocall(clobber_volatile, nothing), 7);
             check_eq!(arch::asmcgocall_catch(clobber_volatile, nothing, &raw mut thrown), 7);
             arch::systemstack(core::mem::transmute::<CFn, arch::SystemFn>(clobber_volatile), nothing);
+            check_eq!(crate::cpu::ccall_one(clobber_volatile, nothing), 7);
         }
         check_eq!(thrown, 0);
         in_c(|| {
@@ -233,6 +234,16 @@ fn called_by_name() {
             unsafe { arch::crosscall2(clobber_everything, (&raw mut words).cast(), 6, 7) };
             check_eq!(words, [6, 7]);
         });
+    });
+    // On g0, from where they go on as C.
+    adopted(|_| {
+        let nothing = core::ptr::null_mut();
+        // SAFETY: as above.
+        unsafe {
+            check_eq!(arch::asmcgocall(clobber_volatile, nothing), 7);
+            arch::systemstack(core::mem::transmute::<CFn, arch::SystemFn>(clobber_volatile), nothing);
+            check_eq!(crate::cpu::ccall_one(clobber_volatile, nothing), 7);
+        }
     });
     let mut m = stackgate::M::default();
     // SAFETY: nobody else's, until this ends; the function writes two words to the g0 that it is given.
