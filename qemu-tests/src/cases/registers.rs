@@ -158,7 +158,8 @@ fn park_and_resume() {
                 "resume",
                 arch::resume_full as *const () as usize,
                 [g, (i + 99) as usize, 0, 0],
-                30 + i,
+                // No field of a condition register is what `parks` has there.
+                90 + i,
             );
             check_eq!(out, i as usize);
         }
