@@ -201,9 +201,8 @@ pub unsafe extern "C" fn asmcgocall(func: CFn /* r2 */, arg: *mut c_void /* r3 *
         "lgr %r2, %r3",
         "basr %r14, %r1",
 
-        // On g0, C has returned. Leave its stack, then give up g0. The managed stack may have moved since:
-        // `sp` and the r11 in the caller's frame have been rewritten then, g has not moved.
-        "lg %r11, {g}(%r15)",
+        // On g0, C has returned, with g in r11 as it was. Leave its stack, then give up g0. The managed stack may
+        // have moved since: `sp` and the r11 in the caller's frame have been rewritten then, g has not moved.
         "lg %r15, {sp}(%r15)",             ".cfi_def_cfa %r15, {abi}",
         "stg %r11, 0(%r13,%r12)",
         "lmg %r11, %r14, {r11}(%r15)",
@@ -276,8 +275,7 @@ pub unsafe extern "C" fn ccall() {
         ".cfi_escape {cfa_is}, {cfa_len}, {breg_r15}, {sp_lo}, {sp_hi}, {deref}, {plus}, {abi_lo}, {abi_hi}",
         "basr %r14, %r1",
 
-        // On g0, C has returned; r2, f0 and v24 are its results.
-        "lg %r11, {g}(%r15)",
+        // On g0, C has returned; r2, f0 and v24 are its results, and g is in r11 as it was.
         "lg %r15, {sp}(%r15)",             ".cfi_def_cfa %r15, {abi}",
         "stg %r11, 0(%r13,%r12)",
         "lmg %r11, %r14, {r11}(%r15)",
@@ -527,7 +525,6 @@ pub unsafe extern "C" fn systemstack(func: SystemFn /* r2 */, arg: *mut c_void /
         "lgr %r2, %r3",
         "basr %r14, %r1",
 
-        "lg %r11, {g}(%r15)",
         "lg %r15, {sp}(%r15)",             ".cfi_def_cfa %r15, {abi}",
         "stg %r11, 0(%r13,%r12)",
         "lmg %r11, %r14, {r11}(%r15)",

@@ -214,7 +214,7 @@ crate::frames! {
         /// C's save area.
         _save: [W64; 19], "C" => "C";
         /// The g that called.
-        g: Ptr<G<S390x>, W64>, "`asmcgocall`" => "the way back, `cgocallback`, tracebacks";
+        g: Ptr<G<S390x>, W64>, "`asmcgocall`" => "`cgocallback`, tracebacks";
     }
 
     /// Where a throw lands: the frame that `asmcgocall_catch` opens, and above it the one it was passed.
