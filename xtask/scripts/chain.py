@@ -9,7 +9,6 @@ import re
 
 import gdb
 
-MOST_FRAMES = 200
 ended = False
 
 
@@ -18,23 +17,10 @@ def on_exit(_):
     ended = True
 
 
-def backtrace():
-    frames, frame, reason = [], gdb.newest_frame(), "none"
-    while frame is not None and len(frames) < MOST_FRAMES:
-        frames.append(max(frame.pc() - (1 if frames else 0), 0))
-        try:
-            older = frame.older()
-            if older is None:
-                reason = gdb.frame_stop_reason_string(frame.unwind_stop_reason()).replace(" ", "_")
-        except gdb.error as error:
-            older, reason = None, str(error).replace(" ", "_")
-        frame = older
-    return " ".join("%x" % pc for pc in frames) + " " + reason
-
-
 for setting in ("pagination off", "confirm off", "backtrace past-main off", "language c", "width 0"):
     gdb.execute("set " + setting, to_string=True)
 gdb.events.exited.connect(on_exit)
+gdb.execute("source xtask/scripts/backtrace.py")
 # Where the program was loaded the emulator tells of three sections alone, and gdb moves no others: the crossings'
 # section has a name of its own.
 offset = re.search("Text=([0-9a-f]+)", gdb.execute("maintenance packet qOffsets", to_string=True))

@@ -19,7 +19,6 @@ import os
 import re
 import gdb
 
-MOST_FRAMES = 64
 # What lies so far below SP is no place on the stack that SP is on.
 BELOW = 1024
 
@@ -65,22 +64,6 @@ def stop_at(address):
         run("break *0x%x" % address)
 
 
-def backtrace():
-    """The frames, innermost first, as addresses inside the instruction that is under way."""
-    frames, frame, reason = [], gdb.newest_frame(), "none"
-    while frame is not None and len(frames) < MOST_FRAMES:
-        if frame.type() != gdb.INLINE_FRAME:
-            frames.append(max(frame.pc() - (1 if frames else 0), 0))
-        try:
-            older = frame.older()
-            if older is None:
-                reason = gdb.frame_stop_reason_string(frame.unwind_stop_reason()).replace(" ", "_")
-        except gdb.error as error:
-            older, reason = None, str(error).replace(" ", "_")
-        frame = older
-    return " ".join("%x" % pc for pc in frames) + " " + reason
-
-
 def check_caller(pc):
     """The caller's registers are those it called with, and lie where nothing can overwrite them."""
     if pc in checked and pc not in starts:
@@ -114,6 +97,7 @@ for setting in ("pagination off", "confirm off", "backtrace past-main off", "lan
                 "breakpoint always-inserted on"):
     run("set " + setting)
 gdb.events.exited.connect(on_exit)
+run("source xtask/scripts/backtrace.py")
 architecture = gdb.selected_frame().architecture()
 known = {register.name for register in architecture.registers()}
 kept = [name for name in kept if name in known]

@@ -233,14 +233,16 @@ fn chosen(context: &Context) -> Vec<&'static Machine> {
     MACHINES.iter().filter(|m| context.targets.iter().any(|target| target.name == m.tools)).collect()
 }
 
-/// Emulators that the chosen machines miss.
+/// Emulators that the chosen machines miss: two machines of one emulator miss one.
 pub fn missing(context: &Context) -> Vec<Missing> {
-    chosen(context)
+    let emulators: BTreeMap<_, _> =
+        chosen(context).into_iter().map(|machine| (machine.qemu, machine.package)).collect();
+    emulators
         .into_iter()
-        .filter(|machine| Emulator::find(machine.qemu).is_none())
-        .map(|machine| Missing {
-            what: format!("{}, for `--machine`", machine.qemu),
-            packages: vec![machine.package],
+        .filter(|(qemu, _)| Emulator::find(qemu).is_none())
+        .map(|(qemu, package)| Missing {
+            what: format!("{qemu}, for `--machine`"),
+            packages: vec![package],
             rustup: None,
         })
         .collect()

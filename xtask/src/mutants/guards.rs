@@ -57,6 +57,7 @@ const JUDGES: &[&str] = &[
     include_str!("../rows.rs"),
     include_str!("../step.rs"),
     include_str!("../step/compare.rs"),
+    include_str!("../../scripts/backtrace.py"),
     include_str!("../../scripts/step.py"),
     include_str!("../../plugins/sigstep.c"),
 ];
