@@ -165,7 +165,7 @@ pub use native::frame::{
 
 pub use native::unwind::{
     CFA_ABOVE_SP, ENTRY_RECORD, EXIDX, FP, RECORD, RECORD_ENDS_FRAME, RED_ZONE, call_moved, capture,
-    catch_moved, entry_below, entry_moved, gobuf_moved, start_of_call, without_signature,
+    catch_moved, entry_below, entry_moved, gobuf_moved, kept_moved, start_of_call, without_signature,
 };
 
 #[cfg(target_arch = "x86_64")]

@@ -579,7 +579,8 @@ pub(crate) fn call_below(g0_sp: usize) -> *mut AsmcgocallFrame {
 ///
 /// Rewrites every word of stackgate's own that is an address of the old stack:
 ///
-/// * `G.stack`, `G.sched` of a parked g, and in its `SwitchFrame` the registers that can define a CFA;
+/// * `G.stack`, `G.sched` of a g that does not run, and in its `SwitchFrame`, and the `Crosscall2Frame` of
+///   `stackgate_park` and `mcall`, the registers that can define a CFA;
 /// * `G.catch`, and in each `CatchFrame` the next one, where the thrown word goes, and the registers that can
 ///   define a CFA;
 /// * in each `AsmcgocallFrame` of this g, the managed SP and the registers that can define a CFA;
@@ -588,15 +589,15 @@ pub(crate) fn call_below(g0_sp: usize) -> *mut AsmcgocallFrame {
 /// What managed code keeps in its own frames, its frame records included, is the embedder's affair, before
 /// or after this call.
 ///
-/// Runs on a system stack: the g is parked, or it is in C on this thread. Not for signal handlers. Go: what
-/// `copystack` does to `sched`.
+/// Runs on a system stack: the g is parked, `mcall` has left it, or it is in C on this thread. Not for signal
+/// handlers. Go: what `copystack` does to `sched`.
 ///
 /// # Errors
 /// [`StackError`]; nothing has changed then.
 ///
 /// # Safety
-/// The live part of the old stack has been copied so that it ends at `top`. `g` is parked, or is this
-/// thread's curg and in C.
+/// The live part of the old stack has been copied so that it ends at `top`. `g` is parked, or left by this
+/// thread's `mcall`, or is this thread's curg and in C.
 pub unsafe fn stack_moved(g: *mut G, limit: *mut u8, top: *mut u8) -> Result<(), StackError> {
     if g.is_null() || !g.is_aligned() {
         return Err(StackError::BadAddress);
@@ -636,12 +637,15 @@ pub unsafe fn stack_moved(g: *mut G, limit: *mut u8, top: *mut u8) -> Result<(),
             arch::catch_moved(&mut *frame, moved);
         }
 
-        if is(&*g, GState::Parked) {
-            arch::gobuf_moved(&mut (*g).sched, moved);
-            return Ok(());
-        }
         let m = (*g).m_out.get();
         if m.is_null() {
+            // It is parked, or `mcall` has left it.
+            if is(&*g, GState::Parked) || is(&*g, GState::Running) {
+                arch::gobuf_moved(&mut (*g).sched, moved);
+                if let Some(kept) = crate::traceback::kept_for_caller(&*g) {
+                    arch::kept_moved(&mut *kept, moved);
+                }
+            }
             return Ok(());
         }
         // The call that is under way now, then those below each callback, each with its callback's entry.

@@ -145,8 +145,19 @@ pub unsafe fn entry_moved(entry: &mut CallbackEntry, moved: impl Fn(usize) -> us
 ///
 /// Runs on a system stack; not for signal handlers.
 pub fn catch_moved(frame: &mut CatchFrame, moved: impl Fn(usize) -> usize) {
+    saved_moved(&mut frame.saved, moved);
+}
+
+/// The same of what `stackgate_park` or `mcall` keeps for its caller.
+///
+/// Runs on a system stack; not for signal handlers.
+pub fn kept_moved(frame: &mut Crosscall2Frame, moved: impl Fn(usize) -> usize) {
+    saved_moved(&mut frame.saved, moved);
+}
+
+fn saved_moved(saved: &mut CalleeSaved, moved: impl Fn(usize) -> usize) {
     use crate::frame::Word;
-    for word in [&mut frame.saved.r7, &mut frame.saved.r11, &mut frame.saved.link] {
+    for word in [&mut saved.r7, &mut saved.r11, &mut saved.link] {
         *word = W32::new(moved(word.get() as usize) as u64);
     }
 }

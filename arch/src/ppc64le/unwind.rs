@@ -196,15 +196,28 @@ pub unsafe fn entry_moved(entry: &mut CallbackEntry, moved: impl Fn(usize) -> us
     entry.link = W64::new(moved(entry.link.get() as usize) as u64);
 }
 
-/// Rewrites the registers that a catch keeps and that can define a CFA, of a stack that has moved: see
-/// `stack_moved`.
+/// Rewrites the back chain and the register that a catch keeps and that can define a CFA, of a stack that has
+/// moved: see `stack_moved`.
 ///
 /// Runs on a system stack; not for signal handlers.
 pub fn catch_moved(frame: &mut CatchFrame, moved: impl Fn(usize) -> usize) {
     use crate::frame::Word;
-    for word in [&mut frame.link, &mut frame.saved.r31] {
-        *word = W64::new(moved(word.get() as usize) as u64);
-    }
+    frame.link = W64::new(moved(frame.link.get() as usize) as u64);
+    saved_moved(&mut frame.saved, moved);
+}
+
+/// The same of what `stackgate_park` or `mcall` keeps for its caller.
+///
+/// Runs on a system stack; not for signal handlers.
+pub fn kept_moved(frame: &mut Crosscall2Frame, moved: impl Fn(usize) -> usize) {
+    use crate::frame::Word;
+    frame.link = W64::new(moved(frame.link.get() as usize) as u64);
+    saved_moved(&mut frame.saved, moved);
+}
+
+fn saved_moved(saved: &mut CalleeSaved, moved: impl Fn(usize) -> usize) {
+    use crate::frame::Word;
+    saved.r31 = W64::new(moved(saved.r31.get() as usize) as u64);
 }
 
 /// Rewrites what a parked g's `sched` holds of a stack that has moved, and what its `SwitchFrame` holds of the

@@ -191,13 +191,28 @@ pub unsafe fn entry_moved(entry: &mut CallbackEntry, moved: impl Fn(usize) -> us
     entry.link = W64::new(moved(entry.link.get() as usize) as u64);
 }
 
-/// Rewrites the registers that a catch keeps and that can define a CFA, of a stack that has moved: see
-/// `stack_moved`.
+/// Rewrites the back chain, SP and the register that a catch keeps and that can define a CFA, of a stack that has
+/// moved: see `stack_moved`.
 ///
 /// Runs on a system stack; not for signal handlers.
 pub fn catch_moved(frame: &mut CatchFrame, moved: impl Fn(usize) -> usize) {
     use crate::frame::Word;
-    for word in [&mut frame.link, &mut frame.saved.r11] {
+    frame.link = W64::new(moved(frame.link.get() as usize) as u64);
+    saved_moved(&mut frame.saved, moved);
+}
+
+/// The same of what `stackgate_park` or `mcall` keeps for its caller.
+///
+/// Runs on a system stack; not for signal handlers.
+pub fn kept_moved(frame: &mut Crosscall2Frame, moved: impl Fn(usize) -> usize) {
+    use crate::frame::Word;
+    frame.link = W64::new(moved(frame.link.get() as usize) as u64);
+    saved_moved(&mut frame.saved, moved);
+}
+
+fn saved_moved(saved: &mut CalleeSaved, moved: impl Fn(usize) -> usize) {
+    use crate::frame::Word;
+    for word in [&mut saved.r11, &mut saved.sp] {
         *word = W64::new(moved(word.get() as usize) as u64);
     }
 }

@@ -139,8 +139,19 @@ pub unsafe fn entry_moved(entry: &mut CallbackEntry, moved: impl Fn(usize) -> us
 ///
 /// Runs on a system stack; not for signal handlers.
 pub fn catch_moved(frame: &mut CatchFrame, moved: impl Fn(usize) -> usize) {
+    saved_moved(&mut frame.saved, moved);
+}
+
+/// The same of what `stackgate_park` or `mcall` keeps for its caller.
+///
+/// Runs on a system stack; not for signal handlers.
+pub fn kept_moved(frame: &mut Crosscall2Frame, moved: impl Fn(usize) -> usize) {
+    saved_moved(&mut frame.saved, moved);
+}
+
+fn saved_moved(saved: &mut CalleeSaved, moved: impl Fn(usize) -> usize) {
     use crate::frame::Word;
-    frame.saved.rbp = W64::new(moved(frame.saved.rbp.get() as usize) as u64);
+    saved.rbp = W64::new(moved(saved.rbp.get() as usize) as u64);
 }
 
 /// Rewrites what a parked g's `sched` holds of a stack that has moved, and what its `SwitchFrame` holds of the

@@ -1,12 +1,15 @@
 //! What the walkers know of the CPU, taken from the layouts in `stackgate_arch`.
 
 use super::stack::{Memory, WORD};
+use crate::G;
+use crate::task::value;
 use core::mem::offset_of;
-use core::ptr::with_exposed_provenance;
+use core::ptr::{with_exposed_provenance, with_exposed_provenance_mut};
 use stackgate_arch::frame::{Field, Layout, Word};
-use stackgate_arch::unwind::{Registers, Start};
+use stackgate_arch::unwind::{Crossing, Registers, Start, crossing_at};
 use stackgate_arch::{
-    AsmcgocallFrame, CalleeSaved, CatchFrame, Cpu, Gobuf, Native, RECORD, SwitchFrame, start_of_call,
+    AsmcgocallFrame, CalleeSaved, CatchFrame, Cpu, Crosscall2Frame, Gobuf, Native, RECORD, SwitchFrame,
+    start_of_call,
 };
 pub(super) use stackgate_arch::{CFA_ABOVE_SP, EXIDX, FP, RECORD_ENDS_FRAME, RED_ZONE};
 
@@ -160,6 +163,16 @@ const fn pc_of(layout: &'static Layout) -> Option<usize> {
 pub(super) fn parked(at: usize, memory: &Memory) -> Option<Frame> {
     let (pc, kept) = const { (pc_of(&SwitchFrame::LAYOUT), Kept::of(&SwitchFrame::LAYOUT)) };
     left(pc, size_of::<SwitchFrame>(), &kept, 0, at, memory)
+}
+
+/// Where `stackgate_park` or `mcall` keeps its caller's registers, if one of them has left `g`, which does not run.
+pub(crate) fn kept_for_caller(g: &G) -> Option<*mut Crosscall2Frame> {
+    let memory = Memory::new(value(g.stack.limit), value(g.stack.top));
+    // The switch has been called from there.
+    let left = parked(value(g.sched.sp), &memory)?;
+    let full = matches!(crossing_at(left.pc), Some(Crossing::ParkFull | Crossing::Mcall));
+    (full && memory.holds(left.sp, size_of::<Crosscall2Frame>()))
+        .then(|| with_exposed_provenance_mut(left.sp))
 }
 
 /// The caller of `asmcgocall_catch`, from the `CatchFrame` at `at`; `None` where that lies outside the stack.

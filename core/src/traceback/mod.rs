@@ -66,6 +66,8 @@ mod symbols;
 mod tables;
 mod walk;
 
+pub(crate) use cpu::kept_for_caller;
+
 pub use code::{Code, MAX_CODE, MAX_CODE_NAME, code_at, register_code, unregister_code};
 pub use frames::{Frame, Frames, Known, MAX_FRAMES_PER_PC};
 pub use physical::Physical;

@@ -254,7 +254,7 @@ impl Traceback {
     /// Runs on any stack; safe in a signal handler.
     ///
     /// # Safety
-    /// `g` is valid and stays parked, and its stack mapped, while the trace is taken.
+    /// `g` is valid and stays parked, or left by `mcall`, and its stack mapped, while the trace is taken.
     pub unsafe fn of(g: *const G) -> Self {
         // SAFETY: by the caller.
         unsafe { Self::of_by(Walker::Auto, g) }
@@ -268,9 +268,11 @@ impl Traceback {
         let mut trace = Self::empty(walker);
         // SAFETY: by the caller.
         unsafe {
-            if !is(&*g, GState::Parked) {
-                let running = is(&*g, GState::Running);
-                return trace.ended(if running { Stop::Running } else { Stop::NoTask });
+            let begun = is(&*g, GState::Running);
+            // `mcall` leaves the state as it is, and takes the m.
+            let left = begun && (*g).m_out.get().is_null();
+            if !left && !is(&*g, GState::Parked) {
+                return trace.ended(if begun { Stop::Running } else { Stop::NoTask });
             }
             trace.enter_g(g);
             let sched = &(*g).sched;

@@ -9,8 +9,8 @@ use crate::setup::adopted;
 use crate::variants::is_readable;
 use crate::{cases, check, check_eq, cpu};
 use core::ffi::{c_int, c_void};
-use core::sync::atomic::{AtomicUsize, Ordering};
-use stackgate::traceback::{Traceback, Walker};
+use core::sync::atomic::{AtomicBool, AtomicPtr, AtomicUsize, Ordering};
+use stackgate::traceback::{Stop, Traceback, Walker};
 use stackgate::{G, Resumed, arch, g_init, resume, stack_moved, topofstack};
 
 const SIZE: usize = 64 << 10;
@@ -40,18 +40,36 @@ impl MovableTask {
     /// Copies the stack to the next memory, tells stackgate, repairs the managed frames' links, and fills the
     /// old one with junk.
     fn move_on(&mut self) {
+        self.moved(true);
+        check_eq!(topofstack(), self.ends(self.now).1.addr(), "C sees where the top is now");
+    }
+
+    /// As [`move_on`](Self::move_on), of a g that nobody runs; `linked` says whether links are repaired, without
+    /// which it runs as well, and nobody sees who has called.
+    fn moved(&mut self, linked: bool) {
         let (old_limit, old_top) = self.ends(self.now);
         self.now = (self.now + 1) % self.stacks.len();
         let (limit, top) = self.ends(self.now);
-        // SAFETY: this runs on the system stack, while the g is in C or parked; all of the stack is copied.
+        // SAFETY: this runs on the system stack, while the g is in C or left; all of the stack is copied.
         unsafe {
             is_readable(old_limit, SIZE);
             limit.copy_from_nonoverlapping(old_limit, SIZE);
-            cpu::relink(limit, top, old_limit, old_top);
+            if linked {
+                cpu::relink(limit, top, old_limit, old_top);
+            }
             stack_moved(&raw mut *self.g, limit, top).expect("a good stack");
             old_limit.write_bytes(0xa5, SIZE);
         }
-        check_eq!(topofstack(), top.addr(), "C sees where the top is now");
+    }
+
+    /// Checks that each walker finds the way out of a g that nobody runs.
+    fn is_walked(&self, what: &str) {
+        for walker in [Walker::Records, Walker::Tables] {
+            // SAFETY: nobody runs it.
+            let mut trace = unsafe { Traceback::of_by(walker, &*self.g) };
+            let managed = trace.by_ref().filter(|pc| pc.managed && in_movable(pc.lookup())).count();
+            check_eq!((managed, trace.stop()), (1, Some(Stop::End)), "{what}: by {walker:?}");
+        }
     }
 }
 
@@ -84,9 +102,11 @@ fn unwound(levels: usize) {
 
 /// Whether `pc` is in one of the two functions whose stack is moved.
 fn in_movable(pc: usize) -> bool {
-    [cpu::movable as *const (), cpu::movable_callback as *const ()]
-        .iter()
-        .any(|f| stackgate::traceback::function_at(f.addr()).is_some_and(|f| (f.entry..f.end).contains(&pc)))
+    [cpu::movable as *const (), cpu::movable_callback as *const ()].iter().any(|f| {
+        // Bit 0 is the Thumb bit where there is one.
+        let known = crate::symbols::functions().iter().find(|known| known.entry == f.addr() & !1);
+        known.is_some_and(|known| (known.entry..known.end).contains(&pc))
+    })
 }
 
 /// C that moves the stack that called it, then calls back code that calls C again.
@@ -147,6 +167,68 @@ fn parked() {
         let out = unsafe { resume(g, (&raw mut block).expose_provenance()) };
         check_eq!(out, Ok(Resumed::Finished(11)));
     });
+}
+
+/// The functions that keep their caller's registers on the stack: its frame pointer among them.
+fn parked_by_a_function() {
+    for linked in [false, true] {
+        adopted(|_| {
+            let mut task = MovableTask::new();
+            let mut block = Movable::new(moves, core::ptr::null_mut());
+            block.through = arch::park_full as *const () as usize;
+            block.f = 5;
+            let g = &raw mut *task.g;
+            let word = (&raw mut block).expose_provenance();
+            // SAFETY: nobody else has the g.
+            unsafe {
+                check_eq!(resume(g, word), Ok(Resumed::Parked(5)), "it calls `stackgate_park`");
+                for _ in 0..3 {
+                    task.moved(linked);
+                    if linked {
+                        task.is_walked("stackgate_park");
+                    }
+                }
+                check_eq!(resume(g, 7), Ok(Resumed::Finished(7)), "it goes on where it is now");
+            }
+            check_eq!(block.result, 7, "what `stackgate_park` returned to moved code");
+            check_eq!(block.locals, [0x1122_3344, 0x5566_7788], "locals of the moved frame");
+        });
+    }
+}
+
+/// The task that [`left_by_mcall`] moves, and whether links are repaired: `mcall` tells its function nothing else.
+static LEFT: (AtomicPtr<MovableTask>, AtomicBool) =
+    (AtomicPtr::new(core::ptr::null_mut()), AtomicBool::new(false));
+
+fn left_by_mcall() {
+    unsafe extern "C" fn on_g0(g: *mut G) -> ! {
+        let linked = LEFT.1.load(Ordering::Relaxed);
+        // SAFETY: the case's task, which nobody runs; it goes on where it is now.
+        unsafe {
+            let task = &mut *LEFT.0.load(Ordering::Relaxed);
+            task.moved(linked);
+            if linked {
+                task.is_walked("mcall");
+            }
+            arch::gogo(g, 0)
+        }
+    }
+    for linked in [false, true] {
+        adopted(|_| {
+            let mut task = MovableTask::new();
+            LEFT.0.store(&raw mut task, Ordering::Relaxed);
+            LEFT.1.store(linked, Ordering::Relaxed);
+            let mut block = Movable::new(moves, core::ptr::null_mut());
+            block.through = arch::mcall as *const () as usize;
+            block.f = on_g0 as *const () as usize;
+            let g = &raw mut *task.g;
+            // SAFETY: nobody else has the g.
+            let out = unsafe { resume(g, (&raw mut block).expose_provenance()) };
+            check!(matches!(out, Ok(Resumed::Finished(_))), "{out:?}");
+            check_eq!(task.now, 1, "its stack has been moved");
+            check_eq!(block.locals, [0x1122_3344, 0x5566_7788], "locals of the moved frame");
+        });
+    }
 }
 
 /// C that moves the stack that called it, then calls back code that throws through it.
@@ -248,6 +330,8 @@ cases! {
     "in two nested callbacks" => || moved_at(2);
     "in ten nested callbacks" => || moved_at(10);
     "while parked" => parked;
+    "parked by stackgate_park" => parked_by_a_function;
+    "left by mcall" => left_by_mcall;
     "before a throw" => thrown_after_a_move;
     "through ccall" => || moved_through("stackgate_ccall", cpu::ccall_one as *const ());
     "through systemstack" => || moved_through("stackgate_systemstack", arch::systemstack as *const ());
