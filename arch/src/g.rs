@@ -37,9 +37,9 @@ crate::frames! {
     /// The two ends of a stack. Both are addresses; stacks grow down, from `top` to `limit`.
     Memory frame Stack<C: Cpu> {
         /// Lowest address that may be used.
-        limit: C::Word, "whoever made the stack" => "bounds checks, tracebacks";
+        limit: C::Word, "whoever made the stack" => "bounds checks, `cgocallback`, tracebacks";
         /// One past the highest address.
-        top: C::Word, "whoever made the stack" => "bounds checks, tracebacks, `stack_moved`";
+        top: C::Word, "whoever made the stack" => "bounds checks, `resume`, `gogo`, `switch_to`, `cgocallback`, tracebacks, `stack_moved`";
     }
 
     /// A managed task with its own stack, or one of the two stacks that C runs on seen as a task (g0, gsignal).
@@ -49,18 +49,18 @@ crate::frames! {
         /// Where this g resumes when it is not running. In g0 only the stack pointer counts: it is where the
         /// next user of the system stack begins, and it is also the address of the innermost `CallbackFrame`
         /// while a callback runs. An `AsmcgocallFrame` lies directly below it while curg is in C.
-        sched: C::Gobuf, "`park`, `mcall`, `resume`, `cgocallback`" => "`resume`, `gogo`, `asmcgocall`, `cgocallback`, tracebacks";
+        sched: C::Gobuf, "`g_init`, `park`, `mcall`, `switch_to`, `resume`, `cgocallback`, `throw_to`, `stack_moved`, attaching a foreign thread" => "`resume`, `gogo`, `switch_to`, `asmcgocall`, `cgocallback`, tracebacks";
         /// The m whose system stack `asmcgocall` switches to. Null in a g that calls C where it stands: g0,
         /// gsignal, a g that is not running, and the g of a thread that has none.
-        m_out: Ptr<M<C>, C::Word>, "`resume`, `gogo`, `park`, `mcall`" => "`asmcgocall`, `ccall`, `systemstack`, `park`, `mcall`";
+        m_out: Ptr<M<C>, C::Word>, "`resume`, `gogo`, `switch_to`, `park`, `mcall`, the entry trampoline, attaching a foreign thread" => "`asmcgocall`, `asmcgocall_catch`, `ccall`, `systemstack`, `cgocall`, `park`, `mcall`, `switch_to`, `throw_to`, `sigtramp`, the entry trampoline, `stack_moved`, tracebacks";
         /// The m whose curg runs a callback that arrives on this g. Null in every g but g0.
         m_in: Ptr<M<C>, C::Word>, "`m_adopt`, the no-callback flag" => "`cgocallback`";
         /// The stack this g runs on.
         stack: Stack<C>, "`g_init`, `m_adopt`, `stack_moved`" => "tracebacks, checks";
         /// Innermost place where a throw lands; null when there is none.
-        catch: Ptr<C::CatchFrame, C::Word>, "`asmcgocall_catch`, `throw_to`, `stack_moved`" => "`throw_to`";
+        catch: Ptr<C::CatchFrame, C::Word>, "`asmcgocall_catch`, `throw_to`, `stack_moved`" => "`asmcgocall_catch`, throws, `stack_moved`";
         /// What the g is doing, a [`GState`].
-        state: C::Word, "`resume` and `park` in core; the entry trampoline at the end" => "misuse checks";
+        state: C::Word, "`g_init`, `m_adopt`, attaching a foreign thread; `resume`, `switch_to` and `finish` in core; `switch_to`; the entry trampoline at the end" => "`getg`, `sigtramp`, misuse checks, `stack_moved`, tracebacks, debuggers";
         /// The embedder's word.
         user: C::Word, "the embedder" => "the embedder";
     }
@@ -83,7 +83,7 @@ crate::frames! {
         /// The system stack, as a g.
         g0: G<C>, "`m_adopt`" => "crossings";
         /// The g that runs on this m; null when none does.
-        curg: Ptr<G<C>, C::Word>, "`resume`, `gogo`, `park`, `mcall`" => "`cgocallback`, `ccall`, tracebacks";
+        curg: Ptr<G<C>, C::Word>, "`resume`, `gogo`, `switch_to`, `park`, `mcall`, the entry trampoline, attaching and detaching a foreign thread" => "`cgocallback`, on i386 `ccall`, tracebacks";
         /// The signal stack, as a g.
         gsignal: G<C>, "`m_adopt`, `sigtramp`'s callee" => "`sigtramp`, tracebacks";
         /// What the signal has interrupted whose handler runs; null while none does.

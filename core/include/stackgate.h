@@ -233,7 +233,7 @@ STACKGATE_ASSERT(offsetof(struct stackgate_callback_entry, func) == 16);
 STACKGATE_ASSERT(offsetof(struct stackgate_callback_entry, link) == 20);
 STACKGATE_ASSERT(offsetof(struct stackgate_callback_entry, pc) == 24);
 
-/* What `crosscall2` keeps for C while managed code without callee-saved registers runs. */
+/* What `crosscall2` keeps for C while managed code without callee-saved registers runs, and the full forms of the switches for their callers. */
 struct stackgate_crosscall2_frame {
 	uint32_t former;
 	uint32_t _reserved[2];
@@ -456,7 +456,7 @@ STACKGATE_ASSERT(sizeof(struct stackgate_xmm) == 16);
 STACKGATE_ASSERT(offsetof(struct stackgate_xmm, low) == 0);
 STACKGATE_ASSERT(offsetof(struct stackgate_xmm, high) == 8);
 
-/* What `crosscall2_win64` keeps beside that for callers of the Windows convention. */
+/* What `crosscall2_win64` keeps in place of a `Crosscall2Frame`, for callers of the Windows convention. */
 struct stackgate_crosscall2_win64_frame {
 	struct stackgate_xmm xmm6;
 	struct stackgate_xmm xmm7;
@@ -721,7 +721,7 @@ STACKGATE_ASSERT(offsetof(struct stackgate_callback_entry, func) == 4);
 STACKGATE_ASSERT(offsetof(struct stackgate_callback_entry, link) == 8);
 STACKGATE_ASSERT(offsetof(struct stackgate_callback_entry, pc) == 12);
 
-/* What `crosscall2` keeps for C while managed code without callee-saved registers runs. */
+/* What `crosscall2` keeps for C while managed code without callee-saved registers runs, and the full forms of the switches for their callers. */
 struct stackgate_crosscall2_frame {
 	uint32_t former;
 	uint32_t place;
@@ -1028,7 +1028,7 @@ STACKGATE_ASSERT(offsetof(struct stackgate_interrupted, outer) == 0);
 STACKGATE_ASSERT(offsetof(struct stackgate_interrupted, g) == 8);
 STACKGATE_ASSERT(offsetof(struct stackgate_interrupted, ucontext) == 16);
 
-/* The part of a frame that belongs to others than its owner: ABI 2.2.3.2. It follows the back chain. */
+/* The part of a frame in which the functions that its owner calls save, and the owner its TOC pointer: ABI 2.2.3.2. It follows the back chain. */
 struct stackgate_linkage {
 	uint32_t cr;
 	uint32_t _reserved;
@@ -2095,7 +2095,7 @@ int stackgate_unregister_code(const void *start);
  Runs on any stack; safe in a signal handler. Go: getg.
 
  Contract:
- None beyond the declaration: it reads one word of the thread.
+ None beyond the declaration: it reads one word of the thread, and one of its g.
 
  */
 stackgate_g *stackgate_getg(void);
@@ -2135,8 +2135,8 @@ int stackgate_asmcgocall(stackgate_c_fn func,
 void stackgate_ccall(void);
 
 /*
- As asmcgocall, and a throw lands here: throw_to with this call's CatchFrame makes it return a
- second time, with the thrown word in *thrown.
+ As asmcgocall, and a throw lands here: throw_to with this call's CatchFrame makes it
+ return, though C has not, with the thrown word in *thrown.
 
  The C frames that a throw drops may hold the caller's callee-saved registers, so all of them are saved.
  *thrown is 0 after a return without a throw; a throw of 0 is the thrower's mistake.
@@ -2181,15 +2181,15 @@ void stackgate_throw_to(stackgate_catch_frame *catch_, uintptr_t value);
 void stackgate_systemstack(stackgate_system_fn func, void *arg);
 
 /*
- Leaves the current g, which then is parked, and runs fn(g) on the system stack for good. Go: mcall.
+ Leaves the current g, whose state stays as it is, and runs fn(g) on the system stack for good. Go: mcall.
 
  fn ends by gogo, on this g or another. What runs when this g is resumed is the return from mcall.
 
- Runs on a managed stack, of which it uses 88 bytes.
+ Runs on a managed stack, of which it uses 96 bytes.
  Not for signal handlers.
 
  Contract:
- The current g is one that resume or gogo runs, and is not below C frames of this m. fn does not
+ The current g is one that resume, gogo or switch_to runs, and is not below C frames of this m. fn does not
  return.
 
  */
@@ -2226,7 +2226,7 @@ uintptr_t stackgate_resume(stackgate_g *g, uintptr_t value);
 /*
  park as a function: what C calls.
 
- Runs on a managed stack, of which it uses 88 bytes.
+ Runs on a managed stack, of which it uses 96 bytes.
  Not for signal handlers.
 
  Contract:
@@ -2243,10 +2243,10 @@ uintptr_t stackgate_park(uintptr_t value);
  whose frame record continues curg's own chain, and what the managed code itself puts there. ctxt is the
  traceback context of the C frames below, 0 for none.
 
- A callback on a thread without a g, on a g other than g0, or on an m that runs nothing goes to
- CALLBACK_ELSEWHERE.
+ A callback on a thread without a g, on a g other than g0, on an m that runs nothing, from a call that promised
+ none, or after C has left callbacks by longjmp goes to CALLBACK_ELSEWHERE.
 
- Runs on a system stack, of which it uses 48 bytes, and of curg's 32. Not for signal handlers.
+ Runs on a system stack, of which it uses 48 bytes, and of curg's 40 below the call into C. Not for signal handlers.
 
  Contract:
  fn may be called with these arguments on curg's stack.
@@ -2289,7 +2289,7 @@ void stackgate_crosscall2_panic(stackgate_callback_fn func, void *a, int n);
  A thread's entry: makes the g0 g current, runs fn(g) where it stands, and gives C back its registers
  and the thread its former g. Go: crosscall1.
 
- Runs on the thread's own stack, of which it uses 80 bytes. Not for signal handlers.
+ Runs on the thread's own stack, of which it uses 72 bytes. Not for signal handlers.
 
  Contract:
  g is a g0 that no other thread uses; fn may be called with it.

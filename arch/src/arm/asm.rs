@@ -182,7 +182,7 @@ const SAVED_OFP: usize =
 /// Runs on any stack; safe in a signal handler. Go: `getg`.
 ///
 /// # Safety
-/// None beyond the declaration: it reads one word of the thread.
+/// None beyond the declaration: it reads one word of the thread, and one of its g.
 ///
 /// # Registers
 /// Out: `r0`. Clobbered: `r3`, `r12`, flags.
@@ -472,8 +472,8 @@ pub unsafe extern "C" fn ccall() {
     )
 }
 
-/// As [`asmcgocall`], and a throw lands here: [`throw_to`] with this call's [`CatchFrame`] makes it return a
-/// second time, with the thrown word in `*thrown`.
+/// As [`asmcgocall`], and a throw lands here: [`throw_to`] with this call's [`CatchFrame`] makes it
+/// return, though C has not, with the thrown word in `*thrown`.
 ///
 /// The C frames that a throw drops may hold the caller's callee-saved registers, so all of them are saved.
 /// `*thrown` is 0 after a return without a throw; a throw of 0 is the thrower's mistake.
@@ -696,7 +696,7 @@ pub unsafe extern "C" fn systemstack(func: SystemFn /* r0 */, arg: *mut c_void /
     )
 }
 
-/// Leaves the current g, which then is parked, and runs `fn(g)` on the system stack for good. Go: `mcall`.
+/// Leaves the current g, whose `state` stays as it is, and runs `fn(g)` on the system stack for good. Go: `mcall`.
 ///
 /// `fn` ends by `gogo`, on this g or another. What runs when this g is resumed is the return from `mcall`.
 ///
@@ -704,7 +704,7 @@ pub unsafe extern "C" fn systemstack(func: SystemFn /* r0 */, arg: *mut c_void /
 /// Not for signal handlers.
 ///
 /// # Safety
-/// The current g is one that `resume` or `gogo` runs, and is not below C frames of this m. `fn` does not
+/// The current g is one that `resume`, `gogo` or `switch_to` runs, and is not below C frames of this m. `fn` does not
 /// return.
 ///
 /// # Registers
@@ -923,7 +923,7 @@ pub unsafe fn resume(g: *mut G<Arm>, value: usize) -> (usize, *mut G<Arm>) {
 /// Not for signal handlers.
 ///
 /// # Safety
-/// The current g is one that `resume` or `gogo` runs, and is not below C frames of this m.
+/// The current g is one that `resume`, `gogo` or `switch_to` runs, and is not below C frames of this m.
 #[inline(always)]
 pub unsafe fn park(value: usize) -> usize {
     let out;
@@ -1118,7 +1118,8 @@ pub unsafe extern "C" fn park_full(value: usize /* r0 */) -> usize /* r0 */ {
 /// As [`resume`]; not callable from Rust, since it keeps too little.
 ///
 /// # Registers
-/// In: `r1` g, `r0` value. Out: `r0`. Clobbered: all but r5, r6 and the frame pointer.
+/// In: `r1` g, `r0` value. Out: `r0`, and in `r1` the g that has come back. Clobbered: all but r5, r6 and the
+/// frame pointer.
 #[unsafe(naked)]
 #[unsafe(link_section = "stackgate_text")]
 #[unsafe(export_name = "stackgate_resume_light")]
@@ -1291,8 +1292,9 @@ pub(crate) unsafe extern "C" fn switch_light() {
 
 /// Where a g's first `resume` arrives: runs its function, then parks it for the last time.
 ///
-/// Not a function: `resume` and `gogo` jump here, on the g's stack, with SP at its [`BaseFrame`] and the word
-/// for it in `r0`. Unwinders go on in the `resume` that runs this g, whose frame `parent` designates.
+/// Not a function: `resume`, `gogo` and `switch_to` jump here, on the g's stack, with SP at its [`BaseFrame`]
+/// and the word for it in `r0`. Unwinders go on in the `resume` that runs this g, whose frame `parent`
+/// designates.
 ///
 /// # Safety
 /// Only the address is used.
@@ -1372,8 +1374,8 @@ unsafe extern "C" {
 /// whose frame record continues curg's own chain, and what the managed code itself puts there. `ctxt` is the
 /// traceback context of the C frames below, 0 for none.
 ///
-/// A callback on a thread without a g, on a g other than g0, or on an m that runs nothing goes to
-/// [`CALLBACK_ELSEWHERE`].
+/// A callback on a thread without a g, on a g other than g0, on an m that runs nothing, from a call that promised
+/// none, or after C has left callbacks by `longjmp` goes to [`CALLBACK_ELSEWHERE`].
 ///
 /// Runs on a system stack, of which it uses 32 bytes, and of curg's 16. Not for signal handlers.
 ///
@@ -1432,7 +1434,7 @@ pub unsafe extern "C" fn cgocallback(
         "mov sp, r5",                          goes_on!(".save {{r4, r5, rfp, lr}}" ".pad #{r4}" ".movsp r3"),
         "str r4, [r12]",
 
-        // On curg. The CallbackEntry from its upper end: pc, link, which r4 and r5 are of the AsmcgocallFrame's
+        // On curg. The CallbackEntry from its upper end: pc, link, which r5 and r4 are of the AsmcgocallFrame's
         // last four words; func, callback. rfp is C's until its record is complete.
         "ldmdb lr, {{r4, r5, r12, lr}}",
         "push {{r4, r5}}",

@@ -62,8 +62,9 @@ pub const OTHER_FP: Register = if cfg!(stackgate_thumb) { R11 } else { R7 };
 crate::frames! {
     /// Where a g that is not running resumes.
     Memory frame Gobuf {
-        /// Stack pointer: the address of a `SwitchFrame`; of a g0 in a callback, of a `CallbackFrame`.
-        sp: W32, [SP] "`g_init`, `park`, `mcall`, `resume`, `cgocallback`" => "`resume`, `gogo`, crossings, tracebacks";
+        /// Stack pointer: the address of a `SwitchFrame`; of a g0 in a callback, of a `CallbackFrame`; of a g0
+        /// of a thread that C made, while no callback runs, the end of `M.root`.
+        sp: W32, [SP] "`g_init`, `park`, `mcall`, `switch_to`, `resume`, `cgocallback`, `throw_to`, `stack_moved`, attaching a foreign thread" => "`resume`, `gogo`, crossings, tracebacks";
     }
 
     /// Two words of a floating-point register.
@@ -79,21 +80,21 @@ crate::frames! {
     /// frame record with the return address that follows. The second one is what is restored.
     Either frame CalleeSaved {
         /// General.
-        r4: W32, [R4] "the frame that holds this" => "the same, at its end";
+        r4: W32, [R4] "the frame that holds this" => "the same, at its end; tracebacks";
         /// General.
-        r5: W32, [R5] "the frame that holds this" => "the same, at its end";
+        r5: W32, [R5] "the frame that holds this" => "the same, at its end; tracebacks";
         /// General.
-        r6: W32, [R6] "the frame that holds this" => "the same, at its end";
+        r6: W32, [R6] "the frame that holds this" => "the same, at its end; tracebacks";
         /// General; in Thumb code nobody uses this copy.
-        r7: W32, [R7] "the frame that holds this" => "the same, at its end";
+        r7: W32, [R7] "the frame that holds this, `stack_moved`" => "the same, at its end";
         /// General.
-        r8: W32, [R8] "the frame that holds this" => "the same, at its end";
+        r8: W32, [R8] "the frame that holds this" => "the same, at its end; tracebacks";
         /// General.
-        r9: W32, [R9] "the frame that holds this" => "the same, at its end";
+        r9: W32, [R9] "the frame that holds this" => "the same, at its end; tracebacks";
         /// General.
-        r10: W32, [R10] "the frame that holds this" => "the same, at its end";
+        r10: W32, [R10] "the frame that holds this" => "the same, at its end; tracebacks";
         /// General; in A32 code nobody uses this copy.
-        r11: W32, [R11] "the frame that holds this" => "the same, at its end";
+        r11: W32, [R11] "the frame that holds this, `stack_moved`" => "the same, at its end";
         /// Floating point.
         d8: Double, [D8] "the frame that holds this" => "the same, at its end";
         /// Floating point.
@@ -111,7 +112,7 @@ crate::frames! {
         /// Floating point.
         d15: Double, [D15] "the frame that holds this" => "the same, at its end";
         /// Frame pointer; start of the frame record.
-        link: W32, [FP] "the frame that holds this" => "the same, at its end; tracebacks";
+        link: W32, [FP] "the frame that holds this, `stack_moved`" => "the same, at its end; tracebacks";
     }
 
     /// What a stack that is left holds at its lower end: of a parked g, and of the m whose `resume` runs a g. It
@@ -119,13 +120,13 @@ crate::frames! {
     /// `stackgate_resume`, `stackgate_park` and `mcall` have put a `Crosscall2Frame` above it.
     Either frame SwitchFrame {
         /// General; brings the frame to a multiple of 8.
-        r5: W32, [R5] "`resume`, `park`, `switch_to`, `mcall`" => "the switch back";
+        r5: W32, [R5] "`g_init`, `resume`, `park`, `switch_to`, `mcall`" => "the switch back; tracebacks";
         /// Base pointer of a frame of variable size.
-        r6: W32, [R6] "`resume`, `park`, `switch_to`, `mcall`" => "the switch back";
+        r6: W32, [R6] "`g_init`, `resume`, `park`, `switch_to`, `mcall`" => "the switch back; tracebacks";
         /// Frame pointer; start of the frame record.
         link: W32, [FP] "`g_init`, `resume`, `park`, `switch_to`, `mcall`, `stack_moved`" => "the switch back; tracebacks";
-        /// Where `resume` was called, or `park` and `mcall` go on: for a g that has not run yet, its beginning. Its
-        /// bit 0 says Thumb.
+        /// Where `resume` was called, or `park`, `switch_to` and `mcall` go on: for a g that has not run yet,
+        /// its beginning. Its bit 0 says Thumb.
         pc: W32, [LR] "`g_init`, `resume`, `park`, `switch_to`, `mcall`" => "the switch back; tracebacks";
     }
 
@@ -133,12 +134,13 @@ crate::frames! {
     Managed frame BaseFrame {
         /// The task's first function.
         entry: W32, "`g_init`" => "the entry trampoline";
-        /// The `SwitchFrame` of the `resume` that runs this g.
-        parent: Ptr<SwitchFrame, W32>, [SP] "`resume`, `gogo`" => "`g_start`, unwind tables";
-        /// Zero: the frame records of a managed stack end here.
-        link: W32, [FP] "`g_init`" => "tracebacks";
+        /// The `SwitchFrame` of the `resume` that runs this g; on a thread that C made, the end of `M.root`.
+        parent: Ptr<SwitchFrame, W32>, [SP] "`resume`, `gogo`, `switch_to`, attaching a foreign thread" => "`g_start`, unwind tables, `park`, `switch_to` and `finish` in core, throws, `stack_moved`, tracebacks, debuggers";
+        /// Zero. The frame records end below, in that of the task's first function: the g begins with a zero
+        /// for its link.
+        link: W32, [FP] "`g_init`" => "nobody";
         /// Zero.
-        pc: W32, [LR] "`g_init`" => "tracebacks";
+        pc: W32, [LR] "`g_init`" => "nobody";
     }
 
     /// What `asmcgocall`, `ccall` and `systemstack` leave on the system stack, directly below `g0.sched.sp`.
@@ -153,13 +155,13 @@ crate::frames! {
         place: W32, "`asmcgocall`" => "the way back";
         /// The caller's frame pointer, and the frame record in which C's chain goes on. Kept here and not on
         /// the managed stack, so that it can be found and rewritten when that stack moves.
-        link: W32, [FP] "`asmcgocall`, `stack_moved`" => "the way back, `cgocallback`, tracebacks";
+        link: W32, [FP] "`asmcgocall`, `stack_moved`" => "the way back, `cgocallback`, unwind tables, tracebacks";
         /// The return address, which completes the record.
-        pc: W32, [LR] "`asmcgocall`" => "the way back, `cgocallback`, tracebacks";
+        pc: W32, [LR] "`asmcgocall`" => "the way back, `cgocallback`, tracebacks, unwind tables";
         /// The frame pointer of the other state, kept for the same reason as `link`.
-        other: W32, [OTHER_FP] "`asmcgocall`, `stack_moved`" => "the way back";
+        other: W32, [OTHER_FP] "`asmcgocall`, `stack_moved`" => "the way back, unwind tables, tracebacks";
         /// The managed stack's SP at entry.
-        sp: W32, [SP] "`asmcgocall`, `stack_moved`" => "the way back, `cgocallback`, unwind tables";
+        sp: W32, [SP] "`asmcgocall`, `stack_moved`" => "the way back, `cgocallback`, unwind tables, tracebacks";
     }
 
     /// Where a throw lands.
@@ -167,28 +169,28 @@ crate::frames! {
         /// The next outer place where a throw lands.
         previous: Ptr<CatchFrame, W32>, "`asmcgocall_catch`, `stack_moved`" => "`asmcgocall_catch` at its end, `throw_to`";
         /// `g0.sched.sp` at entry: everything below it is dropped by a throw.
-        g0_sp: W32, "`asmcgocall_catch`" => "`throw_to`";
+        g0_sp: W32, "`asmcgocall_catch`" => "throws, `throw_to`, tracebacks";
         /// Where the thrown word goes.
-        thrown: Ptr<W32, W32>, "`asmcgocall_catch`" => "`throw_to`";
+        thrown: Ptr<W32, W32>, "`asmcgocall_catch`, `stack_moved`" => "`throw_to`";
         /// Keeps SP aligned.
-        _reserved: W32, "nobody" => "nobody";
+        _reserved: W32, "`asmcgocall_catch`, whatever a register held" => "nobody";
         /// The registers of the caller: the C frames that a throw drops may hold them.
-        saved: CalleeSaved, "`asmcgocall_catch`" => "`throw_to`";
+        saved: CalleeSaved, "`asmcgocall_catch`, `stack_moved`" => "`asmcgocall_catch` at its end, `throw_to`, tracebacks";
         /// Return address of `asmcgocall_catch`.
-        pc: W32, [LR] "`asmcgocall_catch`" => "`throw_to`, tracebacks";
+        pc: W32, [LR] "`asmcgocall_catch`" => "`asmcgocall_catch` at its end, `throw_to`, tracebacks";
     }
 
     /// What `cgocallback` leaves on the system stack while managed code runs.
     System frame CallbackFrame {
         /// The traceback context of the C frames below the callback; 0 when there is none.
-        ctxt: W32, "`cgocallback`" => "tracebacks";
+        ctxt: W32, "`cgocallback`, throws" => "`cgocallback`, throws, tracebacks";
         /// The g that the callback runs on.
         g: Ptr<G<Arm>, W32>, "`cgocallback`" => "tracebacks";
         /// The m.
         m: Ptr<M<Arm>, W32>, "`cgocallback`" => "the way back";
         /// `g0.sched.sp` before: the end of the `AsmcgocallFrame` that this callback came through, and the
         /// address of the next outer `CallbackFrame`, if there is one.
-        g0_sp: W32, "`cgocallback`" => "the way back, tracebacks";
+        g0_sp: W32, "`cgocallback`" => "the way back, throws, `stack_moved`, tracebacks, debuggers";
         /// C's. The crossing needs a register more than the convention gives it.
         r4: W32, [R4] "`cgocallback`" => "the way back";
         /// C's. As above.
@@ -204,23 +206,24 @@ crate::frames! {
         /// The rest of this callback, on the system stack. An unwinder pops it as its next SP.
         callback: Ptr<CallbackFrame, W32>, [SP] "`cgocallback`" => "the way back, unwind tables, tracebacks";
         /// The managed function that runs.
-        func: W32, "`cgocallback`" => "debuggers";
+        func: W32, "`cgocallback`" => "nobody: for who reads a stack by eye";
         /// Frame pointer of the managed caller below C: the frame record continues curg's own chain.
         link: W32, [FP] "`cgocallback`, `stack_moved`" => "tracebacks";
         /// The return address into the managed caller below C.
         pc: W32, [LR] "`cgocallback`" => "tracebacks";
     }
 
-    /// What `crosscall2` keeps for C while managed code without callee-saved registers runs.
+    /// What `crosscall2` keeps for C while managed code without callee-saved registers runs, and the full forms of
+    /// the switches for their callers.
     Either frame Crosscall2Frame {
         /// The g that was current before `crosscall1` or `sigtramp`; `crosscall2` does not use it.
         former: W32, "`crosscall1`, `sigtramp`" => "their end";
         /// The address of this thread's current g in `crosscall1` and `sigtramp`; keeps SP aligned.
         place: W32, "`crosscall1`, `sigtramp`" => "their end";
         /// Everything that C expects back.
-        saved: CalleeSaved, "`crosscall2`, `crosscall1`, `sigtramp`" => "their end";
-        /// Return address into C.
-        pc: W32, [LR] "`crosscall2`, `crosscall1`, `sigtramp`" => "their end";
+        saved: CalleeSaved, "`crosscall2`, `crosscall1`, `sigtramp`, `stackgate_resume`, `stackgate_park`, `mcall`, `stack_moved`" => "their end";
+        /// Return address.
+        pc: W32, [LR] "`crosscall2`, `crosscall1`, `sigtramp`, `stackgate_resume`, `stackgate_park`, `mcall`" => "their end";
     }
 }
 

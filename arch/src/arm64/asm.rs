@@ -103,7 +103,7 @@ const DEREF_LEN: u8 = BREG_LEN + 1;
 /// Runs on any stack; safe in a signal handler. Go: `getg`.
 ///
 /// # Safety
-/// None beyond the declaration: it reads one word of the thread.
+/// None beyond the declaration: it reads one word of the thread, and one of its g.
 ///
 /// # Registers
 /// Out: `x0`. Clobbered: `x9` to `x11`, NZCV.
@@ -328,8 +328,8 @@ pub unsafe extern "C" fn ccall() {
     )
 }
 
-/// As [`asmcgocall`], and a throw lands here: [`throw_to`] with this call's [`CatchFrame`] makes it return a
-/// second time, with the thrown word in `*thrown`.
+/// As [`asmcgocall`], and a throw lands here: [`throw_to`] with this call's [`CatchFrame`] makes it
+/// return, though C has not, with the thrown word in `*thrown`.
 ///
 /// The C frames that a throw drops may hold the caller's callee-saved registers, so all of them are saved.
 /// `*thrown` is 0 after a return without a throw; a throw of 0 is the thrower's mistake.
@@ -579,15 +579,15 @@ pub unsafe extern "C" fn systemstack(func: SystemFn /* x0 */, arg: *mut c_void /
     )
 }
 
-/// Leaves the current g, which then is parked, and runs `fn(g)` on the system stack for good. Go: `mcall`.
+/// Leaves the current g, whose `state` stays as it is, and runs `fn(g)` on the system stack for good. Go: `mcall`.
 ///
 /// `fn` ends by `gogo`, on this g or another. What runs when this g is resumed is the return from `mcall`.
 ///
-/// Runs on a managed stack, of which it uses 192 bytes.
+/// Runs on a managed stack, of which it uses 208 bytes.
 /// Not for signal handlers.
 ///
 /// # Safety
-/// The current g is one that `resume` or `gogo` runs, and is not below C frames of this m. `fn` does not
+/// The current g is one that `resume`, `gogo` or `switch_to` runs, and is not below C frames of this m. `fn` does not
 /// return.
 ///
 /// # Registers
@@ -823,7 +823,7 @@ pub unsafe fn resume(g: *mut G<Arm64>, value: usize) -> (usize, *mut G<Arm64>) {
 /// Not for signal handlers.
 ///
 /// # Safety
-/// The current g is one that `resume` or `gogo` runs, and is not below C frames of this m.
+/// The current g is one that `resume`, `gogo` or `switch_to` runs, and is not below C frames of this m.
 #[inline(always)]
 pub unsafe fn park(value: usize) -> usize {
     let out;
@@ -886,7 +886,7 @@ pub unsafe fn switch_to(g: *mut G<Arm64>, value: usize) -> usize {
 
 /// [`resume`] as a function: what C calls.
 ///
-/// Runs on a system stack, of which it uses 192 bytes.
+/// Runs on a system stack, of which it uses 208 bytes.
 /// Not for signal handlers.
 ///
 /// # Safety
@@ -960,7 +960,7 @@ pub unsafe extern "C" fn resume_full(g: *mut G<Arm64> /* x0 */, value: usize /* 
 
 /// [`park`] as a function: what C calls.
 ///
-/// Runs on a managed stack, of which it uses 192 bytes.
+/// Runs on a managed stack, of which it uses 208 bytes.
 /// Not for signal handlers.
 ///
 /// # Safety
@@ -1046,7 +1046,7 @@ pub unsafe extern "C" fn park_full(value: usize /* x0 */) -> usize /* x0 */ {
 /// As [`resume`]; not callable from Rust, since it keeps too little.
 ///
 /// # Registers
-/// In: `x1` g, `x0` value. Out: `x0`. Clobbered: all but `x19` and `x29`.
+/// In: `x1` g, `x0` value. Out: `x0`, and in `x12` the g that has come back. Clobbered: all but `x19` and `x29`.
 #[unsafe(naked)]
 #[unsafe(link_section = "stackgate_text")]
 #[unsafe(export_name = "stackgate_resume_light")]
@@ -1233,8 +1233,9 @@ pub(crate) unsafe extern "C" fn switch_light() {
 
 /// Where a g's first `resume` arrives: runs its function, then parks it for the last time.
 ///
-/// Not a function: `resume` and `gogo` jump here, on the g's stack, with SP at its [`BaseFrame`] and the word
-/// for it in `x0`. Unwinders go on in the `resume` that runs this g, whose frame `parent` designates.
+/// Not a function: `resume`, `gogo` and `switch_to` jump here, on the g's stack, with SP at its [`BaseFrame`]
+/// and the word for it in `x0`. Unwinders go on in the `resume` that runs this g, whose frame `parent`
+/// designates.
 ///
 /// # Safety
 /// Only the address is used.
@@ -1315,8 +1316,8 @@ unsafe extern "C" {
 /// whose frame record continues curg's own chain, and what the managed code itself puts there. `ctxt` is the
 /// traceback context of the C frames below, 0 for none.
 ///
-/// A callback on a thread without a g, on a g other than g0, or on an m that runs nothing goes to
-/// [`CALLBACK_ELSEWHERE`].
+/// A callback on a thread without a g, on a g other than g0, on an m that runs nothing, from a call that promised
+/// none, or after C has left callbacks by `longjmp` goes to [`CALLBACK_ELSEWHERE`].
 ///
 /// Runs on a system stack, of which it uses 48 bytes, and of curg's 32. Not for signal handlers.
 ///

@@ -71,8 +71,9 @@ crate::registers! {
 crate::frames! {
     /// Where a g that is not running resumes.
     Memory frame Gobuf {
-        /// Stack pointer: the address of a `SwitchFrame`; of a g0 in a callback, of a `CallbackFrame`.
-        sp: W64, [SP] "`g_init`, `park`, `mcall`, `resume`, `cgocallback`" => "`resume`, `gogo`, crossings, tracebacks";
+        /// Stack pointer: the address of a `SwitchFrame`; of a g0 in a callback, of a `CallbackFrame`; of a g0
+        /// of a thread that C made, while no callback runs, the end of `M.root`.
+        sp: W64, [SP] "`g_init`, `park`, `mcall`, `switch_to`, `resume`, `cgocallback`, `throw_to`, `stack_moved`, attaching a foreign thread" => "`resume`, `gogo`, crossings, tracebacks";
     }
 
     /// The registers that a C function gives back as it found them; of the vector registers v8 to v15 it is
@@ -115,7 +116,7 @@ crate::frames! {
         /// Floating point.
         d15: W64, [D15] "the frame that holds this" => "the same, at its end";
         /// Frame pointer; start of the frame record.
-        x29: W64, [X29] "the frame that holds this" => "the same, at its end; tracebacks";
+        x29: W64, [X29] "the frame that holds this, `stack_moved`" => "the same, at its end; tracebacks";
     }
 
     /// What a stack that is left holds at its lower end: of a parked g, and of the m whose `resume` runs a g. It
@@ -125,10 +126,11 @@ crate::frames! {
         /// Keeps SP aligned.
         _reserved: W64, "nobody" => "nobody";
         /// Base pointer of a frame of variable size.
-        x19: W64, [X19] "`resume`, `park`, `switch_to`, `mcall`" => "the switch back";
+        x19: W64, [X19] "`g_init`, `resume`, `park`, `switch_to`, `mcall`" => "the switch back";
         /// Frame pointer; start of the frame record.
         x29: W64, [X29] "`g_init`, `resume`, `park`, `switch_to`, `mcall`, `stack_moved`" => "the switch back; tracebacks";
-        /// Where `resume` was called, or `park` and `mcall` go on: for a g that has not run yet, its beginning.
+        /// Where `resume` was called, or `park`, `switch_to` and `mcall` go on: for a g that has not run yet,
+        /// its beginning.
         pc: W64, [X30] "`g_init`, `resume`, `park`, `switch_to`, `mcall`" => "the switch back; tracebacks";
     }
 
@@ -136,12 +138,13 @@ crate::frames! {
     Managed frame BaseFrame {
         /// The task's first function.
         entry: W64, "`g_init`" => "the entry trampoline";
-        /// The `SwitchFrame` of the `resume` that runs this g.
-        parent: Ptr<SwitchFrame, W64>, "`resume`, `gogo`" => "`g_start`, call frame information";
-        /// Zero: the frame records of a managed stack end here.
-        link: W64, [X29] "`g_init`" => "tracebacks";
+        /// The `SwitchFrame` of the `resume` that runs this g; on a thread that C made, the end of `M.root`.
+        parent: Ptr<SwitchFrame, W64>, "`resume`, `gogo`, `switch_to`, attaching a foreign thread" => "`g_start`, call frame information, `park`, `switch_to` and `finish` in core, throws, `stack_moved`, tracebacks, debuggers";
+        /// Zero. The frame records end below, in that of the task's first function: the g begins with a zero
+        /// for its link.
+        link: W64, [X29] "`g_init`" => "nobody";
         /// Zero.
-        pc: W64, [X30] "`g_init`" => "tracebacks";
+        pc: W64, [X30] "`g_init`" => "nobody";
     }
 
     /// What `asmcgocall`, `ccall` and `systemstack` leave on the system stack, directly below `g0.sched.sp`.
@@ -150,12 +153,12 @@ crate::frames! {
         /// The g that called.
         g: Ptr<G<Arm64>, W64>, "`asmcgocall`" => "the way back, `cgocallback`, tracebacks";
         /// The managed stack's SP at entry.
-        sp: W64, [SP] "`asmcgocall`, `stack_moved`" => "the way back, `cgocallback`, call frame information";
+        sp: W64, [SP] "`asmcgocall`, `stack_moved`" => "the way back, `cgocallback`, call frame information, tracebacks";
         /// The caller's frame pointer, and the frame record in which C's chain goes on. Kept here and not on
         /// the managed stack, so that it can be found and rewritten when that stack moves.
-        link: W64, [X29] "`asmcgocall`, `stack_moved`" => "the way back, `cgocallback`, tracebacks";
-        /// The return address, which completes the record. No other copy of it exists.
-        pc: W64, [X30] "`asmcgocall`" => "the way back, `cgocallback`, tracebacks";
+        link: W64, [X29] "`asmcgocall`, `stack_moved`" => "the way back, `cgocallback`, call frame information, tracebacks";
+        /// The return address, which completes the record. The only other copy is in the `CallbackEntry` of a callback.
+        pc: W64, [X30] "`asmcgocall`" => "the way back, `cgocallback`, tracebacks, call frame information";
     }
 
     /// Where a throw lands.
@@ -163,13 +166,13 @@ crate::frames! {
         /// Keeps SP aligned.
         _reserved: W64, "nobody" => "nobody";
         /// Where the thrown word goes.
-        thrown: Ptr<W64, W64>, "`asmcgocall_catch`" => "`throw_to`";
+        thrown: Ptr<W64, W64>, "`asmcgocall_catch`, `stack_moved`" => "`throw_to`";
         /// The next outer place where a throw lands.
         previous: Ptr<CatchFrame, W64>, "`asmcgocall_catch`, `stack_moved`" => "`asmcgocall_catch` at its end, `throw_to`";
         /// `g0.sched.sp` at entry: everything below it is dropped by a throw.
-        g0_sp: W64, "`asmcgocall_catch`" => "`throw_to`";
+        g0_sp: W64, "`asmcgocall_catch`" => "throws, `throw_to`, tracebacks";
         /// The registers of the caller: the C frames that a throw drops may hold them.
-        saved: CalleeSaved, "`asmcgocall_catch`" => "`throw_to`";
+        saved: CalleeSaved, "`asmcgocall_catch`, `stack_moved`" => "`asmcgocall_catch` at its end, `throw_to`, tracebacks";
         /// Return address of `asmcgocall_catch`.
         pc: W64, [X30] "`asmcgocall_catch`" => "its end, `throw_to`, tracebacks";
     }
@@ -178,11 +181,11 @@ crate::frames! {
     System frame CallbackFrame {
         /// `g0.sched.sp` before: the end of the `AsmcgocallFrame` that this callback came through, and the
         /// address of the next outer `CallbackFrame`, if there is one.
-        g0_sp: W64, "`cgocallback`" => "the way back, tracebacks";
+        g0_sp: W64, "`cgocallback`" => "the way back, throws, `stack_moved`, tracebacks, debuggers";
         /// The g that the callback runs on.
         g: Ptr<G<Arm64>, W64>, "`cgocallback`" => "tracebacks";
         /// The traceback context of the C frames below the callback; 0 when there is none.
-        ctxt: W64, "`cgocallback`" => "tracebacks";
+        ctxt: W64, "`cgocallback`, throws" => "throws, tracebacks";
         /// The m.
         m: Ptr<M<Arm64>, W64>, "`cgocallback`" => "the way back";
         /// C's frame pointer, and C's frame record.
@@ -196,7 +199,7 @@ crate::frames! {
         /// The rest of this callback, on the system stack.
         callback: Ptr<CallbackFrame, W64>, "`cgocallback`" => "the way back, call frame information, tracebacks";
         /// The managed function that runs.
-        func: W64, "`cgocallback`" => "debuggers";
+        func: W64, "`cgocallback`" => "nobody: for who reads a stack by eye";
         /// Frame pointer of the managed caller below C: the frame record continues curg's own chain.
         link: W64, [X29] "`cgocallback`, `stack_moved`" => "tracebacks";
         /// The return address into the managed caller below C.
@@ -210,9 +213,9 @@ crate::frames! {
         /// The g that was current before `crosscall1` or `sigtramp`.
         former: W64, "`crosscall1`, `sigtramp`" => "their end";
         /// Everything that C expects back.
-        saved: CalleeSaved, "`crosscall2`, `crosscall1`, `sigtramp`, `stackgate_resume`, `stackgate_park`, `mcall`" => "their end";
+        saved: CalleeSaved, "`crosscall2`, `crosscall1`, `sigtramp`, `stackgate_resume`, `stackgate_park`, `mcall`, `stack_moved`" => "their end";
         /// Return address.
-        pc: W64, [X30] "`crosscall2`, `crosscall1`, `sigtramp`" => "their end, tracebacks of C";
+        pc: W64, [X30] "`crosscall2`, `crosscall1`, `sigtramp`, `stackgate_resume`, `stackgate_park`, `mcall`" => "their end, tracebacks";
     }
 }
 

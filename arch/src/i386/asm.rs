@@ -157,10 +157,10 @@ const OUTGOING: usize = ALIGN;
 /// Runs on any stack; safe in a signal handler. Go: `getg`.
 ///
 /// # Safety
-/// None beyond the declaration: it reads one word of the thread.
+/// None beyond the declaration: it reads one word of the thread, and one of its g.
 ///
 /// # Registers
-/// Out: `eax`. Clobbered: `ecx`, `edx`.
+/// Out: `eax`. Clobbered: `ecx`, flags.
 #[unsafe(naked)]
 #[unsafe(link_section = "stackgate_text")]
 #[unsafe(export_name = "stackgate_getg")]
@@ -227,7 +227,7 @@ pub fn current() -> *mut G<I386> {
 /// `g` is null or stays valid for as long as it is current, and SP is on its stack.
 ///
 /// # Registers
-/// In: on the stack, g. Clobbered: `eax`, `ecx`, `edx`.
+/// In: on the stack, g. Clobbered: `eax`, `ecx`, `edx`, flags.
 #[unsafe(naked)]
 #[unsafe(link_section = "stackgate_text")]
 #[unsafe(export_name = "stackgate_setg")]
@@ -353,7 +353,8 @@ pushes!(AsmcgocallFrame: pc, link, sp, g);
 /// caller takes all arguments off, also the address of a returned structure, which the function itself takes
 /// off when it is called directly (psABI 2.2.3).
 ///
-/// Runs on any stack; uses 16 bytes of a managed one. Safe in a signal handler. Go has no such function.
+/// Runs on any stack; uses 12 bytes of a managed one, 16 in position-independent code. Safe in a signal handler.
+/// Go has no such function.
 ///
 /// # Safety
 /// As [`asmcgocall`]; not callable from Rust, since the function is in a scratch register.
@@ -454,8 +455,8 @@ pub unsafe extern "C" fn ccall() {
     )
 }
 
-/// As [`asmcgocall`], and a throw lands here: [`throw_to`] with this call's [`CatchFrame`] makes it return a
-/// second time, with the thrown word in `*thrown`.
+/// As [`asmcgocall`], and a throw lands here: [`throw_to`] with this call's [`CatchFrame`] makes it
+/// return, though C has not, with the thrown word in `*thrown`.
 ///
 /// The C frames that a throw drops may hold the caller's callee-saved registers, so all of them are saved.
 /// `*thrown` is 0 after a return without a throw; a throw of 0 is the thrower's mistake.
@@ -683,15 +684,15 @@ pub unsafe extern "C" fn systemstack(func: SystemFn /* first */, arg: *mut c_voi
     )
 }
 
-/// Leaves the current g, which then is parked, and runs `fn(g)` on the system stack for good. Go: `mcall`.
+/// Leaves the current g, whose `state` stays as it is, and runs `fn(g)` on the system stack for good. Go: `mcall`.
 ///
 /// `fn` ends by `gogo`, on this g or another. What runs when this g is resumed is the return from `mcall`.
 ///
-/// Runs on a managed stack, of which it uses 40 bytes, 44 in position-independent code.
+/// Runs on a managed stack, of which it uses 44 bytes, 48 in position-independent code.
 /// Not for signal handlers.
 ///
 /// # Safety
-/// The current g is one that `resume` or `gogo` runs, and is not below C frames of this m. `fn` does not
+/// The current g is one that `resume`, `gogo` or `switch_to` runs, and is not below C frames of this m. `fn` does not
 /// return.
 ///
 /// # Registers
@@ -893,7 +894,7 @@ pub unsafe fn resume(g: *mut G<I386>, value: usize) -> (usize, *mut G<I386>) {
 /// Not for signal handlers.
 ///
 /// # Safety
-/// The current g is one that `resume` or `gogo` runs, and is not below C frames of this m.
+/// The current g is one that `resume`, `gogo` or `switch_to` runs, and is not below C frames of this m.
 #[inline(always)]
 pub unsafe fn park(value: usize) -> usize {
     let out;
@@ -948,7 +949,7 @@ pub unsafe fn switch_to(g: *mut G<I386>, value: usize) -> usize {
 
 /// [`resume`] as a function: what C calls.
 ///
-/// Runs on a system stack, of which it uses 40 bytes, 44 in position-independent code.
+/// Runs on a system stack, of which it uses 44 bytes, 48 in position-independent code.
 /// Not for signal handlers.
 ///
 /// # Safety
@@ -998,7 +999,7 @@ pub unsafe extern "C" fn resume_full(
 
 /// [`park`] as a function: what C calls.
 ///
-/// Runs on a managed stack, of which it uses 40 bytes, 44 in position-independent code.
+/// Runs on a managed stack, of which it uses 44 bytes, 48 in position-independent code.
 /// Not for signal handlers.
 ///
 /// # Safety
@@ -1060,7 +1061,7 @@ pub unsafe extern "C" fn park_full(value: usize /* first */) -> usize /* eax */ 
 /// As [`resume`]; not callable from Rust, since it keeps too little.
 ///
 /// # Registers
-/// In: `edx` g, `eax` value. Out: `eax`. Clobbered: all but `esi` and `ebp`.
+/// In: `edx` g, `eax` value. Out: `eax`, and in `edx` the g that has come back. Clobbered: all but `esi` and `ebp`.
 #[unsafe(naked)]
 #[unsafe(link_section = "stackgate_text")]
 #[unsafe(export_name = "stackgate_resume_light")]
@@ -1236,8 +1237,9 @@ pub(crate) unsafe extern "C" fn switch_light() {
 
 /// Where a g's first `resume` arrives: runs its function, then parks it for the last time.
 ///
-/// Not a function: `resume` and `gogo` jump here, on the g's stack, with SP at its [`BaseFrame`] and the word
-/// for it in `eax`. Unwinders go on in the `resume` that runs this g, whose frame `parent` designates.
+/// Not a function: `resume`, `gogo` and `switch_to` jump here, on the g's stack, with SP at its [`BaseFrame`]
+/// and the word for it in `eax`. Unwinders go on in the `resume` that runs this g, whose frame `parent`
+/// designates.
 ///
 /// # Safety
 /// Only the address is used.
@@ -1315,8 +1317,8 @@ unsafe extern "C" {
 /// whose frame record continues curg's own chain, and what the managed code itself puts there. `ctxt` is the
 /// traceback context of the C frames below, 0 for none.
 ///
-/// A callback on a thread without a g, on a g other than g0, or on an m that runs nothing goes to
-/// [`CALLBACK_ELSEWHERE`].
+/// A callback on a thread without a g, on a g other than g0, on an m that runs nothing, from a call that promised
+/// none, or after C has left callbacks by `longjmp` goes to [`CALLBACK_ELSEWHERE`].
 ///
 /// Runs on a system stack, of which it uses 28 bytes, and of curg's 44 below the call into C. Not for signal
 /// handlers.
@@ -1526,8 +1528,9 @@ pub unsafe extern "C" fn crosscall2(
 ///
 /// Go takes the missing fourth argument from whatever the stack holds.
 ///
-/// Runs on a system stack, of which it uses 76 bytes beside those of `cgocallback`: its caller has left no
-/// room for the fourth argument, so that it calls and does not jump. Not for signal handlers.
+/// Runs on a system stack, of which it uses 48 bytes beside those of `cgocallback`: its caller has left no
+/// room for the fourth argument, so that it has a frame of its own and does not jump to `crosscall2`. Not for signal
+/// handlers.
 ///
 /// # Safety
 /// As [`crosscall2`].

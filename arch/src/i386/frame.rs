@@ -41,8 +41,9 @@ crate::registers! {
 crate::frames! {
     /// Where a g that is not running resumes.
     Memory frame Gobuf {
-        /// Stack pointer: the address of a `SwitchFrame`; of a g0 in a callback, of a `CallbackFrame`.
-        sp: W32, [ESP] "`g_init`, `park`, `mcall`, `resume`, `cgocallback`" => "`resume`, `gogo`, crossings, tracebacks";
+        /// Stack pointer: the address of a `SwitchFrame`; of a g0 in a callback, of a `CallbackFrame`; of a g0
+        /// of a thread that C made, while no callback runs, the end of `M.root`.
+        sp: W32, [ESP] "`g_init`, `park`, `mcall`, `switch_to`, `resume`, `cgocallback`, `throw_to`, `stack_moved`, attaching a foreign thread" => "`resume`, `gogo`, crossings, tracebacks";
     }
 
     /// The registers that a C function gives back as it found them. `ebp` comes last: with the return address
@@ -55,7 +56,7 @@ crate::frames! {
         /// General.
         edi: W32, [EDI] "the frame that holds this" => "the same, at its end";
         /// Frame pointer; start of the frame record.
-        ebp: W32, [EBP] "the frame that holds this" => "the same, at its end; tracebacks";
+        ebp: W32, [EBP] "the frame that holds this, `stack_moved`" => "the same, at its end; tracebacks";
     }
 
     /// What a function finds at SP when it begins: psABI 2.2.2 and 2.2.3. The arguments are the callee's to
@@ -78,10 +79,11 @@ crate::frames! {
     /// have put a `Crosscall2Frame` above it.
     Either frame SwitchFrame {
         /// Base pointer of a frame of variable size.
-        esi: W32, [ESI] "`resume`, `park`, `switch_to`, `mcall`" => "the switch back";
+        esi: W32, [ESI] "`g_init`, `resume`, `park`, `switch_to`, `mcall`" => "the switch back";
         /// Frame pointer; start of the frame record.
         ebp: W32, [EBP] "`g_init`, `resume`, `park`, `switch_to`, `mcall`, `stack_moved`" => "the switch back; tracebacks";
-        /// Where `resume` was called, or `park` and `mcall` go on: for a g that has not run yet, its beginning.
+        /// Where `resume` was called, or `park`, `switch_to` and `mcall` go on: for a g that has not run yet,
+        /// its beginning.
         pc: W32, [EIP] "`g_init`, `resume`, `park`, `switch_to`, `mcall`" => "the switch back; tracebacks";
     }
 
@@ -89,12 +91,13 @@ crate::frames! {
     Managed frame BaseFrame {
         /// The task's first function; when it runs, its argument.
         entry: W32, "`g_init`, the entry trampoline" => "the entry trampoline; the task's first function";
-        /// The `SwitchFrame` of the `resume` that runs this g.
-        parent: Ptr<SwitchFrame, W32>, "`resume`, `gogo`" => "`g_start`, call frame information";
-        /// Zero: the frame records of a managed stack end here.
-        link: W32, [EBP] "`g_init`" => "tracebacks";
+        /// The `SwitchFrame` of the `resume` that runs this g; on a thread that C made, the end of `M.root`.
+        parent: Ptr<SwitchFrame, W32>, "`resume`, `gogo`, `switch_to`, attaching a foreign thread" => "`g_start`, call frame information, `park`, `switch_to` and `finish` in core, throws, `stack_moved`, tracebacks, debuggers";
+        /// Zero. The frame records end below, in that of the task's first function: the g begins with a zero
+        /// for its link.
+        link: W32, [EBP] "`g_init`" => "nobody";
         /// Zero.
-        pc: W32, [EIP] "`g_init`" => "tracebacks";
+        pc: W32, [EIP] "`g_init`" => "nobody";
     }
 
     /// What `asmcgocall`, `ccall` and `systemstack` leave on the system stack, directly below `g0.sched.sp`.
@@ -102,10 +105,10 @@ crate::frames! {
         /// The g that called.
         g: Ptr<G<I386>, W32>, "`asmcgocall`" => "the way back, `cgocallback`, tracebacks";
         /// The managed stack's SP at entry, which is the address of the return address.
-        sp: W32, [ESP] "`asmcgocall`, `stack_moved`" => "the way back, `cgocallback`, call frame information";
+        sp: W32, [ESP] "`asmcgocall`, `stack_moved`" => "the way back, `cgocallback`, call frame information, tracebacks";
         /// The caller's frame pointer, and the frame record in which C's chain goes on. Kept here and not on
         /// the managed stack, so that it can be found and rewritten when that stack moves.
-        link: W32, [EBP] "`asmcgocall`, `stack_moved`" => "the way back, `cgocallback`, tracebacks";
+        link: W32, [EBP] "`asmcgocall`, `stack_moved`" => "the way back, `cgocallback`, call frame information, tracebacks";
         /// The return address, once more, to complete the record.
         pc: W32, [EIP] "`asmcgocall`" => "`cgocallback`, tracebacks";
     }
@@ -121,30 +124,30 @@ crate::frames! {
         /// The next outer place where a throw lands.
         previous: Ptr<CatchFrame, W32>, "`asmcgocall_catch`, `stack_moved`" => "`asmcgocall_catch` at its end, `throw_to`";
         /// `g0.sched.sp` at entry: everything below it is dropped by a throw.
-        g0_sp: W32, "`asmcgocall_catch`" => "`throw_to`";
+        g0_sp: W32, "`asmcgocall_catch`" => "throws, `throw_to`, tracebacks";
         /// Where the thrown word goes.
-        thrown: Ptr<W32, W32>, "`asmcgocall_catch`" => "`throw_to`";
+        thrown: Ptr<W32, W32>, "`asmcgocall_catch`, `stack_moved`" => "`throw_to`";
         /// The registers of the caller: the C frames that a throw drops may hold them.
-        saved: CalleeSaved, "`asmcgocall_catch`" => "`throw_to`";
+        saved: CalleeSaved, "`asmcgocall_catch`, `stack_moved`" => "`asmcgocall_catch` at its end, `throw_to`, tracebacks";
         /// Return address of `asmcgocall_catch`.
-        pc: W32, [EIP] "the caller's call instruction" => "`throw_to`, tracebacks";
+        pc: W32, [EIP] "the caller's call instruction" => "`asmcgocall_catch` at its end, `throw_to`, tracebacks";
     }
 
     /// What `cgocallback` leaves on the system stack while managed code runs.
     System frame CallbackFrame {
         /// `g0.sched.sp` before: the end of the `AsmcgocallFrame` that this callback came through, and the
         /// address of the next outer `CallbackFrame`, if there is one.
-        g0_sp: W32, "`cgocallback`" => "the way back, tracebacks";
+        g0_sp: W32, "`cgocallback`" => "the way back, throws, `stack_moved`, tracebacks, debuggers";
         /// The g that the callback runs on.
         g: Ptr<G<I386>, W32>, "`cgocallback`" => "tracebacks";
         /// The traceback context of the C frames below the callback; 0 when there is none.
-        ctxt: W32, "`cgocallback`" => "tracebacks";
+        ctxt: W32, "`cgocallback`, throws" => "throws, tracebacks";
         /// The m.
         m: Ptr<M<I386>, W32>, "`cgocallback`" => "the way back";
         /// Where in a thread's storage the current g is, the same in each thread. Position-independent code
         /// would have to work it out again; other code knows it, and leaves here whatever a register held.
         /// Without this word SP would not be where it is in a `SwitchFrame`.
-        place: W32, "`cgocallback`" => "the way back";
+        place: W32, "`cgocallback`" => "`cgocallback`, the way back";
         /// C's frame pointer, and C's frame record.
         link: W32, [EBP] "`cgocallback`" => "the way back, tracebacks of C";
         /// Return address of `cgocallback`.
@@ -163,23 +166,24 @@ crate::frames! {
         /// The rest of this callback, on the system stack.
         callback: Ptr<CallbackFrame, W32>, "`cgocallback`" => "the way back, call frame information, tracebacks";
         /// The managed function that runs.
-        func: W32, "`cgocallback`" => "`cgocallback`, debuggers";
+        func: W32, "`cgocallback`" => "`cgocallback`";
         /// Frame pointer of the managed caller below C: the frame record continues curg's own chain.
         link: W32, [EBP] "`cgocallback`, `stack_moved`" => "tracebacks";
         /// The return address into the managed caller below C.
         pc: W32, [EIP] "`cgocallback`" => "tracebacks";
     }
 
-    /// What `crosscall2` keeps for C while managed code without callee-saved registers runs.
+    /// What `crosscall2` keeps for C while managed code without callee-saved registers runs, and the full forms of
+    /// the switches for their callers.
     Either frame Crosscall2Frame {
         /// The g that was current before `crosscall1` or `sigtramp`.
         former: W32, "`crosscall1`, `sigtramp`" => "their end";
         /// Keeps SP aligned.
         _reserved: [W32; 2], "nobody" => "nobody";
         /// Everything that C expects back.
-        saved: CalleeSaved, "`crosscall2`, `crosscall1`, `sigtramp`" => "their end";
-        /// Return address into C.
-        pc: W32, [EIP] "C's call instruction" => "their end";
+        saved: CalleeSaved, "`crosscall2`, `crosscall1`, `sigtramp`, `stackgate_resume`, `stackgate_park`, `mcall`, `crosscall2_panic`, `stack_moved`" => "their end";
+        /// Return address.
+        pc: W32, [EIP] "the caller's call instruction, the kernel" => "their end";
     }
 }
 

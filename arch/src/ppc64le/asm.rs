@@ -152,7 +152,7 @@ macro_rules! naked_asm_saved {
 /// Runs on any stack; safe in a signal handler. Go: `getg`.
 ///
 /// # Safety
-/// None beyond the declaration: it reads one word of the thread.
+/// None beyond the declaration: it reads one word of the thread, and one of its g.
 ///
 /// # Registers
 /// Out: `r3`. Clobbered: `r4`, `cr0`.
@@ -413,8 +413,8 @@ pub unsafe extern "C" fn ccall() {
     )
 }
 
-/// As [`asmcgocall`], and a throw lands here: [`throw_to`] with this call's [`CatchFrame`] makes it return a
-/// second time, with the thrown word in `*thrown`.
+/// As [`asmcgocall`], and a throw lands here: [`throw_to`] with this call's [`CatchFrame`] makes it
+/// return, though C has not, with the thrown word in `*thrown`.
 ///
 /// The C frames that a throw drops may hold the caller's callee-saved registers, so all of them are saved.
 /// `*thrown` is 0 after a return without a throw; a throw of 0 is the thrower's mistake.
@@ -761,7 +761,7 @@ pub unsafe extern "C" fn systemstack(func: SystemFn /* r3 */, arg: *mut c_void /
     )
 }
 
-/// Leaves the current g, which then is parked, and runs `fn(g)` on the system stack for good. Go: `mcall`.
+/// Leaves the current g, whose `state` stays as it is, and runs `fn(g)` on the system stack for good. Go: `mcall`.
 ///
 /// `fn` ends by `gogo`, on this g or another. What runs when this g is resumed is the return from `mcall`.
 ///
@@ -769,7 +769,7 @@ pub unsafe extern "C" fn systemstack(func: SystemFn /* r3 */, arg: *mut c_void /
 /// Not for signal handlers.
 ///
 /// # Safety
-/// The current g is one that `resume` or `gogo` runs, and is not below C frames of this m. `fn` does not
+/// The current g is one that `resume`, `gogo` or `switch_to` runs, and is not below C frames of this m. `fn` does not
 /// return.
 ///
 /// # Registers
@@ -930,8 +930,8 @@ pub unsafe extern "C" fn mcall(func: McallFn /* r3 */) {
 /// As [`mcall`]; not callable from Rust, since it does not return to its caller.
 ///
 /// # Registers
-/// In: `r3` fn, `r12` where this g goes on. Clobbered there: all but `r30` and `r31`. At `fn`'s entry: `r3` g; `r12`
-/// and CTR fn.
+/// In: `r3` fn, `r12` where this g goes on. Out, there: our TOC pointer in `r2`. Clobbered there: all but `r30` and
+/// `r31`. At `fn`'s entry: `r3` g; `r12` and CTR fn.
 #[unsafe(naked)]
 #[unsafe(link_section = "stackgate_text")]
 #[unsafe(export_name = "stackgate_mcall_light")]
@@ -1109,7 +1109,7 @@ pub unsafe fn resume(g: *mut G<Ppc64le>, value: usize) -> (usize, *mut G<Ppc64le
 /// Not for signal handlers.
 ///
 /// # Safety
-/// The current g is one that `resume` or `gogo` runs, and is not below C frames of this m.
+/// The current g is one that `resume`, `gogo` or `switch_to` runs, and is not below C frames of this m.
 #[inline(always)]
 pub unsafe fn park(value: usize) -> usize {
     let out;
@@ -1509,7 +1509,7 @@ pub unsafe extern "C" fn park_full(value: usize /* r3 */) -> usize /* r3 */ {
 /// As [`resume`]; not callable from Rust, since it keeps too little.
 ///
 /// # Registers
-/// In: `r4` g, `r3` value. Out: `r3`. Clobbered: all but `r30` and `r31`.
+/// In: `r4` g, `r3` value. Out: `r3`, and in `r10` the g that has come back. Clobbered: all but `r30` and `r31`.
 #[unsafe(naked)]
 #[unsafe(link_section = "stackgate_text")]
 #[unsafe(export_name = "stackgate_resume_light")]
@@ -1728,9 +1728,9 @@ pub(crate) unsafe extern "C" fn switch_light() {
 
 /// Where a g's first `resume` arrives: runs its function, then parks it for the last time.
 ///
-/// Not a function: `resume` and `gogo` jump here, on the g's stack, with SP at its [`BaseFrame`], the word for
-/// it in `r3`, and our TOC pointer in `r2`. Unwinders go on in the `resume` that runs this g, whose frame
-/// `parent` designates.
+/// Not a function: `resume`, `gogo` and `switch_to` jump here, on the g's stack, with SP at its [`BaseFrame`],
+/// the word for it in `r3`, and our TOC pointer in `r2`. Unwinders go on in the `resume` that runs this g,
+/// whose frame `parent` designates.
 ///
 /// # Safety
 /// Only the address is used.
@@ -1825,8 +1825,8 @@ unsafe extern "C" {
 /// whose back chain continues curg's own, and what the managed code itself puts there. `ctxt` is the
 /// traceback context of the C frames below, 0 for none.
 ///
-/// A callback on a thread without a g, on a g other than g0, or on an m that runs nothing goes to
-/// [`CALLBACK_ELSEWHERE`].
+/// A callback on a thread without a g, on a g other than g0, on an m that runs nothing, from a call that promised
+/// none, or after C has left callbacks by `longjmp` goes to [`CALLBACK_ELSEWHERE`].
 ///
 /// Runs on a system stack, of which it uses 64 bytes, and of curg's 48. Not for signal handlers.
 ///
@@ -2521,7 +2521,7 @@ pub unsafe extern "C" fn sigtramp(
     )
 }
 
-/// Ends the program, or stops the machine, by an instruction that no CPU knows: for who can tell nobody why.
+/// Ends the program, or stops the machine, by an instruction that always traps: for who can tell nobody why.
 ///
 /// Runs on any stack; safe in a signal handler.
 #[inline(always)]

@@ -103,19 +103,21 @@ pub const PC: Register =
 crate::frames! {
     /// Where a g that is not running resumes.
     Memory frame Gobuf {
-        /// Stack pointer: the address of a `SwitchFrame`; of a g0 in a callback, of a `CallbackFrame`. It is the
-        /// innermost back chain as well.
-        sp: W64, [R1] "`g_init`, `park`, `mcall`, `resume`, `cgocallback`" => "`resume`, `gogo`, crossings, tracebacks";
+        /// Stack pointer: the address of a `SwitchFrame`; of a g0 in a callback, of a `CallbackFrame`; of a g0
+        /// of a thread that C made, while no callback runs, the end of `M.root`. It is the innermost back chain
+        /// as well.
+        sp: W64, [R1] "`g_init`, `park`, `mcall`, `switch_to`, `resume`, `cgocallback`, `throw_to`, `stack_moved`, attaching a foreign thread" => "`resume`, `gogo`, crossings, tracebacks";
     }
 
-    /// The part of a frame that belongs to others than its owner: ABI 2.2.3.2. It follows the back chain.
+    /// The part of a frame in which the functions that its owner calls save, and the owner its TOC pointer:
+    /// ABI 2.2.3.2. It follows the back chain.
     Either frame Linkage {
         /// The condition register. A function saves it in its caller's frame.
         cr: W32, [CR2] "a function that this frame's owner calls" => "the same, at its end";
         /// Keeps the next word aligned.
         _reserved: W32, "nobody" => "nobody";
         /// The return address of a function. It saves it in its caller's frame.
-        lr: W64, [LR] "a function that this frame's owner calls" => "the same, at its end; tracebacks";
+        lr: W64, [LR] "a function that this frame's owner calls" => "the same, at its end; of a g that was left, who runs it; tracebacks";
         /// The owner's TOC pointer over a call that may change it. It is here and nowhere else that libgcc's
         /// unwinder looks for it, when `ld r2, 24(r1)` stands where the call returns to.
         toc: W64, [R2] "the frame's owner, or linker stubs for it" => "the frame's owner, after the call";
@@ -126,8 +128,8 @@ crate::frames! {
     Either frame FrameHeader {
         /// Back chain: the caller's frame, which is the caller's SP.
         link: W64, [R1] "the frame's owner, as it moves SP" => "tracebacks";
-        /// What belongs to others.
-        linkage: Linkage, "functions that the owner calls" => "the same";
+        /// What belongs to the functions that the owner calls, and its TOC pointer.
+        linkage: Linkage, "functions that the owner calls, and the owner" => "the same; tracebacks";
     }
 
     /// Two words of a vector register, as `stvx` stores it.
@@ -176,7 +178,7 @@ crate::frames! {
         /// General.
         r30: W64, [R30] "the frame that holds this" => "the same, at its end";
         /// General; the frame pointer of code that has one.
-        r31: W64, [R31] "the frame that holds this" => "the same, at its end; tracebacks";
+        r31: W64, [R31] "the frame that holds this, `stack_moved`" => "the same, at its end; tracebacks";
         /// Floating point.
         f14: W64, [F14] "the frame that holds this" => "the same, at its end";
         /// Floating point.
@@ -243,26 +245,27 @@ crate::frames! {
     /// has what the compiler cannot be told to keep by itself; where the g goes on lies in the frame that `link`
     /// designates. `stackgate_resume`, `stackgate_park` and `mcall` have put a `Crosscall2Frame` above it.
     Either frame SwitchFrame {
-        /// Back chain: the caller of `resume`, `park` or `mcall`.
+        /// Back chain: the caller of `resume`, `park`, `switch_to` or `mcall`; of a g that has not run yet, its
+        /// `BaseFrame`.
         link: W64, [R1] "`g_init`, `resume`, `park`, `switch_to`, `mcall`, `stack_moved`" => "tracebacks";
-        /// What belongs to functions that run above this frame: `mcall`'s on the system stack.
+        /// What belongs to `mcall`'s function, which is called from here on the system stack.
         linkage: Linkage, "`mcall`, and what it calls" => "tracebacks";
         /// Base pointer of a frame of variable size.
-        r30: W64, [R30] "`resume`, `park`, `switch_to`, `mcall`" => "the switch back";
+        r30: W64, [R30] "`g_init`, `resume`, `park`, `switch_to`, `mcall`" => "the switch back";
         /// Frame pointer.
-        r31: W64, [R31] "`resume`, `park`, `switch_to`, `mcall`, `stack_moved`" => "the switch back; tracebacks";
+        r31: W64, [R31] "`g_init`, `resume`, `park`, `switch_to`, `mcall`, `stack_moved`" => "the switch back; tracebacks";
     }
 
     /// The upper end of a managed stack.
     Managed frame BaseFrame {
         /// Zero: the back chain of a managed stack ends here.
         link: W64, [R1] "`g_init`" => "tracebacks";
-        /// What belongs to the task's first function.
-        linkage: Linkage, "the entry trampoline, and the task's first function" => "the same; tracebacks";
+        /// What belongs to the task's first function; at first, where the g begins.
+        linkage: Linkage, "`g_init`, the entry trampoline, and the task's first function" => "the first `resume`, the same; tracebacks";
         /// The task's first function.
         entry: W64, "`g_init`" => "the entry trampoline";
-        /// The `SwitchFrame` of the `resume` that runs this g.
-        parent: Ptr<SwitchFrame, W64>, "`resume`, `gogo`" => "`g_start`, call frame information";
+        /// The `SwitchFrame` of the `resume` that runs this g; on a thread that C made, the end of `M.root`.
+        parent: Ptr<SwitchFrame, W64>, "`resume`, `gogo`, `switch_to`, attaching a foreign thread" => "`g_start`, call frame information, `park`, `switch_to` and `finish` in core, throws, `stack_moved`, tracebacks, debuggers";
     }
 
     /// What `asmcgocall`, `ccall` and `systemstack` leave on the system stack, directly below `g0.sched.sp`.
@@ -271,31 +274,31 @@ crate::frames! {
         /// The managed stack's SP, and the back chain in which C's chain goes on: the caller's frame.
         sp: W64, [R1] "`asmcgocall`, `stack_moved`" => "the way back, `cgocallback`, call frame information, tracebacks";
         /// What belongs to C.
-        linkage: Linkage, "`asmcgocall`, and C" => "the same";
+        linkage: Linkage, "`asmcgocall`, and C" => "the same, tracebacks";
         /// The g that called.
         g: Ptr<G<Ppc64le>, W64>, "`asmcgocall`" => "the way back, `cgocallback`, tracebacks";
         /// The caller's r31, with which code whose frames have no fixed size finds its frame. Kept here,
         /// because C would save it at a place that nobody can find again when the managed stack moves.
-        r31: W64, [R31] "`asmcgocall`, `stack_moved`" => "the way back, call frame information";
+        r31: W64, [R31] "`asmcgocall`, `stack_moved`" => "the way back, call frame information, tracebacks";
     }
 
     /// Where a throw lands. The return address and the condition register of `asmcgocall_catch` lie in the
     /// frame that `link` designates.
     Managed frame CatchFrame {
         /// Back chain: the caller of `asmcgocall_catch`.
-        link: W64, [R1] "`asmcgocall_catch`" => "tracebacks";
+        link: W64, [R1] "`asmcgocall_catch`, `stack_moved`" => "tracebacks";
         /// What belongs to `asmcgocall`.
-        linkage: Linkage, "`asmcgocall`" => "the same";
+        linkage: Linkage, "`asmcgocall`" => "the same, tracebacks";
         /// The next outer place where a throw lands.
         previous: Ptr<CatchFrame, W64>, "`asmcgocall_catch`, `stack_moved`" => "`asmcgocall_catch` at its end, `throw_to`";
         /// `g0.sched.sp` at entry: everything below it is dropped by a throw.
-        g0_sp: W64, "`asmcgocall_catch`" => "`throw_to`";
+        g0_sp: W64, "`asmcgocall_catch`" => "throws, `throw_to`, tracebacks";
         /// Where the thrown word goes.
-        thrown: Ptr<W64, W64>, "`asmcgocall_catch`" => "`throw_to`";
+        thrown: Ptr<W64, W64>, "`asmcgocall_catch`, `stack_moved`" => "`throw_to`";
         /// Keeps the vector registers aligned.
         _reserved: W64, "nobody" => "nobody";
         /// The registers of the caller: the C frames that a throw drops may hold them.
-        saved: CalleeSaved, "`asmcgocall_catch`" => "`throw_to`";
+        saved: CalleeSaved, "`asmcgocall_catch`, `stack_moved`" => "`asmcgocall_catch` at its end, `throw_to`, tracebacks";
     }
 
     /// What `cgocallback` leaves on the system stack while managed code runs. C's return address lies in the
@@ -307,11 +310,11 @@ crate::frames! {
         linkage: Linkage, "nobody" => "nobody";
         /// `g0.sched.sp` before: the end of the `AsmcgocallFrame` that this callback came through, and the
         /// address of the next outer `CallbackFrame`, if there is one.
-        g0_sp: W64, "`cgocallback`" => "the way back, tracebacks";
+        g0_sp: W64, "`cgocallback`" => "the way back, throws, `stack_moved`, tracebacks, debuggers";
         /// The g that the callback runs on.
         g: Ptr<G<Ppc64le>, W64>, "`cgocallback`" => "tracebacks";
         /// The traceback context of the C frames below the callback; 0 when there is none.
-        ctxt: W64, "`cgocallback`" => "tracebacks";
+        ctxt: W64, "`cgocallback`, throws" => "throws, tracebacks";
         /// The m.
         m: Ptr<M<Ppc64le>, W64>, "`cgocallback`" => "the way back";
     }
@@ -326,22 +329,22 @@ crate::frames! {
         /// The rest of this callback, on the system stack.
         callback: Ptr<CallbackFrame, W64>, "`cgocallback`" => "the way back, call frame information, tracebacks";
         /// The managed function that runs.
-        func: W64, "`cgocallback`" => "debuggers";
+        func: W64, "`cgocallback`" => "nobody: for who reads a stack by eye";
     }
 
     /// What `crosscall2` keeps for C while managed code without callee-saved registers runs. C's return
     /// address and condition register lie in the frame that `link` designates.
     Either frame Crosscall2Frame {
         /// Back chain: C's frame.
-        link: W64, [R1] "`crosscall2`, `crosscall1`, `sigtramp`" => "tracebacks of C";
-        /// What belongs to `cgocallback`, or to the thread's function.
-        linkage: Linkage, "`crosscall1`, `sigtramp`, and what is called" => "the same";
+        link: W64, [R1] "`crosscall2`, `crosscall1`, `sigtramp`, `stackgate_resume`, `stackgate_park`, `mcall`, `stack_moved`" => "tracebacks";
+        /// What belongs to what is called: `cgocallback`, the thread's function, the handler, a switch.
+        linkage: Linkage, "`crosscall1`, `sigtramp`, and what is called" => "the same; who runs a parked g; tracebacks";
         /// The g that was current before `crosscall1` or `sigtramp`.
         former: W64, "`crosscall1`, `sigtramp`" => "their end";
         /// Keeps the vector registers aligned.
         _reserved: W64, "nobody" => "nobody";
         /// Everything that C expects back.
-        saved: CalleeSaved, "`crosscall2`, `crosscall1`, `sigtramp`" => "their end";
+        saved: CalleeSaved, "`crosscall2`, `crosscall1`, `sigtramp`, `stackgate_resume`, `stackgate_park`, `mcall`, `stack_moved`" => "their end";
     }
 }
 

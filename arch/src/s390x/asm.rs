@@ -77,7 +77,7 @@ macro_rules! g_place { ($thread:literal, $offset:literal) => { concat!(
 /// Runs on any stack; safe in a signal handler. Go: `getg`.
 ///
 /// # Safety
-/// None beyond the declaration: it reads one word of the thread.
+/// None beyond the declaration: it reads one word of the thread, and one of its g.
 ///
 /// # Registers
 /// Out: `r2`. Clobbered: `r1`, `r5`, cc.
@@ -156,8 +156,8 @@ pub unsafe extern "C" fn setg(g: *mut G<S390x> /* r2 */) {
 /// Four paths: from a managed g it switches to g0's stack; on g0, on gsignal and without a g it goes on as
 /// `fn` where it stands, since SP is a multiple of 8 at all times and no more is asked for. While C runs, g0
 /// is current and an [`AsmcgocallFrame`] lies directly below `g0.sched.sp`. C's own callee-saved registers are
-/// C's affair; only `r11` is taken back from the caller's frame, because C would save it at a place that
-/// nobody can find again when the managed stack moves.
+/// C's affair; `r11` to `r13`, which are used here, are taken back from the caller's frame: `r11` from nowhere else,
+/// because C would save it at a place that nobody can find again when the managed stack moves.
 ///
 /// Runs on any stack; uses nothing of a managed one but the save area that it is passed. Safe in a signal
 /// handler.
@@ -307,8 +307,8 @@ pub unsafe extern "C" fn ccall() {
     )
 }
 
-/// As [`asmcgocall`], and a throw lands here: [`throw_to`] with this call's [`CatchFrame`] makes it return a
-/// second time, with the thrown word in `*thrown`.
+/// As [`asmcgocall`], and a throw lands here: [`throw_to`] with this call's [`CatchFrame`] makes it
+/// return, though C has not, with the thrown word in `*thrown`.
 ///
 /// The C frames that a throw drops may hold the caller's callee-saved registers, so all of them are saved.
 /// `*thrown` is 0 after a return without a throw; a throw of 0 is the thrower's mistake.
@@ -558,15 +558,15 @@ pub unsafe extern "C" fn systemstack(func: SystemFn /* r2 */, arg: *mut c_void /
     )
 }
 
-/// Leaves the current g, which then is parked, and runs `fn(g)` on the system stack for good. Go: `mcall`.
+/// Leaves the current g, whose `state` stays as it is, and runs `fn(g)` on the system stack for good. Go: `mcall`.
 ///
 /// `fn` ends by `gogo`, on this g or another. What runs when this g is resumed is the return from `mcall`.
 ///
-/// Runs on a managed stack, of which it uses 168 bytes beside the save area that it is passed.
+/// Runs on a managed stack, of which it uses 160 bytes beside the save area that it is passed.
 /// Not for signal handlers.
 ///
 /// # Safety
-/// The current g is one that `resume` or `gogo` runs, and is not below C frames of this m. `fn` does not
+/// The current g is one that `resume`, `gogo` or `switch_to` runs, and is not below C frames of this m. `fn` does not
 /// return.
 ///
 /// # Registers
@@ -577,7 +577,7 @@ pub unsafe extern "C" fn systemstack(func: SystemFn /* r2 */, arg: *mut c_void /
 pub unsafe extern "C" fn mcall(func: McallFn /* r2 */) {
     naked_asm!(
         ".cfi_startproc", ".cfi_val_offset %r15, -{abi}",
-        // Into the frame that this is passed; below it a Crosscall2Frame, as crosscall2 opens it.
+        // The frame that this is passed is the upper part of a Crosscall2Frame; the rest is opened as crosscall2 does.
         "stmg %r6, %r15, {r6}(%r15)",
         ".cfi_rel_offset %r6, {r6}", ".cfi_rel_offset %r7, {r7}", ".cfi_rel_offset %r8, {r8}",
         ".cfi_rel_offset %r9, {r9}", ".cfi_rel_offset %r10, {r10}", ".cfi_rel_offset %r11, {r11}",
@@ -797,7 +797,7 @@ pub unsafe fn resume(g: *mut G<S390x>, value: usize) -> (usize, *mut G<S390x>) {
 /// Not for signal handlers.
 ///
 /// # Safety
-/// The current g is one that `resume` or `gogo` runs, and is not below C frames of this m.
+/// The current g is one that `resume`, `gogo` or `switch_to` runs, and is not below C frames of this m.
 #[inline(always)]
 pub unsafe fn park(value: usize) -> usize {
     let out;
@@ -856,7 +856,7 @@ pub unsafe fn switch_to(g: *mut G<S390x>, value: usize) -> usize {
 
 /// [`resume`] as a function: what C calls.
 ///
-/// Runs on a system stack, of which it uses 168 bytes beside the save area that it is passed.
+/// Runs on a system stack, of which it uses 160 bytes beside the save area that it is passed.
 /// Not for signal handlers.
 ///
 /// # Safety
@@ -870,7 +870,7 @@ pub unsafe fn switch_to(g: *mut G<S390x>, value: usize) -> usize {
 pub unsafe extern "C" fn resume_full(g: *mut G<S390x> /* r2 */, value: usize /* r3 */) -> usize /* r2 */ {
     naked_asm!(
         ".cfi_startproc", ".cfi_val_offset %r15, -{abi}",
-        // Into the frame that this is passed; below it a Crosscall2Frame, as crosscall2 opens it.
+        // The frame that this is passed is the upper part of a Crosscall2Frame; the rest is opened as crosscall2 does.
         "stmg %r6, %r15, {r6}(%r15)",
         ".cfi_rel_offset %r6, {r6}", ".cfi_rel_offset %r7, {r7}", ".cfi_rel_offset %r8, {r8}",
         ".cfi_rel_offset %r9, {r9}", ".cfi_rel_offset %r10, {r10}", ".cfi_rel_offset %r11, {r11}",
@@ -933,7 +933,7 @@ pub unsafe extern "C" fn resume_full(g: *mut G<S390x> /* r2 */, value: usize /* 
 
 /// [`park`] as a function: what C calls.
 ///
-/// Runs on a managed stack, of which it uses 168 bytes beside the save area that it is passed.
+/// Runs on a managed stack, of which it uses 160 bytes beside the save area that it is passed.
 /// Not for signal handlers.
 ///
 /// # Safety
@@ -947,7 +947,7 @@ pub unsafe extern "C" fn resume_full(g: *mut G<S390x> /* r2 */, value: usize /* 
 pub unsafe extern "C" fn park_full(value: usize /* r2 */) -> usize /* r2 */ {
     naked_asm!(
         ".cfi_startproc", ".cfi_val_offset %r15, -{abi}",
-        // Into the frame that this is passed; below it a Crosscall2Frame, as crosscall2 opens it.
+        // The frame that this is passed is the upper part of a Crosscall2Frame; the rest is opened as crosscall2 does.
         "stmg %r6, %r15, {r6}(%r15)",
         ".cfi_rel_offset %r6, {r6}", ".cfi_rel_offset %r7, {r7}", ".cfi_rel_offset %r8, {r8}",
         ".cfi_rel_offset %r9, {r9}", ".cfi_rel_offset %r10, {r10}", ".cfi_rel_offset %r11, {r11}",
@@ -1022,7 +1022,7 @@ pub unsafe extern "C" fn park_full(value: usize /* r2 */) -> usize /* r2 */ {
 /// As [`resume`]; not callable from Rust, since it keeps too little.
 ///
 /// # Registers
-/// In: `r3` g, `r2` value. Out: `r2`. Clobbered: all but `r11`.
+/// In: `r3` g, `r2` value. Out: `r2`, and in `r3` the g that has come back. Clobbered: all but `r11`.
 #[unsafe(naked)]
 #[unsafe(link_section = "stackgate_text")]
 #[unsafe(export_name = "stackgate_resume_light")]
@@ -1189,8 +1189,9 @@ pub(crate) unsafe extern "C" fn switch_light() {
 
 /// Where a g's first `resume` arrives: runs its function, then parks it for the last time.
 ///
-/// Not a function: `resume` and `gogo` jump here, on the g's stack, with SP at its [`BaseFrame`] and the word
-/// for it in `r2`. Unwinders go on in the `resume` that runs this g, whose frame `parent` designates.
+/// Not a function: `resume`, `gogo` and `switch_to` jump here, on the g's stack, with SP at its [`BaseFrame`]
+/// and the word for it in `r2`. Unwinders go on in the `resume` that runs this g, whose frame `parent`
+/// designates.
 ///
 /// # Safety
 /// Only the address is used.
@@ -1265,8 +1266,8 @@ unsafe extern "C" {
 /// curg lie only the [`CallbackEntry`], whose back chain continues curg's own, and what the managed code
 /// itself puts there. `ctxt` is the traceback context of the C frames below, 0 for none.
 ///
-/// A callback on a thread without a g, on a g other than g0, or on an m that runs nothing goes to
-/// [`CALLBACK_ELSEWHERE`].
+/// A callback on a thread without a g, on a g other than g0, on an m that runs nothing, from a call that promised
+/// none, or after C has left callbacks by `longjmp` goes to [`CALLBACK_ELSEWHERE`].
 ///
 /// Runs on a system stack, of which it uses nothing but the save area that it is passed, and of curg's 176
 /// bytes. Not for signal handlers.
@@ -1665,7 +1666,7 @@ pub unsafe extern "C" fn sigtramp(
         "stackgate_sigtramp_return:",
         "lgr %r4, %r8",
 
-        // Only SP is known.
+        // Nothing but SP and r8 is known.
         g_place!("%r1", "%r5"),
         "lg %r0, {caller} + {former}(%r15)",
         "stg %r0, 0(%r5,%r1)",

@@ -71,9 +71,10 @@ crate::registers! {
 crate::frames! {
     /// Where a g that is not running resumes.
     Memory frame Gobuf {
-        /// Stack pointer: the address of a `SwitchFrame`; of a g0 in a callback, of a `CallbackFrame`. It is the
-        /// frame record as well.
-        sp: W64, [R15] "`g_init`, `park`, `mcall`, `resume`, `cgocallback`" => "`resume`, `gogo`, crossings, tracebacks";
+        /// Stack pointer: the address of a `SwitchFrame`; of a g0 in a callback, of a `CallbackFrame`; of a g0
+        /// of a thread that C made, while no callback runs, the end of `M.root`. It is the frame record as
+        /// well.
+        sp: W64, [R15] "`g_init`, `park`, `mcall`, `switch_to`, `resume`, `cgocallback`, `throw_to`, `stack_moved`, attaching a foreign thread" => "`resume`, `gogo`, crossings, tracebacks";
     }
 
     /// How every frame begins: what a caller passes at SP to the function that it calls. The slots of the
@@ -105,7 +106,7 @@ crate::frames! {
         r10: W64, [R10] "the callee" => "the callee, at its end";
         /// General. `asmcgocall` reads it back from here, and not from C, since it may be a frame pointer:
         /// then its value changes when the stack moves.
-        r11: W64, [R11] "the callee, `stack_moved`" => "the callee, at its end";
+        r11: W64, [R11] "the callee, `stack_moved`" => "the callee, at its end; tracebacks";
         /// General.
         r12: W64, [R12] "the callee" => "the callee, at its end";
         /// General.
@@ -151,7 +152,7 @@ crate::frames! {
         /// General.
         r10: W64, [R10] "who saves" => "the same, at its end";
         /// General; perhaps a frame pointer.
-        r11: W64, [R11] "who saves, `stack_moved`" => "the same, at its end";
+        r11: W64, [R11] "who saves, `stack_moved`" => "the same, at its end; tracebacks";
         /// General.
         r12: W64, [R12] "who saves" => "the same, at its end";
         /// General.
@@ -159,7 +160,7 @@ crate::frames! {
         /// Return address.
         pc: W64, [R14] "who saves" => "the same, at its end; tracebacks";
         /// The address of this frame.
-        sp: W64, [R15] "who saves, `stack_moved`" => "`crosscall2`, `crosscall1` and `sigtramp`, at their end";
+        sp: W64, [R15] "who saves, `stack_moved`" => "`crosscall2`, `crosscall1`, `sigtramp`, `stackgate_resume`, `stackgate_park` and `mcall`, at their end";
         /// Floating point.
         f12: W64, [F12] "who saves" => "the same, at its end";
         /// Floating point.
@@ -183,7 +184,8 @@ crate::frames! {
         r11: W64, [R11] "`g_init`, `resume`, `park`, `switch_to`, `mcall`, `stack_moved`" => "the switch back; tracebacks";
         /// In no use.
         _save_middle: [W64; 2], "nobody" => "nobody";
-        /// Where `resume` was called, or `park` and `mcall` go on: for a g that has not run yet, its beginning.
+        /// Where `resume` was called, or `park`, `switch_to` and `mcall` go on: for a g that has not run yet,
+        /// its beginning.
         pc: W64, [R14] "`g_init`, `resume`, `park`, `switch_to`, `mcall`" => "the switch back; tracebacks";
         /// In no use.
         _save_upper: [W64; 5], "nobody" => "nobody";
@@ -195,14 +197,14 @@ crate::frames! {
         link: W64, [R15] "`g_init`" => "tracebacks";
         /// Save area of the task's first function, lower part.
         _save: [W64; 13], "the task's first function" => "the same";
-        /// Where that function stores its return address; zero where C runs and no function has been called.
-        pc: W64, [R14] "`g_init`, the task's first function" => "the same; tracebacks";
+        /// Where that function stores its return address; until then, where the g begins.
+        pc: W64, [R14] "`g_init`, the task's first function" => "the first `resume`, the same; tracebacks";
         /// Save area of the task's first function, upper part.
         _save_upper: [W64; 5], "the task's first function" => "the same";
         /// The task's first function.
         entry: W64, "`g_init`" => "the entry trampoline";
-        /// The `SwitchFrame` of the `resume` that runs this g.
-        parent: Ptr<SwitchFrame, W64>, "`resume`, `gogo`" => "`g_start`, call frame information";
+        /// The `SwitchFrame` of the `resume` that runs this g; on a thread that C made, the end of `M.root`.
+        parent: Ptr<SwitchFrame, W64>, "`resume`, `gogo`, `switch_to`, attaching a foreign thread" => "`g_start`, call frame information, `park`, `switch_to` and `finish` in core, throws, `stack_moved`, tracebacks, debuggers";
     }
 
     /// What `asmcgocall`, `ccall` and `systemstack` leave on the system stack, directly below `g0.sched.sp`:
@@ -220,17 +222,17 @@ crate::frames! {
     /// Where a throw lands: the frame that `asmcgocall_catch` opens, and above it the one it was passed.
     Managed frame CatchFrame {
         /// Back chain: the address of `saved`.
-        link: W64, [R15] "`asmcgocall_catch`" => "tracebacks";
+        link: W64, [R15] "`asmcgocall_catch`, `stack_moved`" => "tracebacks";
         /// Save area of the call that this frame catches for.
         _save: [W64; 19], "`asmcgocall`" => "the same, at its end";
         /// The next outer place where a throw lands.
         previous: Ptr<CatchFrame, W64>, "`asmcgocall_catch`, `stack_moved`" => "`asmcgocall_catch` at its end, `throw_to`";
         /// `g0.sched.sp` at entry: everything below it is dropped by a throw.
-        g0_sp: W64, "`asmcgocall_catch`" => "`throw_to`";
+        g0_sp: W64, "`asmcgocall_catch`" => "throws, `throw_to`, tracebacks";
         /// Where the thrown word goes.
-        thrown: Ptr<W64, W64>, "`asmcgocall_catch`" => "`throw_to`";
+        thrown: Ptr<W64, W64>, "`asmcgocall_catch`, `stack_moved`" => "`throw_to`";
         /// The registers of the caller: the C frames that a throw drops may hold them.
-        saved: CalleeSaved, "`asmcgocall_catch`" => "`throw_to`";
+        saved: CalleeSaved, "`asmcgocall_catch`, `stack_moved`" => "`asmcgocall_catch` at its end, `throw_to`, tracebacks";
     }
 
     /// What `cgocallback` leaves on the system stack while managed code runs: the frame that C passed to it.
@@ -239,14 +241,14 @@ crate::frames! {
         /// C's own back chain: not written, and 0 or a stale word where C keeps none.
         link: W64, [R15] "C" => "tracebacks of C";
         /// The traceback context of the C frames below the callback; 0 when there is none.
-        ctxt: W64, "`cgocallback`" => "tracebacks";
+        ctxt: W64, "`cgocallback`, throws" => "throws, tracebacks";
         /// The g that the callback runs on.
         g: Ptr<G<S390x>, W64>, "`cgocallback`" => "tracebacks";
         /// The m.
         m: Ptr<M<S390x>, W64>, "`cgocallback`" => "the way back";
         /// `g0.sched.sp` before: the end of the `AsmcgocallFrame` that this callback came through, and the
         /// address of the next outer `CallbackFrame`, if there is one.
-        g0_sp: W64, "`cgocallback`" => "the way back, tracebacks";
+        g0_sp: W64, "`cgocallback`" => "the way back, throws, `stack_moved`, tracebacks, debuggers";
         /// Left over.
         _reserved: [W64; 6], "nobody" => "nobody";
         /// C's, which the crossing uses.
@@ -270,22 +272,22 @@ crate::frames! {
         /// managed caller is in the `AbiFrame` there.
         link: W64, [R15] "`cgocallback`, `stack_moved`" => "tracebacks";
         /// Save area of the managed code.
-        _save: [W64; 19], "the managed code" => "the managed code";
+        _save: [W64; 19], "the managed code" => "the managed code; tracebacks";
         /// The rest of this callback, on the system stack.
         callback: Ptr<CallbackFrame, W64>, "`cgocallback`" => "the way back, call frame information, tracebacks";
         /// The managed function that runs.
-        func: W64, "`cgocallback`" => "debuggers";
+        func: W64, "`cgocallback`" => "nobody: for who reads a stack by eye";
     }
 
     /// What `crosscall2` keeps for C while managed code without callee-saved registers runs: the frame that
     /// it opens, and above it the one that C passed.
-    System frame Crosscall2Frame {
+    Either frame Crosscall2Frame {
         /// Back chain: the address of `saved`.
-        link: W64, [R15] "`crosscall2`, `crosscall1`, `sigtramp`" => "tracebacks";
-        /// The frame's save area: `cgocallback` makes a [`CallbackFrame`] of it.
-        _save: [W64; 19], "`cgocallback`" => "the same";
+        link: W64, [R15] "`crosscall2`, `crosscall1`, `sigtramp`, `stackgate_resume`, `stackgate_park`, `mcall`, `stack_moved`" => "tracebacks";
+        /// The frame's save area: `cgocallback` makes a [`CallbackFrame`] of it, a switch a [`SwitchFrame`].
+        _save: [W64; 19], "what is called" => "the same; tracebacks";
         /// Everything that C expects back.
-        saved: CalleeSaved, "`crosscall2`, `crosscall1`, `sigtramp`" => "their end";
+        saved: CalleeSaved, "`crosscall2`, `crosscall1`, `sigtramp`, `stackgate_resume`, `stackgate_park`, `mcall`, `stack_moved`" => "their end";
     }
 }
 
@@ -311,7 +313,7 @@ pub fn gobuf(sp: usize) -> Gobuf {
 /// How far below its `BaseFrame` the `SwitchFrame` of a g that has not run yet lies: it is the save area there.
 pub const BEGIN_BELOW_BASE: usize = 0;
 
-/// Puts a `SwitchFrame` below `base`, from which a g begins at `pc`: its `Gobuf`.
+/// Puts a `SwitchFrame` into the save area of `base`, from which a g begins at `pc`: its `Gobuf`.
 ///
 /// Runs on any other stack; safe in a signal handler.
 ///

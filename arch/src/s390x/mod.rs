@@ -38,8 +38,8 @@
 //!
 //! * *The caller passes a frame.* 160 bytes at SP are the callee's to save registers in, so that `asmcgocall`,
 //!   `ccall`, `systemstack`, `mcall`, `resume`, `park` and `cgocallback` open no frame on the stack that they
-//!   are called on. Twenty-one instructions make up `asmcgocall`, and it uses nothing of the managed stack
-//!   that was not passed to it. `SwitchFrame` and `CallbackFrame` *are* the passed frame.
+//!   are called on. Twenty instructions are `asmcgocall`'s way to C and back, and it uses nothing of the
+//!   managed stack that was not passed to it. `SwitchFrame` and `CallbackFrame` *are* the passed frame.
 //! * *No red zone.* Nothing below SP is safe. A frame on the other stack is written whole before SP moves
 //!   there, by one instruction; the order is g0 current, frame, SP on the way to g0, and frame, published, SP,
 //!   curg current on the way to curg.

@@ -227,9 +227,10 @@ fn saved_moved(saved: &mut CalleeSaved, moved: impl Fn(usize) -> usize) {
 pub unsafe fn gobuf_moved(gobuf: &mut Gobuf, moved: impl Fn(usize) -> usize) {
     use crate::frame::Word;
     gobuf.sp = W64::new(moved(gobuf.sp.get() as usize) as u64);
+    let frame: *mut SwitchFrame = core::ptr::with_exposed_provenance_mut(gobuf.sp.get() as usize);
     // SAFETY: `sp` designates the caller's frame in the copy now; of a g that has not run yet, its BaseFrame,
-    // where the same words are zero.
-    unsafe { passed_moved(gobuf.sp, moved) };
+    // where the same word is zero.
+    unsafe { (*frame).r11 = W64::new(moved((*frame).r11.get() as usize) as u64) };
 }
 
 /// Rewrites what a crossing has saved in the frame at `sp`, which it was passed, and what may be an address of

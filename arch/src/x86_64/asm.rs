@@ -70,10 +70,10 @@ macro_rules! landing_pad { () => { "endbr64" } }
 /// Runs on any stack; safe in a signal handler. Go: `getg`.
 ///
 /// # Safety
-/// None beyond the declaration: it reads one word of the thread.
+/// None beyond the declaration: it reads one word of the thread, and one of its g.
 ///
 /// # Registers
-/// Out: `rax`. Clobbered: `rcx`, `rdx`, `r10`.
+/// Out: `rax`. Clobbered: `rcx`, `r10`, flags.
 #[unsafe(naked)]
 #[unsafe(link_section = "stackgate_text")]
 #[unsafe(export_name = "stackgate_getg")]
@@ -122,7 +122,7 @@ pub fn current() -> *mut G<X86_64> {
 /// `g` is null or stays valid for as long as it is current, and SP is on its stack.
 ///
 /// # Registers
-/// In: `rdi`. Clobbered: `rax`, `rdi`, `r10`.
+/// In: `rdi`. Clobbered: `rax`, `rdi`, `r10`, flags.
 #[unsafe(naked)]
 #[unsafe(link_section = "stackgate_text")]
 #[unsafe(export_name = "stackgate_setg")]
@@ -329,8 +329,8 @@ pub unsafe extern "C" fn ccall() {
     )
 }
 
-/// As [`asmcgocall`], and a throw lands here: [`throw_to`] with this call's [`CatchFrame`] makes it return a
-/// second time, with the thrown word in `*thrown`.
+/// As [`asmcgocall`], and a throw lands here: [`throw_to`] with this call's [`CatchFrame`] makes it
+/// return, though C has not, with the thrown word in `*thrown`.
 ///
 /// The C frames that a throw drops may hold the caller's callee-saved registers, so all of them are saved.
 /// `*thrown` is 0 after a return without a throw; a throw of 0 is the thrower's mistake.
@@ -542,15 +542,15 @@ pub unsafe extern "C" fn systemstack(func: SystemFn /* rdi */, arg: *mut c_void 
     )
 }
 
-/// Leaves the current g, which then is parked, and runs `fn(g)` on the system stack for good. Go: `mcall`.
+/// Leaves the current g, whose `state` stays as it is, and runs `fn(g)` on the system stack for good. Go: `mcall`.
 ///
 /// `fn` ends by `gogo`, on this g or another. What runs when this g is resumed is the return from `mcall`.
 ///
-/// Runs on a managed stack, of which it uses 88 bytes.
+/// Runs on a managed stack, of which it uses 96 bytes.
 /// Not for signal handlers.
 ///
 /// # Safety
-/// The current g is one that `resume` or `gogo` runs, and is not below C frames of this m. `fn` does not
+/// The current g is one that `resume`, `gogo` or `switch_to` runs, and is not below C frames of this m. `fn` does not
 /// return.
 ///
 /// # Registers
@@ -750,7 +750,7 @@ pub unsafe fn resume(g: *mut G<X86_64>, value: usize) -> (usize, *mut G<X86_64>)
 /// Not for signal handlers.
 ///
 /// # Safety
-/// The current g is one that `resume` or `gogo` runs, and is not below C frames of this m.
+/// The current g is one that `resume`, `gogo` or `switch_to` runs, and is not below C frames of this m.
 #[inline(always)]
 pub unsafe fn park(value: usize) -> usize {
     let out;
@@ -855,7 +855,7 @@ pub unsafe extern "C" fn resume_full(g: *mut G<X86_64> /* rdi */, value: usize /
 
 /// [`park`] as a function: what C calls.
 ///
-/// Runs on a managed stack, of which it uses 88 bytes.
+/// Runs on a managed stack, of which it uses 96 bytes.
 /// Not for signal handlers.
 ///
 /// # Safety
@@ -921,7 +921,7 @@ pub unsafe extern "C" fn park_full(value: usize /* rdi */) -> usize /* rax */ {
 /// As [`resume`]; not callable from Rust, since it keeps too little.
 ///
 /// # Registers
-/// In: `rdi` g, `rax` value. Out: `rax`. Clobbered: all but `rbx` and `rbp`.
+/// In: `rdi` g, `rax` value. Out: `rax`, and in `rdx` the g that has come back. Clobbered: all but `rbx` and `rbp`.
 #[unsafe(naked)]
 #[unsafe(link_section = "stackgate_text")]
 #[unsafe(export_name = "stackgate_resume_light")]
@@ -1093,8 +1093,9 @@ pub(crate) unsafe extern "C" fn switch_light() {
 
 /// Where a g's first `resume` arrives: runs its function, then parks it for the last time.
 ///
-/// Not a function: `resume` and `gogo` jump here, on the g's stack, with SP at its [`BaseFrame`] and the word
-/// for it in `rax`. Unwinders go on in the `resume` that runs this g, whose frame `parent` designates.
+/// Not a function: `resume`, `gogo` and `switch_to` jump here, on the g's stack, with SP at its [`BaseFrame`]
+/// and the word for it in `rax`. Unwinders go on in the `resume` that runs this g, whose frame `parent`
+/// designates.
 ///
 /// # Safety
 /// Only the address is used.
@@ -1169,10 +1170,10 @@ unsafe extern "C" {
 /// whose frame record continues curg's own chain, and what the managed code itself puts there. `ctxt` is the
 /// traceback context of the C frames below, 0 for none.
 ///
-/// A callback on a thread without a g, on a g other than g0, or on an m that runs nothing goes to
-/// [`CALLBACK_ELSEWHERE`].
+/// A callback on a thread without a g, on a g other than g0, on an m that runs nothing, from a call that promised
+/// none, or after C has left callbacks by `longjmp` goes to [`CALLBACK_ELSEWHERE`].
 ///
-/// Runs on a system stack, of which it uses 48 bytes, and of curg's 32. Not for signal handlers.
+/// Runs on a system stack, of which it uses 48 bytes, and of curg's 40 below the call into C. Not for signal handlers.
 ///
 /// # Safety
 /// `fn` may be called with these arguments on curg's stack.
@@ -1385,7 +1386,7 @@ pub unsafe extern "C" fn crosscall2_panic(
 /// A thread's entry: makes the g0 `g` current, runs `fn(g)` where it stands, and gives C back its registers
 /// and the thread its former g. Go: `crosscall1`.
 ///
-/// Runs on the thread's own stack, of which it uses 80 bytes. Not for signal handlers.
+/// Runs on the thread's own stack, of which it uses 72 bytes. Not for signal handlers.
 ///
 /// # Safety
 /// `g` is a g0 that no other thread uses; `fn` may be called with it.

@@ -111,7 +111,7 @@ pub fn without_signature(pc: usize) -> usize {
     pc
 }
 
-/// Rewrites what `frame` holds of a stack that has moved by `delta` bytes: see `stack_moved`.
+/// Rewrites what `frame` holds of a stack that has moved: see `stack_moved`.
 ///
 /// Runs on a system stack; not for signal handlers.
 ///

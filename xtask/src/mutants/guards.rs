@@ -47,7 +47,7 @@ const GROUPS: &[&str] =
 /// who comes between two instructions can notice, which `step` and the other groups do.
 const SLOW_GROUPS: &[&str] = &["symbolizer", "faults"];
 /// Groups whose cases read unwind tables, and do not take long about it: nobody else is asked about a line of those.
-const READERS: &[&str] = &["unwinding", "towers", "traceback", "jit", "overflow", "signals"];
+const READERS: &[&str] = &["unwinding", "towers", "traceback", "moved stack", "jit", "overflow", "signals"];
 
 /// What is written of a CPU's programs when they judge: a result holds as long as none of it changes. The programs
 /// themselves belong to it too.
