@@ -132,6 +132,8 @@ impl<'a> Guards<'a> {
         cases.retain(|case| exceptions.iter().all(|e| e.cpu != kit.target.name || e.case != case.name));
         let scenarios = step::expected(kit, original.steps()?)?;
         let mut judges: Vec<_> = JUDGES.iter().map(|text| super::results::hash(text.as_bytes())).collect();
+        let groups = [GROUPS, SLOW_GROUPS, READERS].map(|groups| groups.join(","));
+        judges.push(super::results::hash(groups.join(" ").as_bytes()));
         for path in [original.guest()?, original.steps()?] {
             let bytes = fs::read(path).with_context(|| format!("cannot read {path}"))?;
             judges.push(super::results::hash(&bytes));
