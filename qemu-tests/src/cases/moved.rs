@@ -9,7 +9,9 @@ use crate::setup::adopted;
 use crate::variants::is_readable;
 use crate::{cases, check, check_eq, cpu};
 use core::ffi::{c_int, c_void};
+use core::mem::offset_of;
 use core::sync::atomic::{AtomicBool, AtomicPtr, AtomicUsize, Ordering};
+use stackgate::arch::frame::Word;
 use stackgate::traceback::{Stop, Traceback, Walker};
 use stackgate::{G, Resumed, arch, g_init, resume, stack_moved, topofstack};
 
@@ -40,13 +42,26 @@ impl MovableTask {
     /// Copies the stack to the next memory, tells stackgate, repairs the managed frames' links, and fills the
     /// old one with junk.
     fn move_on(&mut self) {
-        self.moved(true);
+        let all = self.ends(self.now).0.addr();
+        self.moved(Some(all));
         check_eq!(topofstack(), self.ends(self.now).1.addr(), "C sees where the top is now");
     }
 
-    /// As [`move_on`](Self::move_on), of a g that nobody runs; `linked` says whether links are repaired, without
-    /// which it runs as well, and nobody sees who has called.
-    fn moved(&mut self, linked: bool) {
+    /// As [`move_on`](Self::move_on), of a g that a function has left; `linked` says whether links are repaired,
+    /// without which it runs as well, and nobody sees who has called.
+    fn left_moved(&mut self, linked: bool) {
+        // The words above what the function keeps are managed code's. On s390x it keeps that in the frame that it
+        // was passed, which begins with managed code's link.
+        let kept = if arch::BEGIN_BELOW_BASE == 0 {
+            offset_of!(arch::Crosscall2Frame, saved)
+        } else {
+            size_of::<arch::SwitchFrame>() + size_of::<arch::Crosscall2Frame>()
+        };
+        self.moved(linked.then_some(Word::get(self.g.sched.sp) as usize + kept));
+    }
+
+    /// Moves the stack; `links` says from where on managed frames' links are repaired.
+    fn moved(&mut self, links: Option<usize>) {
         let (old_limit, old_top) = self.ends(self.now);
         self.now = (self.now + 1) % self.stacks.len();
         let (limit, top) = self.ends(self.now);
@@ -54,8 +69,8 @@ impl MovableTask {
         unsafe {
             is_readable(old_limit, SIZE);
             limit.copy_from_nonoverlapping(old_limit, SIZE);
-            if linked {
-                cpu::relink(limit, top, old_limit, old_top);
+            if let Some(links) = links {
+                cpu::relink(limit.add(links - old_limit.addr()), top, old_limit, old_top);
             }
             stack_moved(&raw mut *self.g, limit, top).expect("a good stack");
             old_limit.write_bytes(0xa5, SIZE);
@@ -183,7 +198,7 @@ fn parked_by_a_function() {
             unsafe {
                 check_eq!(resume(g, word), Ok(Resumed::Parked(5)), "it calls `stackgate_park`");
                 for _ in 0..3 {
-                    task.moved(linked);
+                    task.left_moved(linked);
                     if linked {
                         task.is_walked("stackgate_park");
                     }
@@ -206,7 +221,7 @@ fn left_by_mcall() {
         // SAFETY: the case's task, which nobody runs; it goes on where it is now.
         unsafe {
             let task = &mut *LEFT.0.load(Ordering::Relaxed);
-            task.moved(linked);
+            task.left_moved(linked);
             if linked {
                 task.is_walked("mcall");
             }

@@ -361,7 +361,8 @@ pub unsafe extern "C" fn movable(block: usize /* r2 */) -> usize /* r2 */ {
         "lg %r1, 160(%r11)",
         "lgfr %r2, %r2",
         "stg %r2, {result}(%r1)",
-        "mvc {locals}(16,%r1), 168(%r11)",
+        // By SP, which a crossing may have loaded from memory.
+        "mvc {locals}(16,%r1), 168(%r15)",
         "lay %r15, 184(%r11)",            ".cfi_def_cfa %r15, 160",
         "lmg %r11, %r14, 88(%r15)",
         ".cfi_restore %r11", ".cfi_restore %r12", ".cfi_restore %r13", ".cfi_restore %r14",
