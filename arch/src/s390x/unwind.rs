@@ -176,8 +176,12 @@ pub fn without_signature(pc: usize) -> usize {
 pub unsafe fn call_moved(frame: &mut AsmcgocallFrame, moved: impl Fn(usize) -> usize) {
     use crate::frame::Word;
     frame.sp = W64::new(moved(frame.sp.get() as usize) as u64);
+    let passed: *mut AbiFrame = core::ptr::with_exposed_provenance_mut(frame.sp.get() as usize);
     // SAFETY: `sp` designates the caller's frame in the copy now.
-    unsafe { passed_moved(frame.sp, moved) };
+    let passed = unsafe { &mut *passed };
+    for word in [&mut passed.r11, &mut passed.sp] {
+        *word = W64::new(moved(word.get() as usize) as u64);
+    }
 }
 
 /// Rewrites what the entry of a callback holds of a stack that has moved: see `stack_moved`.
@@ -231,20 +235,6 @@ pub unsafe fn gobuf_moved(gobuf: &mut Gobuf, moved: impl Fn(usize) -> usize) {
     // SAFETY: `sp` designates the caller's frame in the copy now; of a g that has not run yet, its BaseFrame,
     // where the same word is zero.
     unsafe { (*frame).r11 = W64::new(moved((*frame).r11.get() as usize) as u64) };
-}
-
-/// Rewrites what a crossing has saved in the frame at `sp`, which it was passed, and what may be an address of
-/// that stack: the caller's frame pointer and SP.
-///
-/// # Safety
-/// `sp` is the address of a frame in the copy of a stack.
-unsafe fn passed_moved(sp: W64, moved: impl Fn(usize) -> usize) {
-    use crate::frame::Word;
-    let passed: *mut AbiFrame = core::ptr::with_exposed_provenance_mut(sp.get() as usize);
-    // SAFETY: by the caller.
-    let passed = unsafe { &mut *passed };
-    passed.r11 = W64::new(moved(passed.r11.get() as usize) as u64);
-    passed.sp = W64::new(moved(passed.sp.get() as usize) as u64);
 }
 
 #[cfg(target_arch = "s390x")]
